@@ -1,0 +1,60 @@
+# `make` lists the targets. Those that run something set up .venv first, once.
+VERSIONS := 3.11 to 3.14
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+# The first of these that is new enough; `make PYTHON=... TARGET` takes another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$python -c '$(SUPPORTED)' 2>/dev/null && { echo $$python; exit; }; done; echo python3)
+POETRY ?= poetry
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
+READY := .venv/.installed
+UNFINISHED := .venv/.unfinished
+
+.PHONY: help quickstart test test-all results notebooks lock clean
+
+help: ## list the targets
+	@echo 'make TARGET, where TARGET is one of'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
+
+quickstart: $(READY) ## see it work: a trained model, a few clips, what it hears in them
+	@$(BIN)/sdr quickstart
+
+test: $(READY) ## what a change must pass: lint, format, the fast tests, the tables
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+	$(BIN)/sdr report --check
+
+test-all: $(READY) ## the same, and the slow tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(BIN)/sdr report --check
+
+results: $(READY) ## train and evaluate everything again: every table
+	$(BIN)/sdr reproduce
+
+notebooks: $(READY) ## run every notebook again and save it
+	$(BIN)/python -m utils.notebooks
+
+lock: ## after a change of the dependencies: poetry.lock and requirements.txt
+	@$(POETRY) help export >/dev/null 2>&1 || \
+		{ echo 'make lock needs Poetry 2.2 or newer with poetry-plugin-export' >&2; exit 1; }
+	$(POETRY) lock
+	$(POETRY) export --with dev --without-hashes --output requirements.txt
+
+clean: ## remove .venv and every cache; data, runs and results stay
+	rm -rf .venv .cache .hypothesis .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp appears last. What an interrupted install left is told by UNFINISHED, and replaced.
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || { \
+		found="$$($(PYTHON) --version 2>/dev/null || echo missing)"; \
+		echo "This needs Python $(VERSIONS), and $(PYTHON) is $$found; try: make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@echo 'Installing into .venv; the first time it takes about 3 minutes and 6 GB.'
+	@if [ -e $(UNFINISHED) ]; then $(PYTHON) -m venv --clear .venv; else $(PYTHON) -m venv .venv; fi
+	@rm -f $@ && touch $(UNFINISHED)
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --no-deps -e .
+	@mv $(UNFINISHED) $@

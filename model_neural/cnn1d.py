@@ -1,0 +1,88 @@
+"""A 1-D convolutional network over time, on clips of any length."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class CNN1dConfig:
+    """`channels` of each stage; every stage after the first halves the number of frames."""
+
+    n_mels: int = 40
+    channels: tuple[int, ...] = (64, 96, 128)
+    blocks: int = 2  # residual blocks a stage
+    kernel: int = 5  # frames that a convolution sees
+    dropout: float = 0.2
+    classes: int = 10
+
+
+class CNN1d(nn.Module):
+    """Residual blocks of depthwise-separable convolutions over time; the mel bands are the input's channels.
+
+    After every layer the frames behind a clip's end are set back to zero, which is what the convolutions pad
+    with themselves: so a clip's logits do not depend on how much padding its batch gave it.
+    """
+
+    def __init__(self, config: CNN1dConfig):
+        super().__init__()
+        c = config.channels
+        self.stem = MaskedConv(config.n_mels, c[0], config.kernel)
+        self.blocks = nn.ModuleList()
+        before = c[0]
+        for stage, width in enumerate(c):
+            for block in range(config.blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                self.blocks.append(Block(before, width, config.kernel, stride, config.dropout))
+                before = width
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = nn.Linear(2 * before, config.classes)
+
+    def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """The last hidden layer (batch, 2 x channels): mean and maximum over time of what the blocks found."""
+        x, lengths = self.stem(features.transpose(1, 2), lengths)
+        for block in self.blocks:
+            x, lengths = block(x, lengths)
+        mean = x.sum(2) / lengths.unsqueeze(1)  # frames behind the end are zero
+        peak = x.masked_fill(~_mask(x, lengths), -torch.inf).amax(2)
+        return torch.cat([mean, peak], dim=1)
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Features (batch, frames, mels) with lengths (batch,) in frames to logits (batch, classes)."""
+        return self.head(self.dropout(self.embed(features, lengths)))
+
+
+class MaskedConv(nn.Module):
+    """Convolution, batch normalisation, mask. A stride of 2 turns n frames into ceil(n / 2)."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1):
+        super().__init__()
+        self.stride = stride
+        self.conv = nn.Conv1d(before, after, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+        self.norm = nn.BatchNorm1d(after)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        x = x * _mask(x, lengths)
+        lengths = (lengths + self.stride - 1) // self.stride
+        return self.norm(self.conv(x)), lengths
+
+
+class Block(nn.Module):
+    def __init__(self, before: int, after: int, kernel: int, stride: int, dropout: float):
+        super().__init__()
+        self.first = MaskedConv(before, after, kernel, stride)
+        self.second = MaskedConv(after, after, kernel)
+        self.skip = MaskedConv(before, after, 1, stride) if (before, stride) != (after, 1) else None
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x, lengths):
+        y, after = self.first(x, lengths)
+        y, _ = self.second(self.dropout(torch.relu(y)), after)
+        skip = self.skip(x, lengths)[0] if self.skip else x
+        return torch.relu(y + skip) * _mask(y, after), after
+
+
+def _mask(x: Tensor, lengths: Tensor) -> Tensor:
+    """(batch, 1, frames): true where a clip is, false behind its end."""
+    return (torch.arange(x.shape[2], device=x.device) < lengths.unsqueeze(1)).unsqueeze(1)

@@ -1,0 +1,75 @@
+"""Audio files become waveforms: mono, at one sample rate, or an error that says what is wrong with the file."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+from utils import InputError
+
+MAX_SECONDS = 10.0  # a spoken digit lasts half a second; a longer file is some other recording
+
+
+def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
+    """Read a clip as a mono waveform.
+
+    Any WAV, FLAC, OGG or MP3 file that libsndfile reads, of any rate, depth and number of channels; what
+    counts is the file's content, not its name. Channels are averaged, the rate is converted by a
+    windowed-sinc filter (`torchaudio.functional.resample`).
+
+    Args:
+        path: the file.
+        sample_rate: of the waveform to return, in Hz.
+
+    Returns:
+        float32 samples, shape (samples,), within [-1, 1] for integer formats.
+
+    Raises:
+        InputError: no such file, not audio, no samples, truncated, longer than `MAX_SECONDS`, samples that
+            are not numbers, or nothing but digital silence.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: {'is a folder, not an audio file' if path.is_dir() else 'there is no such file'}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes)")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, frames = file.samplerate, file.frames
+            if frames > MAX_SECONDS * rate:
+                raise InputError(
+                    f"{path}: {frames / rate:.1f} s long; a clip of one digit is at most {MAX_SECONDS:.0f} s"
+                )
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        raise InputError(f"{path}: not an audio file (WAV, FLAC, OGG or MP3)") from None
+    if len(samples) == 0:
+        raise InputError(f"{path}: holds no audio samples")
+    if len(samples) < frames or _wav_is_cut(path):
+        raise InputError(f"{path}: the file is truncated: its header promises more audio than it holds")
+    if not np.isfinite(samples).all():
+        raise InputError(f"{path}: holds samples that are not numbers (NaN or infinite)")
+    if not samples.any():
+        raise InputError(f"{path}: holds only silence (every sample is zero)")
+    waveform = samples.mean(axis=1)
+    if rate != sample_rate:
+        waveform = torchaudio.functional.resample(torch.from_numpy(waveform), rate, sample_rate).numpy()
+    return waveform
+
+
+def _wav_is_cut(path: Path) -> bool:
+    """Whether a RIFF file ends before its data chunk does. libsndfile silently reads what is left of it."""
+    with open(path, "rb") as file:
+        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if (riff, wave) != (b"RIFF", b"WAVE"):
+            return False
+        while len(header := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", header)
+            if name == b"data":
+                streamed = size in (0, 0x7FFFFFFF, 0xFFFFFFFF)  # written to a pipe: the size was not known
+                return not streamed and file.tell() + size > path.stat().st_size
+            file.seek(size + size % 2, 1)
+    return False

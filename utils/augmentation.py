@@ -1,0 +1,253 @@
+"""Augmentations: one recorded voice becomes many.
+
+Each is a function of a whole batch with a strength per clip, so that a student can try it on one clip; `Augmenter`
+draws the strengths and applies them in order. Waveform functions take (batch, samples) and spectrogram functions
+(batch, frames, mels), both with lengths (batch,), and return the same.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+import torchaudio
+from torch import Tensor
+
+from utils.features import FeatureConfig, LogMel, valid_frames
+
+Batch = tuple[Tensor, Tensor]
+STEPS = 20  # speed and pitch factors are multiples of 1/20, so that resampling is by small whole numbers
+
+
+# Waveforms -----------------------------------------------------------------------------------------------------------
+
+
+def change_gain(waveforms: Tensor, lengths: Tensor, gain_db: Tensor) -> Batch:
+    """Louder or softer by `gain_db` (batch,) dB."""
+    return waveforms * 10 ** (gain_db.unsqueeze(1) / 20), lengths
+
+
+def add_noise(waveforms: Tensor, lengths: Tensor, snr_db: Tensor, slope: Tensor, generator: torch.Generator) -> Batch:
+    """Add Gaussian noise at a signal-to-noise ratio of `snr_db` (batch,) dB over the clip.
+
+    `slope` (batch,) is the noise's colour: its power falls as 1/f^slope (0 white, 1 pink, 2 brown).
+    """
+    valid = valid_frames(lengths, waveforms.shape[1])
+    noise = torch.randn(waveforms.shape, generator=generator)
+    spectrum = torch.fft.rfft(noise)
+    frequency = torch.arange(1, spectrum.shape[1] + 1) / spectrum.shape[1]
+    noise = torch.fft.irfft(spectrum * frequency ** (-slope.unsqueeze(1) / 2), n=noise.shape[1]) * valid
+    power = waveforms.square().sum(1) / noise.square().sum(1).clamp_min(1e-12)  # both over the same samples
+    return waveforms + noise * (power * 10 ** (-snr_db / 10)).sqrt().unsqueeze(1), lengths
+
+
+def equalise(waveforms: Tensor, lengths: Tensor, bands_db: Tensor) -> Batch:
+    """Another microphone, another room: a smooth zero-phase filter.
+
+    `bands_db` (batch, bands) are gains at equally spaced frequencies from 0 to half the sample rate.
+    """
+    spectrum = torch.fft.rfft(waveforms, n=2 * waveforms.shape[1])  # padded, so that the filter does not wrap around
+    curve = F.interpolate(bands_db.unsqueeze(1), spectrum.shape[1], mode="linear", align_corners=True).squeeze(1)
+    filtered = torch.fft.irfft(spectrum * 10 ** (curve / 20), n=2 * waveforms.shape[1])[:, : waveforms.shape[1]]
+    return filtered * valid_frames(lengths, waveforms.shape[1]), lengths
+
+
+def change_speed(waveforms: Tensor, lengths: Tensor, factor: Tensor) -> Batch:
+    """Play faster: duration divided, pitch and formants multiplied by `factor` (batch,), to the nearest 1/20."""
+    steps = (factor * STEPS).round().int()
+    return _by_value(steps, waveforms, lengths, _resample)
+
+
+def shift_pitch(waveforms: Tensor, lengths: Tensor, factor: Tensor) -> Batch:
+    """Pitch and formants multiplied by `factor` (batch,), duration kept: a phase vocoder, then resampling."""
+    steps = (factor * STEPS).round().int()
+
+    def shift(clips: Tensor, lengths: Tensor, step: int) -> Batch:
+        longer, _ = _vocode(clips, lengths, STEPS / step)
+        shifted, _ = _resample(longer, lengths, step)
+        shifted = F.pad(shifted, (0, max(0, clips.shape[1] - shifted.shape[1])))[:, : clips.shape[1]]
+        return shifted * valid_frames(lengths, clips.shape[1]), lengths
+
+    return _by_value(steps, waveforms, lengths, shift)
+
+
+def _by_value(steps: Tensor, waveforms: Tensor, lengths: Tensor, change) -> Batch:
+    """Apply `change(clips, lengths, step)` to the clips of each step together; a step of 1/1 changes nothing."""
+    parts = []
+    for step in steps.unique().tolist():
+        rows = (steps == step).nonzero().squeeze(1)
+        clips = waveforms[rows], lengths[rows]
+        parts.append((rows, *(clips if step == STEPS else change(*clips, step))))
+    result = waveforms.new_zeros(len(waveforms), max(clips.shape[1] for _, clips, _ in parts))
+    new_lengths = lengths.clone()
+    for rows, clips, changed in parts:
+        result[rows, : clips.shape[1]] = clips
+        new_lengths[rows] = changed
+    return result[:, : int(new_lengths.max())], new_lengths
+
+
+def _resample(waveforms: Tensor, lengths: Tensor, step: int) -> Batch:
+    changed = torchaudio.functional.resample(waveforms, step, STEPS)
+    return changed, (lengths * STEPS / step).ceil().long().clamp_max(changed.shape[1])
+
+
+def _vocode(waveforms: Tensor, lengths: Tensor, rate: float, n_fft: int = 256) -> Batch:
+    """Duration divided by `rate`, pitch kept (phase vocoder, Flanagan and Golden 1966)."""
+    window = torch.hann_window(n_fft)
+    spectrum = torch.stft(waveforms, n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
+    advance = torch.linspace(0, math.pi * n_fft / 4, n_fft // 2 + 1).unsqueeze(1)
+    spectrum = torchaudio.functional.phase_vocoder(spectrum, rate, advance)
+    length = round(waveforms.shape[1] / rate)
+    return torch.istft(spectrum, n_fft, n_fft // 4, window=window, length=length), (lengths / rate).round().long()
+
+
+# Spectrograms --------------------------------------------------------------------------------------------------------
+
+
+def stretch_time(features: Tensor, frames: Tensor, factor: Tensor, floor: float) -> Batch:
+    """Speak slower: duration multiplied by `factor` (batch,), pitch and formants kept; linear between frames."""
+    longer = (frames * factor).round().long().clamp_min(1)
+    position = torch.arange(int(longer.max())) / factor.unsqueeze(1)  # (batch, new frames), in old frames
+    position = position.minimum((frames - 1).unsqueeze(1))
+    stretched = _interpolate(features, position)
+    return stretched.masked_fill(~valid_frames(longer, stretched.shape[1]).unsqueeze(-1), floor), longer
+
+
+def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: FeatureConfig) -> Batch:
+    """Another length of the vocal tract: all frequencies multiplied by `factor` (batch,).
+
+    Vocal tract length perturbation (Jaitly and Hinton 2013), eq. 1: linear up to a knee, then bent so that the
+    highest frequency stays. Done on the log-mel bands, linear between them.
+    """
+    centres = _mel_to_hz(torch.linspace(*_hz_to_mel(torch.tensor([config.f_min, config.f_max])), config.n_mels + 2)[1:-1])
+    factor = factor.unsqueeze(1)
+    knee = 0.8 * config.f_max * factor.clamp_max(1.0)  # in warped frequency
+    slope = (config.f_max - knee) / (config.f_max - knee / factor)
+    source = torch.where(centres <= knee, centres / factor, config.f_max - (config.f_max - centres) / slope)
+    mels = _hz_to_mel(source)
+    low, high = _hz_to_mel(centres[:1]), _hz_to_mel(centres[-1:])
+    position = ((mels - low) / (high - low)).clamp(0, 1) * (config.n_mels - 1)  # (batch, mels), in old bands
+    return _interpolate(features.transpose(1, 2), position).transpose(1, 2), frames
+
+
+def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, floor: float) -> Batch:
+    """Cut `start` and `end` (batch,) frames off the ends, or add as many of silence where negative."""
+    start, end = start.minimum(frames // 4), end.minimum(frames // 4)  # never more than half a clip
+    changed = frames - start - end
+    index = start.unsqueeze(1) + torch.arange(int(changed.max()))  # (batch, new frames), in old frames
+    inside = (index >= 0) & (index < frames.unsqueeze(1))
+    index = index.clamp(0, features.shape[1] - 1).unsqueeze(-1).expand(-1, -1, features.shape[2])
+    return features.gather(1, index).masked_fill(~inside.unsqueeze(-1), floor), changed
+
+
+def mask_bands(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Batch:
+    """SpecAugment's frequency mask (Park et al. 2019): `width` (batch,) mels from `start` fall to the floor."""
+    band = torch.arange(features.shape[2])
+    masked = (band >= start.unsqueeze(1)) & (band < (start + width).unsqueeze(1))
+    return features.masked_fill(masked.unsqueeze(1), floor), frames
+
+
+def mask_frames(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Batch:
+    """SpecAugment's time mask (Park et al. 2019): `width` (batch,) frames from `start` fall to the floor."""
+    frame = torch.arange(features.shape[1])
+    masked = (frame >= start.unsqueeze(1)) & (frame < (start + width).unsqueeze(1))
+    return features.masked_fill(masked.unsqueeze(2), floor), frames
+
+
+# All of them ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class AugmentationConfig:
+    """How far each augmentation goes: a range that strengths are drawn from, evenly; null: not used."""
+
+    gain_db: tuple[float, float] | None = None
+    noise_snr_db: tuple[float, float] | None = None
+    equaliser_db: float | None = None  # largest gain or loss of a band
+    speed: tuple[float, float] | None = None
+    pitch: tuple[float, float] | None = None
+    stretch: tuple[float, float] | None = None
+    warp: tuple[float, float] | None = None
+    jitter_frames: int | None = None  # at most so many frames cut from or added to either end
+    mask_bands: int | None = None  # widest of two frequency masks, in mels
+    mask_frames: int | None = None  # widest of two time masks, in frames; at most a fifth of the clip
+
+    def __post_init__(self):
+        for name in ("speed", "pitch", "stretch", "warp"):
+            factors = getattr(self, name)
+            if factors is not None and not 0.5 <= factors[0] <= factors[1] <= 2:
+                raise ValueError(f"{name} is a range of factors within 0.5 and 2, not {factors}")
+
+
+class Augmenter:
+    """Waveforms to augmented features: draws each clip's strengths and applies the augmentations in order.
+
+    All chance comes from `generator`: the same generator state gives the same batch.
+    """
+
+    EQUALISER_BANDS = 6
+    MASKS = 2
+
+    def __init__(self, config: AugmentationConfig, features: FeatureConfig, generator: torch.Generator):
+        self.config = config
+        self.front_end = LogMel(features)
+        self.generator = generator
+
+    def draw(self, low: float, high: float, *shape: int) -> Tensor:
+        """Evenly distributed numbers between `low` and `high`."""
+        return low + (high - low) * torch.rand(shape, generator=self.generator)
+
+    def __call__(self, waveforms: Tensor, lengths: Tensor) -> Batch:
+        """Waveforms (batch, samples) with lengths (batch,) to features (batch, frames, mels) with frames (batch,)."""
+        config, floor, n = self.config, self.front_end.config.floor, len(waveforms)
+        if config.speed is not None:
+            waveforms, lengths = change_speed(waveforms, lengths, self.draw(*config.speed, n))
+        if config.pitch is not None:
+            waveforms, lengths = shift_pitch(waveforms, lengths, self.draw(*config.pitch, n))
+        if config.equaliser_db is not None:
+            bands_db = self.draw(-config.equaliser_db, config.equaliser_db, n, self.EQUALISER_BANDS)
+            waveforms, lengths = equalise(waveforms, lengths, bands_db)
+        if config.noise_snr_db is not None:
+            snr_db, slope = self.draw(*config.noise_snr_db, n), self.draw(0, 2, n)
+            waveforms, lengths = add_noise(waveforms, lengths, snr_db, slope, self.generator)
+        if config.gain_db is not None:
+            waveforms, lengths = change_gain(waveforms, lengths, self.draw(*config.gain_db, n))
+
+        features, frames = self.front_end(waveforms, lengths)
+
+        if config.stretch is not None:
+            features, frames = stretch_time(features, frames, self.draw(*config.stretch, n), floor)
+        if config.warp is not None:
+            features, frames = warp_frequency(features, frames, self.draw(*config.warp, n), self.front_end.config)
+        if config.jitter_frames is not None:
+            start, end = self.draw(-config.jitter_frames, config.jitter_frames, 2, n).round().long()
+            features, frames = jitter_ends(features, frames, start, end, floor)
+        for _ in range(self.MASKS if config.mask_bands is not None else 0):
+            width = self.draw(0, config.mask_bands, n).round()
+            start = self.draw(0, 1, n) * (features.shape[2] - width)
+            features, frames = mask_bands(features, frames, start.round(), width, floor)
+        for _ in range(self.MASKS if config.mask_frames is not None else 0):
+            width = self.draw(0, config.mask_frames, n).round().minimum(frames // 5)
+            start = self.draw(0, 1, n) * (frames - width)
+            features, frames = mask_frames(features, frames, start.round(), width, floor)
+        return features, frames
+
+
+def _interpolate(features: Tensor, position: Tensor) -> Tensor:
+    """Rows of (batch, rows, columns) at fractional `position` (batch, new rows)."""
+    below = position.floor().long().clamp(0, features.shape[1] - 1)
+    above = (below + 1).clamp_max(features.shape[1] - 1)
+    weight = (position - below).unsqueeze(-1)
+    columns = features.shape[2]
+    low = features.gather(1, below.unsqueeze(-1).expand(-1, -1, columns))
+    high = features.gather(1, above.unsqueeze(-1).expand(-1, -1, columns))
+    return torch.lerp(low, high, weight.expand_as(low))
+
+
+def _hz_to_mel(hz: Tensor) -> Tensor:
+    """Slaney's mel scale, as in the front end: linear below 1 kHz, logarithmic above."""
+    return torch.where(hz < 1000, hz * 3 / 200, 15 + 27 * (hz.clamp_min(1) / 1000).log() / math.log(6.4))
+
+
+def _mel_to_hz(mel: Tensor) -> Tensor:
+    return torch.where(mel < 15, mel * 200 / 3, 1000 * ((mel - 15) * math.log(6.4) / 27).exp())

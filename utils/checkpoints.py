@@ -1,0 +1,90 @@
+"""Checkpoints: a folder with a trained model and all that is needed to use it, written whole or not at all."""
+
+import json
+import pickle
+from pathlib import Path
+
+import torch
+import yaml
+from torch import nn
+
+from utils import InputError
+from utils.config import Experiment, load_yaml, make_model, parse_experiment, snapshot
+from utils.files import whole_folder
+
+WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
+
+
+def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: dict) -> None:
+    """Write a checkpoint.
+
+    Args:
+        folder: takes the place of one that is already there.
+        model: trained.
+        experiment: what it was trained by.
+        result: of `utils.experiments.run`, for `metrics.json` and the model card.
+    """
+    with whole_folder(folder) as new:
+        torch.save({"model_state": model.state_dict()}, new / WEIGHTS)
+        (new / SNAPSHOT).write_text(yaml.safe_dump(snapshot(experiment), sort_keys=False), encoding="utf-8")
+        (new / METRICS).write_text(json.dumps(result["metrics"], indent=1) + "\n", encoding="utf-8")
+        (new / CARD).write_text(model_card(experiment, result), encoding="utf-8")
+
+
+def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
+    """Read a checkpoint: the model in evaluation mode, and its experiment, whose `features` it must be given.
+
+    The weights are read as tensors only: a file that holds pickled code is refused, not run.
+
+    Raises:
+        InputError: a file is missing or damaged, or weights and snapshot do not belong together.
+    """
+    folder = Path(folder)
+    for name in (WEIGHTS, SNAPSHOT):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: not a checkpoint: it has no {name}")
+    experiment = parse_experiment(load_yaml(folder / SNAPSHOT), str(folder / SNAPSHOT), folder.name)
+    model = make_model(experiment)
+    try:
+        state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
+        model.load_state_dict(state)
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+        why = str(error).strip().splitlines()[:1]
+        raise InputError(f"{folder / WEIGHTS}: not a file of weights, or a damaged one ({''.join(why)})") from None
+    except RuntimeError as error:
+        damaged = "zip" in str(error) or "archive" in str(error)
+        why = "a damaged file" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
+        raise InputError(f"{folder / WEIGHTS}: {why}") from None
+    return model.eval(), experiment
+
+
+def model_card(experiment: Experiment, result: dict) -> str:
+    """The checkpoint's README.md: what it is, how well it does and on whom, what it is not for."""
+    rows = [
+        f"| {name} | {', '.join(values['per_speaker'])} | {values['n']} | {values['accuracy']:.3f} | {values['macro_f1']:.3f} |"
+        for name, values in result["metrics"].items()
+    ]
+    features = experiment.features
+    return "\n".join(
+        [
+            f"# {experiment.name}: spoken digits 0-9",
+            "",
+            f"A `{experiment.model_name}` of {result['parameters']:,} parameters on {features.n_mels} log-mels of"
+            f" {features.sample_rate} Hz audio, trained by the protocol {result['protocol']}"
+            f" on {', '.join(result['train_speakers'])} (seed {result['seed']}).",
+            "",
+            "| clips of | speakers, never heard in training | clips | accuracy | macro F1 |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            f"Use: `sdr predict {{this folder}} clip.wav`. `{SNAPSHOT}` holds the whole configuration.",
+            "",
+            "Meant for teaching and demonstrations on short clips of one English digit, spoken close to a microphone. It was"
+            " trained on a handful of adult voices; it always answers with a digit, also to other words and noise; do not"
+            " let anything that matters depend on it.",
+            "",
+            f"Data: the TRAIN clips of `{experiment.data.metadata}`"
+            + (", the Free Spoken Digit Dataset, CC BY-SA 4.0." if result["metadata"] == COURSE_SHA else "."),
+            "",
+        ]
+    )

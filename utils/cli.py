@@ -1,0 +1,192 @@
+"""The command `sdr`. Whatever is wrong with what a user gives becomes one plain line and exit status 2."""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from utils import InputError
+
+# Each command imports what it needs itself, so that `sdr --help` answers at once.
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with an argument in one line."""
+
+    def error(self, message: str) -> None:
+        raise InputError(f"{message} (see `{self.prog} --help`)")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
+    try:
+        given = parser().parse_args(arguments)
+        given.command(given)
+    except InputError as error:
+        print(f"sdr: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nsdr: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe, as in `sdr report | head`, has seen enough
+        sys.stderr.close()
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    root = Parser(prog="sdr", description="Recognise spoken digits 0-9 from speakers never heard in training.")
+    commands = root.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+
+    def command(function, help: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(function.__name__, help=help, description=help[0].upper() + help[1:] + ".")
+        made.set_defaults(command=function)
+        return made
+
+    add = command(data, "fetch or make a corpus and check it").add_argument
+    add("corpus", choices=("sdr", "synthetic"), help="the course's clips (FSDD), or speech by eSpeak NG")
+    add("--speakers", type=int, default=12, help="synthetic: number of voices (default: %(default)s)")
+    add("--takes", type=int, default=10, help="synthetic: takes of each digit by each voice (default: %(default)s)")
+    add("--seed", type=int, default=0, help="synthetic: the same seed speaks the same clips (default: %(default)s)")
+
+    add = command(train, "train a model and test it on speakers it never heard").add_argument
+    add("config", type=Path, help="an experiment, as configs/cnn1d.yaml")
+    add("--seed", type=int, default=0, help="of initial weights, order and augmentation (default: %(default)s)")
+    add("--protocol", help="course, loso, inside-train, one-speaker or ratio (default: what the config says)")
+    add("--fold", help="the speaker who is left out (loso, inside-train) or trained on (one-speaker); a seed (ratio)")
+    add("--store", type=Path, help="folder of the results (default: results/runs)")
+
+    add = command(evaluate, "test a checkpoint on the clips of a metadata table").add_argument
+    add("checkpoint", type=Path)
+    add("--metadata", type=Path, required=True, help="a TSV with the columns identifier speaker split label file")
+    add("--root", type=Path, help="folder that the column 'file' is relative to (default: that of the TSV)")
+    add("--split", default="TEST", choices=("TRAIN", "DEV", "TEST"), help="(default: %(default)s)")
+    add("--json", action="store_true", help="print JSON")
+
+    add = command(predict, "say which digit is spoken in each file").add_argument
+    add("checkpoint", type=Path)
+    add("files", type=Path, nargs="+", metavar="FILE")
+    add("--json", action="store_true", help="print JSON")
+
+    add = command(reproduce, "run all that the tables need and has not been run, then render them").add_argument
+    add("tables", nargs="*", metavar="TABLE", help="course, loso, inside-train (default: all)")
+    add("--model", help="only this model's rows")
+    add("--seeds", type=int, help="how many seeds (default: what the tables have)")
+    add("--jobs", type=int, help="runs at a time (default: one a core)")
+    add("--again", action="store_true", help="also what has been run already")
+
+    add = command(report, "render the tables of the README and the notebooks from the results").add_argument
+    add("--check", action="store_true", help="change nothing; fail where a table is not what the results say")
+    add("--json", action="store_true", help="print the rows as JSON and change nothing")
+
+    add = command(bench, "measure speed and memory on this machine").add_argument
+    add("--json", action="store_true", help="print JSON")
+
+    command(quickstart, "fetch the clips, train two models, test them on unheard speakers: about two minutes")
+    return root
+
+
+def data(given: argparse.Namespace) -> None:
+    from utils.corpora import fsdd, synthetic
+    from utils.metadata import speech_data
+
+    if given.corpus == "sdr":
+        print(fsdd.fetch(speech_data()))
+    else:
+        folder = speech_data() / "synthetic"
+        print(synthetic.speak(folder, speakers=given.speakers, takes=given.takes, seed=given.seed))
+
+
+def train(given: argparse.Namespace) -> None:
+    from utils import experiments, results
+    from utils.config import load_experiment
+
+    experiment = load_experiment(given.config)
+    if given.protocol or given.fold:
+        chosen = replace(experiment.data, protocol=given.protocol or experiment.data.protocol, fold=given.fold)
+        experiment = replace(experiment, data=chosen)
+    result = experiments.run(experiment, given.seed, store=given.store or results.STORE, progress=True)
+    for name, values in result["metrics"].items():
+        print(f"{name}: {_summary(values)}")
+    print(f"checkpoint: {experiments.checkpoint_folder(experiment, result['protocol'], given.seed)}")
+
+
+def evaluate(given: argparse.Namespace) -> None:
+    from utils import checkpoints, experiments
+    from utils.metadata import read_metadata
+
+    model, experiment = checkpoints.load(given.checkpoint)
+    clips = read_metadata(given.metadata, given.root)
+    clips = clips[clips["split"] == given.split]
+    if clips.empty:
+        raise InputError(f"{given.metadata}: no clips in the split {given.split}")
+    measured, _ = experiments.test(model, experiment, clips)
+    if given.json:
+        print(json.dumps({key: measured[key] for key in ("accuracy", "macro_f1", "n", "per_speaker")}))
+    else:
+        print(_summary(measured))
+
+
+def predict(given: argparse.Namespace) -> None:
+    from utils import checkpoints, evaluation
+    from utils.features import features_of_files
+
+    model, experiment = checkpoints.load(given.checkpoint)
+    features = features_of_files(given.files, experiment.features)
+    probabilities, digits = evaluation.predict(model, features, experiment.features.floor).max(1)
+    answers = [
+        {"file": str(file), "digit": digit, "probability": round(probability, 4)}
+        for file, digit, probability in zip(given.files, digits.tolist(), probabilities.tolist(), strict=True)
+    ]
+    if given.json:
+        print(json.dumps(answers))
+    else:
+        for answer in answers:
+            print(f"{answer['digit']}  {answer['probability']:6.1%}  {answer['file']}")
+
+
+def reproduce(given: argparse.Namespace) -> None:
+    from utils import experiments
+
+    experiments.reproduce(given.tables, given.model, given.seeds, given.jobs, given.again)
+    report(argparse.Namespace(check=False, json=False))
+
+
+def report(given: argparse.Namespace) -> None:
+    from utils import report as tables
+
+    if given.json:
+        print(json.dumps([row for name in tables.TABLES for row in tables.rows(name)], indent=1))
+        return
+    changed = tables.update(given.check)
+    if not given.check:
+        for name in tables.TABLES:
+            print(tables.markdown(name), end="\n\n")
+    print("tables are what the results say" if not changed else f"rendered anew: {', '.join(changed)}")
+
+
+def bench(given: argparse.Namespace) -> None:
+    from utils import benchmark
+
+    measured = benchmark.measure(progress=not given.json)
+    if given.json:
+        print(json.dumps(measured))
+    else:
+        for name, value in measured.items():
+            print(f"{name:24} {value:g}")
+
+
+def quickstart(given: argparse.Namespace) -> None:
+    from utils import quickstart as tour
+
+    tour.main()
+
+
+def _summary(measured: dict) -> str:
+    """A line about `utils.evaluation.metrics`."""
+    low, high = measured["interval"]
+    speakers = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in measured["per_speaker"].items())
+    return (
+        f"accuracy {measured['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}), "
+        f"macro F1 {measured['macro_f1']:.1%}, {measured['n']} clips: {speakers}"
+    )

@@ -1,0 +1,189 @@
+"""The configuration of an experiment: frozen dataclasses on one side, YAML read strictly on the other."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from torch import nn
+
+from model_baseline import Linear, LinearConfig
+from model_neural import MODELS
+from utils import InputError
+from utils.augmentation import AugmentationConfig
+from utils.features import FeatureConfig
+from utils.training import TrainingConfig
+
+T = typing.TypeVar("T")
+ALL_MODELS = {"linear": (Linear, LinearConfig), **MODELS}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips, and who of their speakers is heard in training (see `utils.protocols`)."""
+
+    metadata: str = "SDR_metadata.tsv"  # relative to the project's folder
+    protocol: str = "course"
+    fold: str | None = None  # the speaker who is left out, or the protocol's seed
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """All that a run depends on but its seed. `augmentation` and `training` are None for the linear model."""
+
+    name: str
+    data: DataConfig
+    features: FeatureConfig
+    model_name: str
+    model: object  # the model's own config
+    augmentation: AugmentationConfig | None
+    training: TrainingConfig | None
+
+
+def load_experiment(path: str | Path) -> Experiment:
+    """Read an experiment from a YAML file; it is called after the file. Errors as for `parse_experiment`."""
+    return parse_experiment(load_yaml(path), str(path), Path(path).stem)
+
+
+def parse_experiment(values: dict, where: str, name: str) -> Experiment:
+    """Make an experiment from the sections `data`, `features`, `model`, `augmentation` and `training`.
+
+    Raises:
+        InputError: names an unknown section or key and the nearest known one, or what is wrong with a value.
+    """
+    sections = ("experiment", "data", "features", "model", "augmentation", "training")
+    for key in values:
+        if key not in sections:
+            raise InputError(f"{where}: unknown section '{key}'; {_nearest(key, sections)}")
+    model = dict(_mapping(values.get("model"), f"{where}: model"))
+    model_name = model.pop("name", None)
+    if model_name not in ALL_MODELS:
+        raise InputError(f"{where}: model: unknown name {model_name!r}; {_nearest(model_name, ALL_MODELS)}")
+    linear = model_name == "linear"
+    for key in ("augmentation", "training"):
+        if linear and key in values:
+            raise InputError(f"{where}: a linear model is fitted by scikit-learn and has no section '{key}'")
+
+    def section(kind: type[T], key: str) -> T:
+        return build(kind, values.get(key, {}), f"{where}: {key}")
+
+    features = section(FeatureConfig, "features")
+    return Experiment(
+        name=str(values.get("experiment", name)),
+        data=section(DataConfig, "data"),
+        features=features,
+        model_name=model_name,
+        model=build(ALL_MODELS[model_name][1], {"n_mels": features.n_mels} | model, f"{where}: model"),
+        augmentation=None if linear else section(AugmentationConfig, "augmentation"),
+        training=None if linear else section(TrainingConfig, "training"),
+    )
+
+
+def snapshot(experiment: Experiment) -> dict:
+    """An experiment as plain values, every default written out: what `parse_experiment` reads."""
+    sections = {
+        "experiment": experiment.name,
+        "data": to_dict(experiment.data),
+        "features": to_dict(experiment.features),
+        "model": {"name": experiment.model_name} | to_dict(experiment.model),
+    }
+    if experiment.training is not None:
+        sections |= {"augmentation": to_dict(experiment.augmentation), "training": to_dict(experiment.training)}
+    return sections
+
+
+def make_model(experiment: Experiment) -> nn.Module:
+    """The experiment's model, with weights not yet trained."""
+    model, _ = ALL_MODELS[experiment.model_name]
+    return model(experiment.model)
+
+
+def load_yaml(path: str | Path) -> dict:
+    """Read a YAML file that holds a mapping. Raises `InputError` that names the file and the line."""
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected 'key: value' lines")
+    return values
+
+
+def build(kind: type[T], values: dict, where: str) -> T:
+    """Make a dataclass from a mapping, strictly.
+
+    Args:
+        kind: the dataclass; its fields may be dataclasses, tuples or optional.
+        values: a mapping such as `yaml.safe_load` gives. A field that is left out keeps its default.
+        where: what the mapping is called in an error, as "configs/cnn1d.yaml: training".
+
+    Raises:
+        InputError: names an unknown key and the nearest known one, a missing key, or a value of a wrong type.
+    """
+    values = _mapping(values, where)
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            raise InputError(f"{where}: unknown key '{key}'; {_nearest(key, fields)}")
+    for name, field in fields.items():
+        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise InputError(f"{where}: the key '{name}' is missing")
+    try:
+        return kind(**{name: _cast(hints[name], value, f"{where}: {name}") for name, value in values.items()})
+    except ValueError as error:  # the dataclass itself refuses a value
+        raise InputError(f"{where}: {error}") from None
+
+
+def to_dict(config: object) -> dict:
+    """A dataclass as plain values that YAML and JSON can hold: tuples become lists."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def _mapping(values: object, where: str) -> dict:
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: expected 'key: value' lines, not {values!r}")
+    return values
+
+
+def _nearest(key: object, known: typing.Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+    return f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}"
+
+
+def _cast(hint: object, value: object, where: str) -> object:
+    """`value` as the type `hint`, or an `InputError`. Text that reads as a number is one: YAML takes 1e-3 for text."""
+    if isinstance(hint, types.UnionType):
+        if value is None and type(None) in typing.get_args(hint):
+            return None
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where)
+    if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
+        items = typing.get_args(hint)
+        if len(items) == 2 and items[1] is Ellipsis:
+            items = (items[0],) * len(value)
+        if len(items) == len(value):
+            return tuple(_cast(item, part, where) for item, part in zip(items, value, strict=True))
+    if hint is float and not isinstance(value, bool):
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            pass
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    name = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))
+    raise InputError(f"{where}: expected {name}, not {value!r}")

@@ -1,0 +1,168 @@
+"""The course's clips, the Free Spoken Digit Dataset: fetched where they are missing, checked one by one."""
+
+import csv
+import functools
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from utils import InputError
+from utils.metadata import COURSE_METADATA, sha256
+
+COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+ARCHIVE_URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{COMMIT}.zip"
+TIMEOUT = 30  # seconds without a byte, after which the server counts as gone
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `fetch` found and did: of so many `clips` in `folder`, it had to fetch `fetched`."""
+
+    folder: Path
+    clips: int
+    fetched: int
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.clips} clips with the right sums, {self.fetched} of them fetched now"
+
+
+def fetch(
+    folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METADATA, progress: bool = True
+) -> Report:
+    """Make sure that a folder holds every clip of a metadata table, with the right bytes.
+
+    What lies there already is checked and kept. Only if a clip is missing or wrong is the archive downloaded
+    (16 MB, into the same folder, and deleted in the end). A broken download is resumed by the next call.
+
+    Args:
+        folder: where the clips lie, named as in the table; it is made if need be.
+        url: a zip archive that holds the clips, under any folder.
+        metadata: a TSV with the columns `file` and `sha256`.
+        progress: whether to show progress bars.
+
+    Raises:
+        InputError: the table has no sums, the archive cannot be downloaded, is damaged, lacks a clip or holds
+            a wrong one, or the folder cannot be written. No clip is ever left half-written.
+    """
+    folder = Path(folder)
+    sums = _read_sums(Path(metadata))
+    try:
+        checked = tqdm(sums, "checking clips", unit="clip", leave=False, disable=not progress)
+        wanted = {name: sums[name] for name in checked if not _is_right(folder / name, sums[name])}
+        if wanted:
+            folder.mkdir(parents=True, exist_ok=True)
+            archive = _download(url, folder, progress)
+            try:
+                clips = _read_clips(archive, wanted, url)
+            except InputError:
+                archive.unlink()  # it would be as bad in the next run: let that one start afresh
+                raise
+            for name in tqdm(clips, "writing clips", unit="clip", leave=False, disable=not progress):
+                _write(folder / name, clips[name])
+            archive.unlink()
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
+    return Report(folder, len(sums), len(wanted))
+
+
+def _read_sums(metadata: Path) -> dict[str, str]:
+    """The table's sums by the clips' names. (`read_metadata` refuses a table whose clips are missing.)"""
+    try:
+        with open(metadata, encoding="utf-8", newline="") as file:
+            sums = {Path(row["file"]).name: row["sha256"] for row in csv.DictReader(file, delimiter="\t")}
+    except OSError as error:
+        raise InputError(f"{metadata}: {error.strerror or error}") from None
+    except (KeyError, TypeError, UnicodeDecodeError, csv.Error):
+        raise InputError(f"{metadata}: not a metadata table with the columns 'file' and 'sha256'") from None
+    return sums
+
+
+def _is_right(clip: Path, expected: str) -> bool:
+    return clip.is_file() and sha256(clip) == expected
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        temporary.write_bytes(content)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _download(url: str, folder: Path, progress: bool) -> Path:
+    """Where in the folder the archive lies now. If the download breaks, a `.part` stays for the next call."""
+    address = hashlib.sha256(url.encode()).hexdigest()[:12]  # never resume what came from another address
+    archive = folder / f"archive-{address}.zip"
+    part = archive.with_suffix(".part")
+    downloader = functools.partial(_resume, part=part, progress=progress)
+    by_hand = f"; or put the clips into {folder} by hand"
+    # The archive has no sum: GitHub packs it anew at will, with other bytes. Each clip's sum is what counts.
+    pooch.get_logger().setLevel("WARNING")  # it would advise to pin the sum
+    try:
+        pooch.retrieve(url, known_hash=None, path=folder, fname=archive.name, downloader=downloader)
+    except requests.HTTPError as error:
+        answer = f"{error.response.status_code} {error.response.reason}"
+        raise InputError(f"{url}: the server answered {answer}; try again later{by_hand}") from None
+    except requests.RequestException as error:
+        if part.exists() and (size := part.stat().st_size):
+            why = f"the connection broke after {size / 1e6:.1f} MB; run the same again to go on from there"
+        else:
+            why = f"cannot be reached ({type(error).__name__}): is there a network? Run the same again"
+        raise InputError(f"{url}: {why}{by_hand}") from None
+    return archive
+
+
+def _resume(url: str, output_file: str, _: object, *, part: Path, progress: bool) -> None:
+    """A downloader for pooch that goes on where the last one broke: pooch's own begins again.
+
+    Should the archive have changed in between, the two do not fit together: the sums of the clips tell.
+    """
+    have = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"}  # a range counts the file's own bytes
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        goes_on = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        if have and (response.status_code == 416 or response.status_code == 206 and not goes_on):
+            part.unlink()  # the server has nothing after it: not the beginning of this file
+            return _resume(url, output_file, _, part=part, progress=progress)
+        response.raise_for_status()
+        start = have if response.status_code == 206 else 0  # 200: the server ignores ranges and sends it all
+        length = response.headers.get("Content-Length")
+        total = start + int(length) if length else None  # GitHub does not always say
+        bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, disable=not progress)
+        with bar, open(part, "r+b" if start else "wb") as file:
+            file.seek(start)
+            for block in response.iter_content(2**14):
+                bar.update(file.write(block))
+            if total is not None and file.tell() != total:
+                raise requests.ConnectionError("the connection closed early")
+    os.replace(part, output_file)
+
+
+def _read_clips(archive: Path, wanted: dict[str, str], url: str) -> dict[str, bytes]:
+    """The wanted clips' bytes, each checked. Only their names count, never the archive's own paths."""
+    clips = {}
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            members = {PurePosixPath(member.filename).name: member for member in zipped.infolist()}
+            for name in wanted:
+                if name in members:
+                    clips[name] = zipped.read(members[name])
+    except Exception as error:  # damage shows as BadZipFile, zlib.error, ValueError, and many more
+        why = "is damaged or no zip archive; it was deleted, run the same again to download it afresh"
+        raise InputError(f"{url}: what was downloaded {why} ({type(error).__name__})") from None
+    for name, expected in wanted.items():
+        if name not in clips:
+            raise InputError(f"{url}: the archive holds no clip {name}; it was deleted")
+        if hashlib.sha256(clips[name]).hexdigest() != expected:
+            raise InputError(f"{url}: the archive's clip {name} has a wrong sum; the archive was deleted")
+    return clips

@@ -1,0 +1,78 @@
+"""Spoken digits as a PyTorch dataset, and the batches that a model learns from."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+from tqdm.auto import tqdm
+
+from utils.audio import read_audio
+from utils.features import FeatureConfig, features_of_files, pad
+
+
+class SpokenDigits(Dataset):
+    """The clips of a metadata table as waveforms in memory (3,000 clips of the course take 40 MB).
+
+    Args:
+        clips: rows of `utils.metadata.read_metadata`, all or some.
+        sample_rate: of the waveforms, in Hz.
+        progress: show a progress bar while reading.
+
+    Attributes:
+        waveforms: a list of (samples,).
+        labels: (clips,) digits.
+    """
+
+    def __init__(self, clips: pd.DataFrame, sample_rate: int, progress: bool = False):
+        paths = tqdm(clips["path"], "reading clips", unit=" clips", leave=False, disable=not progress)
+        self.waveforms = [torch.from_numpy(read_audio(path, sample_rate)) for path in paths]
+        self.labels = torch.tensor(clips["label"].to_numpy())
+
+    def __len__(self) -> int:
+        return len(self.waveforms)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.waveforms[index], self.labels[index]
+
+
+class BucketSampler(Sampler[list[int]]):
+    """Batches of clips of similar length, so that little of a batch is padding, in random order.
+
+    Clips are shuffled, cut into buckets of eight batches, sorted by length within their bucket and cut into
+    batches; then the batches are shuffled. An incomplete last batch is left out; the next epoch draws anew.
+    """
+
+    BUCKET = 8
+
+    def __init__(self, lengths: list[int], batch_size: int, generator: torch.Generator):
+        self.lengths, self.generator = torch.tensor(lengths), generator
+        self.batch_size = min(batch_size, len(lengths))
+
+    def __len__(self) -> int:
+        return len(self.lengths) // self.batch_size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        shuffled = torch.randperm(len(self.lengths), generator=self.generator)
+        buckets = shuffled[: len(self) * self.batch_size].split(self.BUCKET * self.batch_size)
+        by_length = torch.cat([bucket[self.lengths[bucket].argsort(stable=True)] for bucket in buckets])
+        batches = by_length.split(self.batch_size)
+        for i in torch.randperm(len(batches), generator=self.generator):
+            yield batches[i].tolist()
+
+
+def training_batches(dataset: SpokenDigits, batch_size: int, generator: torch.Generator) -> DataLoader:
+    """Batches of ((waveforms (batch, samples), lengths (batch,)), labels (batch,)), in an order from `generator`."""
+    sampler = BucketSampler([len(waveform) for waveform in dataset.waveforms], batch_size, generator)
+    return DataLoader(dataset, batch_sampler=sampler, collate_fn=_collate, generator=generator)
+
+
+def _collate(examples: list[tuple[Tensor, Tensor]]) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    waveforms, labels = zip(*examples, strict=True)
+    return pad(waveforms), torch.stack(labels)
+
+
+def features_of(clips: pd.DataFrame, config: FeatureConfig) -> tuple[list[Tensor], Tensor]:
+    """The clips of a metadata table as features, a list of (frames, mels), and their labels (clips,)."""
+    return features_of_files(clips["path"].tolist(), config), torch.tensor(clips["label"].to_numpy())

@@ -1,0 +1,164 @@
+"""Experiments: a config, a protocol's fold and a seed become a trained model and a result."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import joblib
+import pandas as pd
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+import model_baseline
+from utils import InputError, checkpoints, results
+from utils.config import Experiment, load_experiment, make_model, snapshot
+from utils.dataset import SpokenDigits, features_of
+from utils.evaluation import cost, metrics, predict
+from utils.metadata import PROJECT, read_metadata, sha256, verify
+from utils.protocols import PROTOCOLS, Split
+from utils.report import CONFIGS, EXPERIMENTS, TABLES
+from utils.training import train
+
+RUNS = PROJECT / "runs"  # checkpoints and interrupted runs; ignored by git
+
+
+def checkpoint_folder(experiment: Experiment, split: str, seed: int, runs: Path = RUNS) -> Path:
+    """Where a run leaves its checkpoint; `split` is the protocol and its fold, as "loso-george"."""
+    return runs / experiment.name / split / f"seed-{seed}"
+
+
+def split_of(experiment: Experiment) -> Split:
+    """Apply the experiment's protocol to its metadata; errors as for `read_metadata` and `Split`."""
+    data = experiment.data
+    if data.protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol '{data.protocol}'; known are {', '.join(PROTOCOLS)}")
+    clips = read_metadata(PROJECT / data.metadata)
+    verify(clips)
+    return PROTOCOLS[data.protocol](clips, data.fold)
+
+
+def fit(
+    experiment: Experiment, split: Split, seed: int, state: Path | None = None, progress: bool = False
+) -> tuple[nn.Module, list[dict]]:
+    """Train the experiment's model on the split's training clips: the model, and its history (see `train`)."""
+    if experiment.training is None:
+        features, labels = features_of(split.train, experiment.features)
+        return model_baseline.fit(experiment.model, features, labels, experiment.features.floor), []
+    torch.manual_seed(seed)
+    model = make_model(experiment)
+    history = train(
+        model,
+        SpokenDigits(split.train, experiment.features.sample_rate, progress=progress),
+        experiment.features,
+        experiment.augmentation,
+        experiment.training,
+        seed=seed,
+        validation=None if split.validation is None else features_of(split.validation, experiment.features),
+        state=state,
+        progress=progress,
+    )
+    return model, history
+
+
+def test(model: nn.Module, experiment: Experiment, clips: pd.DataFrame) -> tuple[dict, pd.DataFrame]:
+    """Metrics of a model on clips (see `utils.evaluation.metrics`), and the prediction for each clip."""
+    features, labels = features_of(clips, experiment.features)
+    probability, predicted = predict(model, features, experiment.features.floor).max(1)
+    table = clips[["identifier", "speaker", "split", "label"]].assign(
+        predicted=predicted.numpy(), probability=probability.numpy().round(4)
+    )
+    return metrics(labels.numpy(), predicted.numpy(), clips["speaker"].to_numpy()), table
+
+
+def run(
+    experiment: Experiment,
+    seed: int,
+    *,
+    store: Path = results.STORE,
+    runs: Path = RUNS,
+    progress: bool = False,
+) -> dict:
+    """Train, test and write down: a checkpoint in `runs`, a result in `store`. The same inputs give the same numbers.
+
+    A run that was killed goes on from its last whole epoch.
+
+    Returns:
+        The result as it was written (see `utils.results`).
+    """
+    torch.set_num_threads(1)  # sums depend on the number of threads; and runs are many, so the cores are not idle
+    split = split_of(experiment)
+    folder = checkpoint_folder(experiment, split.name, seed, runs)
+    config = snapshot(experiment)
+    key = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:12]
+    state = folder.parent / f".seed-{seed}-{key}.state"  # another config never resumes from it
+    model, history = fit(experiment, split, seed, state, progress)
+    measured, tables = {}, []
+    for name, clips in split.tests.items():
+        measured[name], table = test(model, experiment, clips)
+        tables.append(table.assign(split=name))
+    result = {
+        "experiment": experiment.name,
+        "protocol": split.name,
+        "seed": seed,
+        "config": config,
+        "metadata_sha256": sha256(PROJECT / experiment.data.metadata),
+        "train_speakers": sorted(split.train["speaker"].unique()),
+        "train_clips": len(split.train),
+        "metrics": measured,
+        **cost(model, experiment.features),
+        "train_seconds": sum(row["seconds"] for row in history),
+        "history": history,
+        "environment": results.environment(),
+    }
+    checkpoints.save(folder, model, experiment, result)
+    results.save(results.result_path(store, experiment.name, split.name, seed), result, pd.concat(tables))
+    state.unlink(missing_ok=True)
+    return result
+
+
+def reproduce(
+    tables: list[str], model: str | None, seeds: int | None, jobs: int | None, again: bool, store: Path = results.STORE
+) -> None:
+    """Run what tables need and the store does not have yet, several runs at a time, with a progress bar.
+
+    Args:
+        tables: names of `utils.report.TABLES`; none: all.
+        model: only this experiment of them.
+        seeds: how many seeds of each; None: what the tables have.
+        jobs: runs at a time, one thread each; None: one a core. The runs go through joblib, so a backend that is
+            registered with it (Dask, Ray) can take them to other machines.
+        again: run also what the store has.
+    """
+    for kind, name, known in (("table", tables, TABLES), ("model", [model] if model else [], EXPERIMENTS)):
+        for unknown in set(name) - set(known):
+            raise InputError(f"unknown {kind} '{unknown}'; known are {', '.join(known)}")
+    if (seeds is not None and seeds < 1) or (jobs is not None and jobs < 1):
+        raise InputError("--seeds and --jobs are at least 1")
+    planned = []
+    for name in tables or TABLES:
+        for experiment in [model] if model else EXPERIMENTS:
+            config = load_experiment(CONFIGS / f"{experiment}.yaml")
+            for fold in TABLES[name].folds:
+                chosen = replace(config, data=replace(config.data, protocol=TABLES[name].protocol, fold=fold))
+                planned += [(chosen, seed) for seed in range(min(seeds or 100, EXPERIMENTS[experiment]))]
+    missing = [(chosen, seed) for chosen, seed in planned if again or not _has(chosen, seed, store)]
+    print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
+    work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator_unordered")(
+        joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing
+    )
+    bar = tqdm(work, "runs", total=len(missing), unit="run")
+    for result in bar:
+        bar.set_postfix_str(f"{result['experiment']} {result['protocol']} seed {result['seed']}")
+
+
+def _has(experiment: Experiment, seed: int, store: Path) -> bool:
+    """Whether the store holds this run, made by the same config from the same clips."""
+    split = experiment.data.protocol + (f"-{experiment.data.fold}" if experiment.data.fold else "")
+    path = results.result_path(store, experiment.name, split, seed)
+    if not path.exists():
+        return False
+    result = results.load(path)
+    same_clips = result["metadata_sha256"] == sha256(PROJECT / experiment.data.metadata)
+    return same_clips and result["config"] == snapshot(experiment)

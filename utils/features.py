@@ -1,0 +1,170 @@
+"""The front end: the one place where a waveform becomes a log-mel spectrogram.
+
+Training, evaluation, `sdr predict` and the notebooks all go through `LogMel`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from utils import audio
+from utils.metadata import PROJECT, sha256
+
+CACHE = joblib.Memory(PROJECT / ".cache", verbose=0)
+LEVELS = ("clip_max", "none")
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """What the front end computes. Frequencies in Hz, windows and hops in samples, levels in dB."""
+
+    sample_rate: int = 8000
+    n_fft: int = 256
+    win_length: int = 200
+    hop_length: int = 80
+    n_mels: int = 40
+    f_min: float = 60.0
+    f_max: float = 4000.0
+    level: str = "clip_max"  # 0 dB is the clip's loudest mel band; "none": full scale
+    range_db: float = 45.0  # what lies further below 0 dB is raised to this floor: room noise varies, speech does not
+    trim_db: float | None = 30.0  # drop leading and trailing frames this far below the loudest frame; null: keep all
+    mean_db: float = -45.0  # features are (dB - mean_db) / std_db: with mean_db at the floor, silence is zero
+    std_db: float = 15.0
+
+    def __post_init__(self):
+        if self.level not in LEVELS:
+            raise ValueError(f"level is {self.level!r}; use {' or '.join(LEVELS)}")
+        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+            raise ValueError(f"need 0 <= f_min < f_max <= sample_rate / 2, not {self.f_min} and {self.f_max} Hz")
+        if not 0 < self.hop_length <= self.win_length <= self.n_fft:
+            raise ValueError("need 0 < hop_length <= win_length <= n_fft")
+        if self.range_db <= 0 or self.std_db <= 0 or (self.trim_db is not None and self.trim_db <= 0):
+            raise ValueError("range_db, std_db and trim_db must be positive")
+
+    @property
+    def floor(self) -> float:
+        """The feature's lowest value: that of silence, of padding and of masks."""
+        return (-self.range_db - self.mean_db) / self.std_db
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrograms of a batch of clips; no clip's result depends on the others in its batch.
+
+    Equal to librosa's `melspectrogram(..., pad_mode="constant")` and `power_to_db(ref=np.max)` to within
+    0.01 dB (tests/test_features.py), computed in one batch.
+    """
+
+    def __init__(self, config: FeatureConfig):
+        super().__init__()
+        self.config = config
+        bank = torchaudio.functional.melscale_fbanks(
+            config.n_fft // 2 + 1,
+            config.f_min,
+            config.f_max,
+            config.n_mels,
+            config.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        self.register_buffer("bank", bank, persistent=False)
+        self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms to features.
+
+        Args:
+            waveforms: (batch, samples), zero after each clip's end.
+            lengths: (batch,) samples of each clip.
+
+        Returns:
+            features (batch, frames, mels), filled with the floor after each clip's end, and (batch,) frames
+            of each clip. A frame is `hop_length` samples.
+        """
+        config = self.config
+        spectrum = torch.stft(
+            waveforms,
+            config.n_fft,
+            config.hop_length,
+            config.win_length,
+            self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        power = spectrum.real.square() + spectrum.imag.square()  # (batch, bins, frames)
+        mel = power.transpose(1, 2) @ self.bank  # (batch, frames, mels)
+        frames = 1 + lengths // config.hop_length
+        mel = mel.masked_fill(~valid_frames(frames, mel.shape[1]).unsqueeze(-1), 0.0)
+        if config.trim_db is not None:
+            mel, frames = _trim(mel, frames, config.trim_db)
+        peak = mel.amax(dim=(1, 2), keepdim=True) if config.level == "clip_max" else mel.new_ones(1)
+        level_db = 10 * torch.log10(mel.clamp_min(1e-20) / peak.clamp_min(1e-20))
+        level_db = level_db.clamp_min(-config.range_db)
+        return (level_db - config.mean_db) / config.std_db, frames
+
+
+def valid_frames(lengths: Tensor, frames: int) -> Tensor:
+    """(batch,) lengths to a mask (batch, frames), true where a clip is and false where its padding is."""
+    return torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> tuple[Tensor, Tensor]:
+    """Drop each clip's leading and trailing frames that are `trim_db` below its loudest frame."""
+    energy = mel.sum(-1)  # (batch, frames), zero in the padding
+    loud = energy > energy.amax(dim=1, keepdim=True) * 10 ** (-trim_db / 10)
+    loud[:, 0] |= ~loud.any(dim=1)  # a silent clip keeps its first frame
+    first = loud.int().argmax(dim=1)
+    last = mel.shape[1] - 1 - loud.flip(1).int().argmax(dim=1)
+    trimmed = (last - first + 1).minimum(frames)
+    index = first.unsqueeze(1) + torch.arange(int(trimmed.max()), device=mel.device)  # (batch, frames)
+    mel = mel.gather(1, index.clamp_max(mel.shape[1] - 1).unsqueeze(-1).expand(-1, -1, mel.shape[2]))
+    return mel.masked_fill(~valid_frames(trimmed, mel.shape[1]).unsqueeze(-1), 0.0), trimmed
+
+
+def pad(clips: Sequence[Tensor], value: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Clips of shape (time, ...) to one batch (batch, longest time, ...), padded with `value`, and their lengths."""
+    return pad_sequence(list(clips), batch_first=True, padding_value=value), torch.tensor([len(c) for c in clips])
+
+
+@torch.inference_mode()
+def extract(waveforms: Sequence[np.ndarray | Tensor], config: FeatureConfig, batch_size: int = 32) -> list[Tensor]:
+    """Features of many clips: a list of (frames, mels), in the order given.
+
+    Clips of similar length go through the front end together, so that little of a batch is padding.
+    """
+    front_end = LogMel(config)
+    order = np.argsort([len(waveform) for waveform in waveforms], kind="stable")
+    features: list[Tensor] = [torch.empty(0)] * len(waveforms)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch, frames = front_end(*pad([torch.as_tensor(waveforms[i]) for i in chosen]))
+        for i, clip, length in zip(chosen, batch, frames.tolist(), strict=True):
+            features[i] = clip[:length].clone()
+    return features
+
+
+def features_of_files(paths: Sequence[str | Path], config: FeatureConfig) -> list[Tensor]:
+    """Features of audio files: a list of (frames, mels), in the order given.
+
+    Kept on disk in `.cache/`, under a key of the files' bytes, the config and this code: an edit of any of them is
+    noticed. Raises `InputError` for a file that cannot be read (see `read_audio`).
+    """
+    code = [sha256(__file__), sha256(audio.__file__)]
+    frames, lengths = _compute(config, [sha256(path) for path in paths], code, paths)
+    return list(torch.from_numpy(frames).split(lengths))
+
+
+@CACHE.cache(ignore=["paths"])
+def _compute(
+    config: FeatureConfig, contents: list[str], code: list[str], paths: Sequence[str | Path]
+) -> tuple[np.ndarray, list[int]]:
+    """All clips' frames one after the other (frames, mels), and how many frames each clip has."""
+    clips = extract([audio.read_audio(path, config.sample_rate) for path in paths], config)
+    return torch.cat(clips).numpy(), [len(clip) for clip in clips]

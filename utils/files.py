@@ -1,0 +1,53 @@
+"""Files and folders that are written whole or not at all, whenever the process is killed."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from utils import InputError
+
+
+def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+    """Call `write` with a temporary path beside `path`, then put the result in place in one step.
+
+    Raises `InputError` where the disk is full or the folder cannot be written to.
+    """
+    path = Path(path)
+    with _plain_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.parent / f".{os.getpid()}-{path.name}"  # keeps the ending, which some writers look at
+        try:
+            write(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder to fill, which takes the place of `path` (and of what was there) when the block ends well."""
+    path = Path(path)
+    with _plain_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        temporary.chmod(0o755)
+        try:
+            filled, old = temporary / "new", temporary / "old"
+            filled.mkdir()
+            yield filled
+            if path.exists():
+                path.replace(old)  # a folder cannot replace one that is not empty
+            filled.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _plain_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(f"{path}: could not be written ({error.strerror or error})") from None

@@ -1,0 +1,103 @@
+"""The metadata table: which clip holds which digit, by whom, in which split. One strict reader for every corpus."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from utils import InputError
+
+PROJECT = Path(__file__).resolve().parent.parent
+COURSE_METADATA = PROJECT / "SDR_metadata.tsv"
+COLUMNS = ("identifier", "speaker", "split", "label", "file")
+SPLITS = ("TRAIN", "DEV", "TEST")
+LABELS = tuple(str(digit) for digit in range(10))
+
+
+def speech_data() -> Path:
+    """The folder that holds the clips: the variable `SDR_SPEECH_DATA`, or `speech_data/` beside the code."""
+    return Path(os.environ.get("SDR_SPEECH_DATA") or PROJECT / "speech_data").expanduser().resolve()
+
+
+def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFrame:
+    """Read a metadata table and find its clips.
+
+    Args:
+        path: a TSV with the columns `identifier speaker split label file`; further columns are kept.
+        root: the folder that `file` is relative to. If not given it is the TSV's own folder, except that
+            `speech_data/...` follows the variable `SDR_SPEECH_DATA` where that is set.
+
+    Returns:
+        One row a clip, in the file's order: `identifier`, `speaker` and `split` as text, `label` as an
+        integer 0-9, `file` as written, and `path`, where the clip lies.
+
+    Raises:
+        InputError: names the row (counted as an editor does, the header being row 1) and the column of
+            what is wrong: a missing column, an empty cell, an unknown split or label, a duplicate identifier,
+            a missing clip.
+    """
+    path = Path(path)
+    try:
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig", quoting=3)
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
+
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        has = ", ".join(f"'{name}'" for name in table.columns)
+        raise InputError(f"{path}, row 1: no column '{missing[0]}' (it has {has}); columns are separated by tabs")
+    if table.empty:
+        raise InputError(f"{path}: no clips, only a header")
+
+    def refuse(wrong: pd.Series, column: str, why: str) -> None:
+        """Raise for the first row where `wrong` holds; `why` may speak of the cell as {cell}."""
+        if wrong.any():
+            row = int(wrong.to_numpy().argmax())
+            cell = table[column].iloc[row]
+            raise InputError(f"{path}, row {row + 2}, column '{column}': {why.format(cell=repr(cell))}")
+
+    for column in COLUMNS:
+        refuse(table[column].str.strip() == "", column, "is empty")
+    refuse(~table["split"].isin(SPLITS), "split", "{cell} is not a split; use " + ", ".join(SPLITS))
+    refuse(~table["label"].isin(LABELS), "label", "{cell} is not a digit from 0 to 9")
+    refuse(table["identifier"].duplicated(), "identifier", "{cell} stands in an earlier row already")
+
+    table["label"] = table["label"].astype(int)
+    table["path"] = [locate(file, path, root) for file in table["file"]]
+    missing_clip = ~table["path"].map(os.path.isfile)
+    if missing_clip.any():
+        where = table.loc[missing_clip, "path"].iloc[0]
+        more = f" ({missing_clip.sum()} of {len(table)} clips are missing)" if missing_clip.sum() > 1 else ""
+        advice = "fetch the clips with `sdr data`, or say with --root or SDR_SPEECH_DATA where they lie"
+        refuse(missing_clip, "file", f"no clip at {where}{more}; {advice}".replace("{", "{{").replace("}", "}}"))
+    return table
+
+
+def locate(file: str, metadata: Path, root: str | Path | None) -> str:
+    """Where the clip that a metadata table calls `file` lies (see `read_metadata`)."""
+    if root is None and os.environ.get("SDR_SPEECH_DATA") and Path(file).parts[0] == "speech_data":
+        return str(speech_data().joinpath(*Path(file).parts[1:]))
+    return str(Path(root if root is not None else metadata.parent) / file)
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 digest of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(clips: pd.DataFrame) -> None:
+    """Check that clips are the ones that their table lists, where it has a column `sha256`.
+
+    Raises:
+        InputError: names the first clip whose bytes differ.
+    """
+    for clip in clips.itertuples() if "sha256" in clips.columns else ():
+        if sha256(clip.path) != clip.sha256:
+            raise InputError(
+                f"{clip.path}: not the recording that the metadata lists as '{clip.identifier}' (its sha256 differs); "
+                "`sdr data` fetches the right one"
+            )

@@ -1,0 +1,205 @@
+"""Tables: rendered from the results store into the README and the notebooks, and checked against it."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, stdev
+
+from utils import InputError, results
+from utils.config import load_experiment, snapshot
+from utils.files import write_whole
+from utils.metadata import COURSE_METADATA, PROJECT, sha256
+
+CONFIGS = PROJECT / "configs"
+TRAIN_SPEAKERS = ("george", "jackson", "nicolas", "theo")
+HELD_OUT = ("lucas", "yweweler")  # DEV and TEST: no choice of settings has seen them
+EXPERIMENTS = {"linear": 1, "cnn1d": 5}  # seeds of each; a linear model has one solution, whatever the seed
+
+
+@dataclass(frozen=True)
+class Table:
+    """A protocol, its folds, and how a row of the table reads in Markdown."""
+
+    protocol: str
+    folds: tuple[str | None, ...]
+    columns: dict[str, Callable[[dict], str]]
+
+    def splits(self) -> list[str]:
+        """The protocol with each of its folds, as the results store names them."""
+        return [self.protocol if fold is None else f"{self.protocol}-{fold}" for fold in self.folds]
+
+
+def percent(values: list[float]) -> str:
+    """Mean ± standard deviation over seeds, in percent."""
+    spread = f" ± {100 * stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * fmean(values):.1f}{spread}"
+
+
+COST = {
+    "seeds": lambda row: str(row["seeds"]),
+    "parameters": lambda row: f"{row['parameters']:,}",
+    "multiply-adds a second": lambda row: f"{row['multiply_adds'] / 1e6:.2f} M",
+    "training": lambda row: f"{row['train_seconds']:.0f} s",
+    "command": lambda row: f"`{row['command']}`",
+}
+TABLES = {
+    "course": Table(
+        "course",
+        (None,),
+        {
+            "TEST accuracy, %": lambda row: percent(row["accuracy"]),
+            "DEV accuracy, %": lambda row: percent(row["dev_accuracy"]),
+            "TEST macro F1, %": lambda row: percent(row["macro_f1"]),
+            **COST,
+        },
+    ),
+    "loso": Table(
+        "loso",
+        TRAIN_SPEAKERS + HELD_OUT,
+        {
+            "mean of six, %": lambda row: percent(row["accuracy"]),
+            "lucas and yweweler, %": lambda row: percent(row["held_out"]),
+            **{
+                name: lambda row, name=name: f"{100 * fmean(row['folds'][f'loso-{name}']):.1f}"
+                for name in TRAIN_SPEAKERS + HELD_OUT
+            },
+            "seeds": COST["seeds"],
+            "command": COST["command"],
+        },
+    ),
+    "inside-train": Table(
+        "inside-train",
+        TRAIN_SPEAKERS,
+        {
+            "mean of four, %": lambda row: percent(row["accuracy"]),
+            **{
+                name: lambda row, name=name: f"{100 * fmean(row['folds'][f'inside-train-{name}']):.1f}"
+                for name in TRAIN_SPEAKERS
+            },
+            "seeds": COST["seeds"],
+            "command": COST["command"],
+        },
+    ),
+}
+
+
+def rows(name: str, store: Path = results.STORE) -> list[dict]:
+    """A table's rows as numbers: one for each experiment of which every fold has been run with some seed.
+
+    Returns:
+        Dicts of `table`, `model`, `protocol`, `accuracy_mean` and `accuracy_std` of TEST over the seeds (a seed's
+        accuracy is the mean over the folds), `seeds`, `parameters`, and more that the table shows.
+
+    Raises:
+        InputError: no such table, or runs of one row that do not belong together: of different configs or clips.
+    """
+    if name not in TABLES:
+        raise InputError(f"unknown table '{name}'; known are {', '.join(TABLES)}")
+    table = TABLES[name]
+    made = (_row(name, table, experiment, store) for experiment in EXPERIMENTS)
+    return [row for row in made if row is not None]
+
+
+def _row(name: str, table: Table, experiment: str, store: Path) -> dict | None:
+    paths = [[results.result_path(store, experiment, split, seed) for split in table.splits()] for seed in range(100)]
+    complete = [[results.load(path) for path in fold_paths] for fold_paths in paths if all(p.exists() for p in fold_paths)]
+    if not complete:
+        return None
+    for run in (run for folds in complete for run in folds):
+        _check_belongs(run, experiment)
+
+    def over_seeds(value: Callable[[dict], float], splits: list[str] | None = None) -> list[float]:
+        """A value of each run, averaged over the folds: one number a seed."""
+        return [fmean(value(run) for run in folds if splits is None or run["protocol"] in splits) for folds in complete]
+
+    accuracy = over_seeds(lambda run: run["metrics"]["TEST"]["accuracy"])
+    row = {
+        "table": name,
+        "model": experiment,
+        "protocol": table.protocol,
+        "accuracy_mean": fmean(accuracy),
+        "accuracy_std": stdev(accuracy) if len(accuracy) > 1 else 0.0,
+        "seeds": len(complete),
+        "parameters": complete[0][0]["parameters"],
+        "multiply_adds": complete[0][0]["multiply_adds"],
+        "train_seconds": fmean(over_seeds(lambda run: run["train_seconds"])),
+        "command": f"sdr reproduce {name} --model {experiment}",
+        "accuracy": accuracy,
+        "macro_f1": over_seeds(lambda run: run["metrics"]["TEST"]["macro_f1"]),
+        "folds": {
+            split: over_seeds(lambda run: run["metrics"]["TEST"]["accuracy"], [split]) for split in table.splits()
+        },
+    }
+    if all("DEV" in run["metrics"] for folds in complete for run in folds):
+        row["dev_accuracy"] = over_seeds(lambda run: run["metrics"]["DEV"]["accuracy"])
+    if set(HELD_OUT) <= set(table.folds):
+        held_out = [f"{table.protocol}-{speaker}" for speaker in HELD_OUT]
+        row["held_out"] = over_seeds(lambda run: run["metrics"]["TEST"]["accuracy"], held_out)
+    return row
+
+
+def _check_belongs(run: dict, experiment: str) -> None:
+    """A run of a table was made from the course's clips and by the config that lies in `configs/`."""
+    where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
+    if run["metadata_sha256"] != sha256(COURSE_METADATA):
+        raise InputError(f"{where}: not made from the clips of {COURSE_METADATA.name}")
+    now = snapshot(load_experiment(CONFIGS / f"{experiment}.yaml"))
+    for section in now.keys() | run["config"].keys():
+        if section != "data" and now.get(section) != run["config"].get(section):
+            raise InputError(f"{where}: made with another '{section}' than configs/{experiment}.yaml has; run it again")
+
+
+def markdown(name: str, store: Path = results.STORE) -> str:
+    """A table in Markdown, between two comments by which `update` finds it again."""
+    columns = TABLES[name].columns
+    lines = [["model", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[row["model"], *(cell(row) for cell in columns.values())] for row in rows(name, store)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"<!-- table {name} -->\n{table}\n<!-- end of table -->"
+
+
+PLACE = re.compile(r"<!-- table ([\w-]+) -->\n.*?\n<!-- end of table -->", re.DOTALL)
+
+
+def update(check: bool = False, project: Path = PROJECT, store: Path = results.STORE) -> list[str]:
+    """Put the tables of the README and of the notebooks up to date.
+
+    Args:
+        check: change nothing, but raise an `InputError` for the first table that is not what the results say, and
+            for a result whose metrics are not those of its predictions.
+
+    Returns:
+        The names of the files that changed.
+    """
+    changed = []
+    if check:
+        for path in sorted(store.glob("*/*/seed-*.json")):
+            results.verify(path)
+    for path in [project / "README.md", *sorted((project / "notebooks").glob("*.ipynb"))]:
+        text = path.read_text(encoding="utf-8")
+        new = _update_notebook(text, store) if path.suffix == ".ipynb" else _update_text(text, store)
+        if new != text and check:
+            raise InputError(f"{path}: a table is not what the results say; `sdr report` renders it anew")
+        if new != text:
+            write_whole(path, lambda file, new=new: file.write_text(new, encoding="utf-8"))
+            changed.append(path.name)
+    return changed
+
+
+def _update_text(text: str, store: Path) -> str:
+    return PLACE.sub(lambda place: markdown(place[1], store), text)
+
+
+def _update_notebook(text: str, store: Path) -> str:
+    """Only Markdown that a cell put out holds tables; it is either one string or a list of lines."""
+    notebook = json.loads(text)
+    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", [])):
+        data = output.get("data", {})
+        if "text/markdown" in data:
+            old = "".join(data["text/markdown"])
+            new = _update_text(old, store)
+            data["text/markdown"] = data["text/markdown"] if new == old else new.splitlines(keepends=True)
+    new_text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    return text if json.loads(text) == notebook else new_text

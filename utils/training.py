@@ -1,0 +1,212 @@
+"""The training loop: from batches of waveforms to a trained model, seeded, and resumed after an interruption."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from utils import InputError
+from utils.augmentation import AugmentationConfig, Augmenter
+from utils.dataset import SpokenDigits, training_batches
+from utils.evaluation import predict
+from utils.features import FeatureConfig
+from utils.files import write_whole
+
+SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a network learns. Rates are AdamW's (Loshchilov and Hutter 2019)."""
+
+    epochs: int = 40
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    schedule: str = "one-cycle"  # or "cosine", "constant", "plateau" (halved when validation stops improving)
+    label_smoothing: float = 0.1
+    mixup: float = 0.0  # the beta distribution's parameter (see `mix`); 0: off
+    average: float = 0.0  # average the weights over steps, with this decay (0.99: about the last 100); 0: off
+    patience: int | None = None  # stop after so many epochs without a better validation accuracy
+
+    def __post_init__(self):
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is {self.schedule!r}; use {', '.join(SCHEDULES)}")
+        if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0 or self.weight_decay < 0:
+            raise ValueError("need epochs >= 1, batch_size >= 2, learning_rate > 0 and weight_decay >= 0")
+        if not 0 <= self.average < 1 or not 0 <= self.label_smoothing < 1 or self.mixup < 0:
+            raise ValueError("need average and label_smoothing within [0, 1), and mixup >= 0")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError("patience is a number of epochs, at least 1, or null")
+
+
+def train(
+    model: nn.Module,
+    dataset: SpokenDigits,
+    features: FeatureConfig,
+    augmentation: AugmentationConfig,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    validation: tuple[list[Tensor], Tensor] | None = None,
+    state: Path | None = None,
+    progress: bool = False,
+) -> list[dict]:
+    """Train a model in place.
+
+    An epoch's randomness (order, augmentation, dropout) follows from the seed and the epoch's number alone. So a
+    run that was killed, and goes on after the last whole epoch that the file `state` holds, ends at the same weights.
+
+    Args:
+        model: `forward(features (batch, frames, mels), lengths (batch,)) -> logits (batch, 10)`.
+        dataset: the training clips, as waveforms.
+        features, augmentation: how waveforms become the model's input.
+        config: how to learn.
+        seed: of all randomness here. The model's initial weights are the caller's.
+        validation: features and labels (see `utils.dataset.features_of`) of speakers who are neither trained on
+            nor tested on. Early stopping and the schedule "plateau" need them; the best epoch's weights are kept.
+        state: the file to save to after every epoch, and to resume from where it exists.
+        progress: show a progress bar.
+
+    Returns:
+        The history, a dict an epoch: `epoch`, `loss`, `learning_rate`, `seconds`, and with validation
+        `validation_loss` and `validation_accuracy`.
+    """
+    if validation is None and (config.patience is not None or config.schedule == "plateau"):
+        raise InputError("early stopping and the schedule 'plateau' need validation speakers, and the protocol has none")
+    generator = torch.Generator()
+    batches = training_batches(dataset, config.batch_size, generator)
+    augment = Augmenter(augmentation, features, generator)
+    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
+    scheduler = make_scheduler(optimizer, config, steps=config.epochs * len(batches))
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
+    final = averaged.module if config.average else model
+
+    parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "scheduler": scheduler}
+    history, best = _resume(parts, state)
+    bar = tqdm(total=config.epochs, desc="training", unit="epoch", leave=False, disable=not progress)
+    bar.update(len(history))
+    while len(history) < config.epochs and not _stopped_improving(history, config.patience):
+        started = time.perf_counter()
+        generator.manual_seed(seed * 100_003 + len(history))
+        torch.manual_seed(seed * 100_003 + len(history))  # dropout draws from the global generator
+        loss = _epoch(model, batches, augment, optimizer, scheduler, averaged, config)
+        row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
+        if validation is not None:
+            row |= _validate(final, *validation, features.floor)
+            if row["validation_accuracy"] > max((r["validation_accuracy"] for r in history), default=-1.0):
+                best = {name: weight.clone() for name, weight in final.state_dict().items()}
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(row["validation_loss"])
+        history.append(row | {"seconds": time.perf_counter() - started})
+        if state is not None:
+            saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
+            write_whole(state, lambda path, saved=saved: torch.save(saved, path))
+        bar.update()
+        bar.set_postfix({name: f"{row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row})
+    bar.close()
+    model.load_state_dict(best or final.state_dict())
+    return history
+
+
+def _epoch(
+    model: nn.Module,
+    batches: DataLoader,
+    augment: Augmenter,
+    optimizer: torch.optim.Optimizer,
+    scheduler: LRScheduler | ReduceLROnPlateau,
+    averaged: AveragedModel,
+    config: TrainingConfig,
+) -> float:
+    """Every batch once; the mean loss."""
+    model.train()
+    losses = []
+    for (waveforms, lengths), labels in batches:
+        with torch.no_grad():
+            inputs, frames = augment(waveforms, lengths)
+        targets = F.one_hot(labels, num_classes=10).float()
+        if config.mixup:
+            inputs, frames, targets = mix(inputs, frames, targets, config.mixup, augment)
+        loss = F.cross_entropy(model(inputs, frames), targets, label_smoothing=config.label_smoothing)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), max_norm=5.0)
+        optimizer.step()
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+        averaged.update_parameters(model)
+        losses.append(loss.item())
+    return sum(losses) / len(losses)
+
+
+def mix(
+    inputs: Tensor, frames: Tensor, targets: Tensor, strength: float, augment: Augmenter
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018): every clip plus a share of another one, and so their targets.
+
+    Args:
+        inputs, frames: a batch of features (batch, frames, mels), the floor behind each clip's end, and lengths.
+        targets: (batch, 10) probabilities.
+        strength: the larger share is drawn from Beta(strength, strength).
+        augment: its random generator is used.
+    """
+    share = _beta(strength, augment.generator)
+    share = max(share, 1 - share)
+    other = torch.randperm(len(inputs), generator=augment.generator)
+    inputs = share * inputs + (1 - share) * inputs[other]
+    return inputs, frames.maximum(frames[other]), share * targets + (1 - share) * targets[other]
+
+
+def make_scheduler(
+    optimizer: torch.optim.Optimizer, config: TrainingConfig, steps: int
+) -> LRScheduler | ReduceLROnPlateau:
+    """The learning rate over `steps` steps."""
+    match config.schedule:
+        case "one-cycle":  # Smith and Topin 2018: up for a fifth of the steps, then down
+            return OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=0.2)
+        case "cosine":  # Loshchilov and Hutter 2017
+            return CosineAnnealingLR(optimizer, T_max=steps)
+        case "plateau":
+            return ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
+        case "constant":
+            return LambdaLR(optimizer, lambda step: 1.0)
+    raise ValueError(config.schedule)
+
+
+def _beta(strength: float, generator: torch.Generator) -> float:
+    """A number from Beta(strength, strength), by two gamma-distributed ones; torch's own sampler takes no generator."""
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    return float(np.random.default_rng(seed).beta(strength, strength))
+
+
+def _validate(model: nn.Module, features: list[Tensor], labels: Tensor, floor: float) -> dict:
+    probabilities = predict(model, features, floor)
+    return {
+        "validation_loss": F.nll_loss(probabilities.clamp_min(1e-12).log(), labels).item(),
+        "validation_accuracy": (probabilities.argmax(1) == labels).float().mean().item(),
+    }
+
+
+def _stopped_improving(history: list[dict], patience: int | None) -> bool:
+    if patience is None or not history:
+        return False
+    accuracy = [row["validation_accuracy"] for row in history]
+    return len(history) - 1 - accuracy.index(max(accuracy)) >= patience
+
+
+def _resume(parts: dict, state: Path | None) -> tuple[list[dict], dict | None]:
+    """Put back what an interrupted run saved: its history and, with validation, its best weights."""
+    if state is None or not state.exists():
+        return [], None
+    saved = torch.load(state, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    return saved["history"], saved["best"]
