@@ -109,7 +109,9 @@ def fit(config: LinearConfig, features: Sequence[Tensor], labels: Tensor, floor:
     """
     model = Linear(config, floor)
     views = [model.view(clip.unsqueeze(0), torch.tensor([len(clip)])) for clip in features]
-    scaler, classifier = (step for _, step in make_classifier(config).fit(torch.cat(views).numpy(), labels.numpy()).steps)
+    scaler, classifier = (
+        step for _, step in make_classifier(config).fit(torch.cat(views).numpy(), labels.numpy()).steps
+    )
     with torch.no_grad():
         model.mean.copy_(torch.from_numpy(scaler.mean_))
         model.scale.copy_(torch.from_numpy(scaler.scale_))

@@ -119,7 +119,9 @@ def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: Fea
     Vocal tract length perturbation (Jaitly and Hinton 2013), eq. 1: linear up to a knee, then bent so that the
     highest frequency stays. Done on the log-mel bands, linear between them.
     """
-    centres = _mel_to_hz(torch.linspace(*_hz_to_mel(torch.tensor([config.f_min, config.f_max])), config.n_mels + 2)[1:-1])
+    centres = _mel_to_hz(
+        torch.linspace(*_hz_to_mel(torch.tensor([config.f_min, config.f_max])), config.n_mels + 2)[1:-1]
+    )
     factor = factor.unsqueeze(1)
     knee = 0.8 * config.f_max * factor.clamp_max(1.0)  # in warped frequency
     slope = (config.f_max - knee) / (config.f_max - knee / factor)

@@ -11,6 +11,7 @@ from torch import nn
 from utils import InputError
 from utils.config import Experiment, load_yaml, make_model, parse_experiment, snapshot
 from utils.files import whole_folder
+from utils.metadata import COURSE_METADATA, sha256
 
 WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
 
@@ -58,33 +59,42 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     return model.eval(), experiment
 
 
+CARD_TEXT = """\
+# {name}: spoken digits 0-9
+
+A `{model}` of {parameters:,} parameters on {n_mels} log-mels of {sample_rate} Hz audio. Trained by the protocol
+{protocol} (seed {seed}) on {clips:,} clips of {corpus}; speakers: {speakers}.
+
+| tested on | speakers, never heard in training | clips | accuracy | macro F1 |
+|---|---|---|---|---|
+{rows}
+
+`sdr predict` and `sdr evaluate` take this folder; `config_snapshot.yaml` holds the whole configuration.
+
+**Intended use.** Teaching and demonstrations, on short clips of one digit spoken close to a microphone.
+
+**Limits.** Trained on few adult voices. It always answers with a digit, to other words and to noise as well.
+Nothing that matters should depend on it.
+"""
+
+
 def model_card(experiment: Experiment, result: dict) -> str:
     """The checkpoint's README.md: what it is, how well it does and on whom, what it is not for."""
     rows = [
-        f"| {name} | {', '.join(values['per_speaker'])} | {values['n']} | {values['accuracy']:.3f} | {values['macro_f1']:.3f} |"
-        for name, values in result["metrics"].items()
+        f"| {name} | {', '.join(m['per_speaker'])} | {m['n']} | {m['accuracy']:.3f} | {m['macro_f1']:.3f} |"
+        for name, m in result["metrics"].items()
     ]
-    features = experiment.features
-    return "\n".join(
-        [
-            f"# {experiment.name}: spoken digits 0-9",
-            "",
-            f"A `{experiment.model_name}` of {result['parameters']:,} parameters on {features.n_mels} log-mels of"
-            f" {features.sample_rate} Hz audio, trained by the protocol {result['protocol']}"
-            f" on {', '.join(result['train_speakers'])} (seed {result['seed']}).",
-            "",
-            "| clips of | speakers, never heard in training | clips | accuracy | macro F1 |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-            f"Use: `sdr predict {{this folder}} clip.wav`. `{SNAPSHOT}` holds the whole configuration.",
-            "",
-            "Meant for teaching and demonstrations on short clips of one English digit, spoken close to a microphone. It was"
-            " trained on a handful of adult voices; it always answers with a digit, also to other words and noise; do not"
-            " let anything that matters depend on it.",
-            "",
-            f"Data: the TRAIN clips of `{experiment.data.metadata}`"
-            + (", the Free Spoken Digit Dataset, CC BY-SA 4.0." if result["metadata"] == COURSE_SHA else "."),
-            "",
-        ]
+    of_course = result["metadata_sha256"] == sha256(COURSE_METADATA)
+    return CARD_TEXT.format(
+        name=experiment.name,
+        model=experiment.model_name,
+        parameters=result["parameters"],
+        n_mels=experiment.features.n_mels,
+        sample_rate=experiment.features.sample_rate,
+        protocol=result["protocol"],
+        seed=result["seed"],
+        clips=result["train_clips"],
+        corpus="the Free Spoken Digit Dataset (CC BY-SA 4.0)" if of_course else Path(experiment.data.metadata).name,
+        speakers=", ".join(result["train_speakers"]),
+        rows="\n".join(rows),
     )

@@ -57,7 +57,9 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> 
     }
 
 
-def bootstrap_interval(correct: np.ndarray, speakers: np.ndarray, draws: int = 2000, level: float = 0.95) -> list[float]:
+def bootstrap_interval(
+    correct: np.ndarray, speakers: np.ndarray, draws: int = 2000, level: float = 0.95
+) -> list[float]:
     """A percentile bootstrap interval of the accuracy, [low, high] (Efron 1979).
 
     Clips are drawn with replacement within each speaker. So it says how the accuracy varies with the clips that

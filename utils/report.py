@@ -104,7 +104,9 @@ def rows(name: str, store: Path = results.STORE) -> list[dict]:
 
 def _row(name: str, table: Table, experiment: str, store: Path) -> dict | None:
     paths = [[results.result_path(store, experiment, split, seed) for split in table.splits()] for seed in range(100)]
-    complete = [[results.load(path) for path in fold_paths] for fold_paths in paths if all(p.exists() for p in fold_paths)]
+    complete = [
+        [results.load(path) for path in fold_paths] for fold_paths in paths if all(p.exists() for p in fold_paths)
+    ]
     if not complete:
         return None
     for run in (run for folds in complete for run in folds):

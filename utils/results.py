@@ -1,7 +1,7 @@
 """The results store: what every run measured.
 
-    results/runs/<experiment>/<protocol-and-fold>/seed-<n>.json     config, metrics, cost, environment
-    results/runs/<experiment>/<protocol-and-fold>/seed-<n>.tsv.gz   what was heard in each clip
+results/runs/<experiment>/<protocol-and-fold>/seed-<n>.json     config, metrics, cost, environment
+results/runs/<experiment>/<protocol-and-fold>/seed-<n>.tsv.gz   what was heard in each clip
 """
 
 import json
@@ -30,7 +30,7 @@ def result_path(store: Path, experiment: str, split: str, seed: int) -> Path:
 
 
 def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
-    """Write a result, and beside it the prediction for each clip: `identifier speaker split label predicted probability`."""
+    """Write a result, and beside it each clip's prediction: `identifier speaker split label predicted probability`."""
     compression = {"method": "gzip", "mtime": 0}  # no time stamp: the same predictions are the same bytes
     write_whole(
         predictions_path(path), lambda new: predictions.to_csv(new, sep="\t", index=False, compression=compression)

@@ -81,7 +81,9 @@ def train(
         `validation_loss` and `validation_accuracy`.
     """
     if validation is None and (config.patience is not None or config.schedule == "plateau"):
-        raise InputError("early stopping and the schedule 'plateau' need validation speakers, and the protocol has none")
+        raise InputError(
+            "early stopping and the schedule 'plateau' need validation speakers, and the protocol has none"
+        )
     generator = torch.Generator()
     batches = training_batches(dataset, config.batch_size, generator)
     augment = Augmenter(augmentation, features, generator)
@@ -182,7 +184,7 @@ def make_scheduler(
 
 
 def _beta(strength: float, generator: torch.Generator) -> float:
-    """A number from Beta(strength, strength), by two gamma-distributed ones; torch's own sampler takes no generator."""
+    """A number from Beta(strength, strength). NumPy draws it: torch's own sampler takes no generator."""
     seed = int(torch.randint(2**31, (1,), generator=generator))
     return float(np.random.default_rng(seed).beta(strength, strength))
 

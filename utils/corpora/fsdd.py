@@ -32,9 +32,7 @@ class Report:
         return f"{self.folder}: {self.clips} clips with the right sums, {self.fetched} of them fetched now"
 
 
-def fetch(
-    folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METADATA, progress: bool = True
-) -> Report:
+def fetch(folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METADATA, progress: bool = True) -> Report:
     """Make sure that a folder holds every clip of a metadata table, with the right bytes.
 
     What lies there already is checked and kept. Only if a clip is missing or wrong is the archive downloaded
