@@ -45,7 +45,7 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
                 )
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError:
-        raise InputError(f"{path}: not an audio file (WAV, FLAC, OGG or MP3)") from None
+        raise InputError(f"{path}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one") from None
     if len(samples) == 0:
         raise InputError(f"{path}: holds no audio samples")
     if len(samples) < frames or _wav_is_cut(path):
@@ -69,7 +69,7 @@ def _wav_is_cut(path: Path) -> bool:
         while len(header := file.read(8)) == 8:
             name, size = struct.unpack("<4sI", header)
             if name == b"data":
-                streamed = size in (0, 0x7FFFFFFF, 0xFFFFFFFF)  # written to a pipe: the size was not known
+                streamed = size == 0 or size >= 0x7FFF0000  # written to a pipe: the size was not known
                 return not streamed and file.tell() + size > path.stat().st_size
             file.seek(size + size % 2, 1)
     return False

@@ -32,11 +32,11 @@ def add_noise(waveforms: Tensor, lengths: Tensor, snr_db: Tensor, slope: Tensor,
 
     `slope` (batch,) is the noise's colour: its power falls as 1/f^slope (0 white, 1 pink, 2 brown).
     """
-    valid = valid_frames(lengths, waveforms.shape[1])
-    noise = torch.randn(waveforms.shape, generator=generator)
-    spectrum = torch.fft.rfft(noise)
-    frequency = torch.arange(1, spectrum.shape[1] + 1) / spectrum.shape[1]
-    noise = torch.fft.irfft(spectrum * frequency ** (-slope.unsqueeze(1) / 2), n=noise.shape[1]) * valid
+    n = _fast_length(waveforms.shape[1])
+    frequency = torch.arange(1, n // 2 + 2) / n
+    spectrum = torch.randn(len(waveforms), n // 2 + 1, dtype=torch.cfloat, generator=generator)
+    noise = torch.fft.irfft(spectrum * frequency ** (-slope.unsqueeze(1) / 2), n)[:, : waveforms.shape[1]]
+    noise = noise * valid_frames(lengths, waveforms.shape[1])
     power = waveforms.square().sum(1) / noise.square().sum(1).clamp_min(1e-12)  # both over the same samples
     return waveforms + noise * (power * 10 ** (-snr_db / 10)).sqrt().unsqueeze(1), lengths
 
@@ -46,10 +46,16 @@ def equalise(waveforms: Tensor, lengths: Tensor, bands_db: Tensor) -> Batch:
 
     `bands_db` (batch, bands) are gains at equally spaced frequencies from 0 to half the sample rate.
     """
-    spectrum = torch.fft.rfft(waveforms, n=2 * waveforms.shape[1])  # padded, so that the filter does not wrap around
+    n = _fast_length(waveforms.shape[1] + 256)  # room for the filter's ringing, so that it does not wrap around
+    spectrum = torch.fft.rfft(waveforms, n)
     curve = F.interpolate(bands_db.unsqueeze(1), spectrum.shape[1], mode="linear", align_corners=True).squeeze(1)
-    filtered = torch.fft.irfft(spectrum * 10 ** (curve / 20), n=2 * waveforms.shape[1])[:, : waveforms.shape[1]]
+    filtered = torch.fft.irfft(spectrum * 10 ** (curve / 20), n)[:, : waveforms.shape[1]]
     return filtered * valid_frames(lengths, waveforms.shape[1]), lengths
+
+
+def _fast_length(samples: int) -> int:
+    """The next power of two: Fourier transforms of other lengths can take several times as long."""
+    return 1 << (samples - 1).bit_length()
 
 
 def change_speed(waveforms: Tensor, lengths: Tensor, factor: Tensor) -> Batch:

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -14,6 +15,17 @@ from utils.files import whole_folder
 from utils.metadata import COURSE_METADATA, sha256
 
 WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
+# what reading a file raises that does not hold a model's weights
+DAMAGED = (
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+)
 
 
 def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: dict) -> None:
@@ -47,9 +59,12 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     experiment = parse_experiment(load_yaml(folder / SNAPSHOT), str(folder / SNAPSHOT), folder.name)
     model = make_model(experiment)
     try:
+        with zipfile.ZipFile(folder / WEIGHTS) as parts:  # torch.load does not look at the checksums
+            if parts.testzip() is not None:
+                raise zipfile.BadZipFile("a checksum is wrong")
         state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
         model.load_state_dict(state)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, ValueError, OSError) as error:
+    except DAMAGED as error:
         why = str(error).strip().splitlines()[:1]
         raise InputError(f"{folder / WEIGHTS}: not a file of weights, or a damaged one ({''.join(why)})") from None
     except RuntimeError as error:

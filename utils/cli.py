@@ -18,6 +18,13 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see `{self.prog} --help`)")
 
 
+def seed(text: str) -> int:
+    """A seed as it is given on the command line."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**32 - 1}, not {text!r}")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
     try:
@@ -47,11 +54,11 @@ def parser() -> argparse.ArgumentParser:
     add("corpus", choices=("sdr", "synthetic"), help="the course's clips (FSDD), or speech by eSpeak NG")
     add("--speakers", type=int, default=12, help="synthetic: number of voices (default: %(default)s)")
     add("--takes", type=int, default=10, help="synthetic: takes of each digit by each voice (default: %(default)s)")
-    add("--seed", type=int, default=0, help="synthetic: the same seed speaks the same clips (default: %(default)s)")
+    add("--seed", type=seed, default=0, help="synthetic: the same seed speaks the same clips (default: %(default)s)")
 
     add = command(train, "train a model and test it on speakers it never heard").add_argument
     add("config", type=Path, help="an experiment, as configs/cnn1d.yaml")
-    add("--seed", type=int, default=0, help="of initial weights, order and augmentation (default: %(default)s)")
+    add("--seed", type=seed, default=0, help="of initial weights, order and augmentation (default: %(default)s)")
     add("--protocol", help="course, loso, inside-train, one-speaker or ratio (default: what the config says)")
     add("--fold", help="the speaker who is left out (loso, inside-train) or trained on (one-speaker); a seed (ratio)")
     add("--store", type=Path, help="folder of the results (default: results/runs)")

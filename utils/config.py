@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
             raise InputError(f"{where}: unknown section '{key}'; {_nearest(key, sections)}")
     model = dict(_mapping(values.get("model"), f"{where}: model"))
     model_name = model.pop("name", None)
-    if model_name not in ALL_MODELS:
+    if not isinstance(model_name, str) or model_name not in ALL_MODELS:
         raise InputError(f"{where}: model: unknown name {model_name!r}; {_nearest(model_name, ALL_MODELS)}")
     linear = model_name == "linear"
     for key in ("augmentation", "training"):
@@ -178,12 +179,14 @@ def _cast(hint: object, value: object, where: str) -> object:
             items = (items[0],) * len(value)
         if len(items) == len(value):
             return tuple(_cast(item, part, where) for item, part in zip(items, value, strict=True))
-    if hint is float and not isinstance(value, bool):
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
         try:
-            return float(value)
-        except (TypeError, ValueError):
-            pass
-    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     name = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))
     raise InputError(f"{where}: expected {name}, not {value!r}")

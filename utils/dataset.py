@@ -26,8 +26,10 @@ class SpokenDigits(Dataset):
     """
 
     def __init__(self, clips: pd.DataFrame, sample_rate: int, progress: bool = False):
-        paths = tqdm(clips["path"], "reading clips", unit=" clips", leave=False, disable=not progress)
-        self.waveforms = [torch.from_numpy(read_audio(path, sample_rate)) for path in paths]
+        # only a terminal shows the bar, and it is gone before a bad clip's one line of error comes
+        hidden = None if progress else True
+        with tqdm(clips["path"], "reading clips", unit=" clips", leave=False, disable=hidden) as paths:
+            self.waveforms = [torch.from_numpy(read_audio(path, sample_rate)) for path in paths]
         self.labels = torch.tensor(clips["label"].to_numpy())
 
     def __len__(self) -> int:

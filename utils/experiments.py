@@ -15,10 +15,10 @@ import model_baseline
 from utils import InputError, checkpoints, results
 from utils.config import Experiment, load_experiment, make_model, snapshot
 from utils.dataset import SpokenDigits, features_of
-from utils.evaluation import cost, metrics, predict
+from utils.evaluation import DIGITS, cost, metrics, predict
 from utils.metadata import PROJECT, read_metadata, sha256, verify
 from utils.protocols import PROTOCOLS, Split
-from utils.report import CONFIGS, EXPERIMENTS, TABLES
+from utils.report import CONFIGS, TABLES
 from utils.training import train
 
 RUNS = PROJECT / "runs"  # checkpoints and interrupted runs; ignored by git
@@ -45,6 +45,9 @@ def fit(
     """Train the experiment's model on the split's training clips: the model, and its history (see `train`)."""
     if experiment.training is None:
         features, labels = features_of(split.train, experiment.features)
+        missing = sorted(set(DIGITS) - set(labels.tolist()))
+        if missing:
+            raise InputError(f"a linear model needs training clips of each digit; none are of {str(missing)[1:-1]}")
         return model_baseline.fit(experiment.model, features, labels, experiment.features.floor), []
     torch.manual_seed(seed)
     model = make_model(experiment)
@@ -90,9 +93,9 @@ def run(
     torch.set_num_threads(1)  # sums depend on the number of threads; and runs are many, so the cores are not idle
     split = split_of(experiment)
     folder = checkpoint_folder(experiment, split.name, seed, runs)
-    config = snapshot(experiment)
-    key = hashlib.sha256(json.dumps(config).encode()).hexdigest()[:12]
-    state = folder.parent / f".seed-{seed}-{key}.state"  # another config never resumes from it
+    config, clips_sha256 = snapshot(experiment), sha256(PROJECT / experiment.data.metadata)
+    key = hashlib.sha256(json.dumps([config, clips_sha256]).encode()).hexdigest()[:12]
+    state = folder.parent / f".seed-{seed}-{key}.state"  # another config, or another table, never resumes from it
     model, history = fit(experiment, split, seed, state, progress)
     measured, tables = {}, []
     for name, clips in split.tests.items():
@@ -103,7 +106,7 @@ def run(
         "protocol": split.name,
         "seed": seed,
         "config": config,
-        "metadata_sha256": sha256(PROJECT / experiment.data.metadata),
+        "metadata_sha256": clips_sha256,
         "train_speakers": sorted(split.train["speaker"].unique()),
         "train_clips": len(split.train),
         "metrics": measured,
@@ -131,19 +134,22 @@ def reproduce(
             registered with it (Dask, Ray) can take them to other machines.
         again: run also what the store has.
     """
-    for kind, name, known in (("table", tables, TABLES), ("model", [model] if model else [], EXPERIMENTS)):
-        for unknown in set(name) - set(known):
+    wanted = {name: TABLES[name] for name in tables or TABLES if name in TABLES}
+    models = list(dict.fromkeys(name for table in wanted.values() for name in table.experiments))
+    for kind, names, known in (("table", tables, TABLES), ("model", [model] if model else [], models)):
+        for unknown in set(names) - set(known):
             raise InputError(f"unknown {kind} '{unknown}'; known are {', '.join(known)}")
     if (seeds is not None and seeds < 1) or (jobs is not None and jobs < 1):
         raise InputError("--seeds and --jobs are at least 1")
-    planned = []
-    for name in tables or TABLES:
-        for experiment in [model] if model else EXPERIMENTS:
-            config = load_experiment(CONFIGS / f"{experiment}.yaml")
-            for fold in TABLES[name].folds:
-                chosen = replace(config, data=replace(config.data, protocol=TABLES[name].protocol, fold=fold))
-                planned += [(chosen, seed) for seed in range(min(seeds or 100, EXPERIMENTS[experiment]))]
-    missing = [(chosen, seed) for chosen, seed in planned if again or not _has(chosen, seed, store)]
+    planned = {}  # by what tells runs apart: two tables may need the same one
+    for table in wanted.values():
+        for name, most in table.experiments.items() if model is None else [(model, table.experiments.get(model, 0))]:
+            config = load_experiment(CONFIGS / f"{name}.yaml")
+            for fold in table.folds:
+                chosen = replace(config, data=replace(config.data, protocol=table.protocol, fold=fold))
+                for seed in range(min(seeds or most, most)):
+                    planned[name, chosen.data, seed] = chosen, seed
+    missing = [(chosen, seed) for chosen, seed in planned.values() if again or not _has(chosen, seed, store)]
     print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
     work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator_unordered")(
         joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing

@@ -38,9 +38,14 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
             filled, old = temporary / "new", temporary / "old"
             filled.mkdir()
             yield filled
-            if path.exists():
-                path.replace(old)  # a folder cannot replace one that is not empty
-            filled.replace(path)
+            try:
+                if path.exists():
+                    path.replace(old)  # a folder cannot replace one that is not empty
+                filled.replace(path)
+            except BaseException:
+                if old.exists():
+                    old.replace(path)
+                raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
@@ -51,3 +56,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{path}: could not be written ({error.strerror or error})") from None
+    except RuntimeError as error:
+        if "inline_container" not in str(error) and "iostream" not in str(error):
+            raise
+        raise InputError(f"{path}: could not be written (is the disk full?)") from None  # so torch.save puts it

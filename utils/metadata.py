@@ -39,7 +39,15 @@ def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFr
     """
     path = Path(path)
     try:
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8-sig", quoting=3)
+        table = pd.read_csv(
+            path,
+            sep="\t",
+            dtype=str,
+            keep_default_na=False,
+            encoding="utf-8-sig",
+            quoting=3,  # a quotation mark is a letter like any other
+            skip_blank_lines=False,  # so that rows are counted as an editor counts them
+        ).fillna("")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
@@ -49,15 +57,18 @@ def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFr
     if missing:
         has = ", ".join(f"'{name}'" for name in table.columns)
         raise InputError(f"{path}, row 1: no column '{missing[0]}' (it has {has}); columns are separated by tabs")
+    blank = (table == "").all(axis=1).to_numpy()
+    rows = [row for row, is_blank in enumerate(blank, start=2) if not is_blank]
+    table = table[~blank].reset_index(drop=True)
     if table.empty:
         raise InputError(f"{path}: no clips, only a header")
 
     def refuse(wrong: pd.Series, column: str, why: str) -> None:
         """Raise for the first row where `wrong` holds; `why` may speak of the cell as {cell}."""
         if wrong.any():
-            row = int(wrong.to_numpy().argmax())
-            cell = table[column].iloc[row]
-            raise InputError(f"{path}, row {row + 2}, column '{column}': {why.format(cell=repr(cell))}")
+            first = int(wrong.to_numpy().argmax())
+            cell = table[column].iloc[first]
+            raise InputError(f"{path}, row {rows[first]}, column '{column}': {why.format(cell=repr(cell))}")
 
     for column in COLUMNS:
         refuse(table[column].str.strip() == "", column, "is empty")
@@ -78,15 +89,22 @@ def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFr
 
 def locate(file: str, metadata: Path, root: str | Path | None) -> str:
     """Where the clip that a metadata table calls `file` lies (see `read_metadata`)."""
-    if root is None and os.environ.get("SDR_SPEECH_DATA") and Path(file).parts[0] == "speech_data":
+    if root is None and os.environ.get("SDR_SPEECH_DATA") and Path(file).parts[:1] == ("speech_data",):
         return str(speech_data().joinpath(*Path(file).parts[1:]))
     return str(Path(root if root is not None else metadata.parent) / file)
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 digest of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """The SHA-256 digest of a file's bytes, in hexadecimal. Raises `InputError` for a file that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, not a file") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
 
 
 def verify(clips: pd.DataFrame) -> None:

@@ -16,15 +16,21 @@ CONFIGS = PROJECT / "configs"
 TRAIN_SPEAKERS = ("george", "jackson", "nicolas", "theo")
 HELD_OUT = ("lucas", "yweweler")  # DEV and TEST: no choice of settings has seen them
 EXPERIMENTS = {"linear": 1, "cnn1d": 5}  # seeds of each; a linear model has one solution, whatever the seed
+CHOICES = {"cnn1d": 5, "cnn1d_no_augmentation": 2}  # what the 1-D CNN could have been
 
 
 @dataclass(frozen=True)
 class Table:
-    """A protocol, its folds, and how a row of the table reads in Markdown."""
+    """A protocol, its folds, how a row of the table reads in Markdown, and the experiments that are compared."""
 
     protocol: str
     folds: tuple[str | None, ...]
     columns: dict[str, Callable[[dict], str]]
+    only: dict[str, int] | None = None  # experiments and their seeds, where they are not `EXPERIMENTS`
+
+    @property
+    def experiments(self) -> dict[str, int]:
+        return EXPERIMENTS if self.only is None else self.only
 
     def splits(self) -> list[str]:
         """The protocol with each of its folds, as the results store names them."""
@@ -44,6 +50,19 @@ COST = {
     "training": lambda row: f"{row['train_seconds']:.0f} s",
     "command": lambda row: f"`{row['command']}`",
 }
+
+
+def per_fold(protocol: str, speakers: tuple[str, ...]) -> dict[str, Callable[[dict], str]]:
+    """A column for each speaker who is left out: the mean over the seeds."""
+    return {name: lambda row, name=name: f"{100 * fmean(row['folds'][f'{protocol}-{name}']):.1f}" for name in speakers}
+
+
+INSIDE_TRAIN = {
+    "mean of four, %": lambda row: percent(row["accuracy"]),
+    **per_fold("inside-train", TRAIN_SPEAKERS),
+    "seeds": COST["seeds"],
+    "command": COST["command"],
+}
 TABLES = {
     "course": Table(
         "course",
@@ -61,27 +80,13 @@ TABLES = {
         {
             "mean of six, %": lambda row: percent(row["accuracy"]),
             "lucas and yweweler, %": lambda row: percent(row["held_out"]),
-            **{
-                name: lambda row, name=name: f"{100 * fmean(row['folds'][f'loso-{name}']):.1f}"
-                for name in TRAIN_SPEAKERS + HELD_OUT
-            },
+            **per_fold("loso", TRAIN_SPEAKERS + HELD_OUT),
             "seeds": COST["seeds"],
             "command": COST["command"],
         },
     ),
-    "inside-train": Table(
-        "inside-train",
-        TRAIN_SPEAKERS,
-        {
-            "mean of four, %": lambda row: percent(row["accuracy"]),
-            **{
-                name: lambda row, name=name: f"{100 * fmean(row['folds'][f'inside-train-{name}']):.1f}"
-                for name in TRAIN_SPEAKERS
-            },
-            "seeds": COST["seeds"],
-            "command": COST["command"],
-        },
-    ),
+    "inside-train": Table("inside-train", TRAIN_SPEAKERS, INSIDE_TRAIN),
+    "choices": Table("inside-train", TRAIN_SPEAKERS, INSIDE_TRAIN, only=CHOICES),
 }
 
 
@@ -98,7 +103,7 @@ def rows(name: str, store: Path = results.STORE) -> list[dict]:
     if name not in TABLES:
         raise InputError(f"unknown table '{name}'; known are {', '.join(TABLES)}")
     table = TABLES[name]
-    made = (_row(name, table, experiment, store) for experiment in EXPERIMENTS)
+    made = (_row(name, table, experiment, store) for experiment in table.experiments)
     return [row for row in made if row is not None]
 
 
@@ -155,14 +160,15 @@ def _check_belongs(run: dict, experiment: str) -> None:
 
 def markdown(name: str, store: Path = results.STORE) -> str:
     """A table in Markdown, between two comments by which `update` finds it again."""
+    made = rows(name, store)
     columns = TABLES[name].columns
     lines = [["model", *columns], ["---"] * (len(columns) + 1)]
-    lines += [[row["model"], *(cell(row) for cell in columns.values())] for row in rows(name, store)]
+    lines += [[row["model"], *(cell(row) for cell in columns.values())] for row in made]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"<!-- table {name} -->\n{table}\n<!-- end of table -->"
 
 
-PLACE = re.compile(r"<!-- table ([\w-]+) -->\n.*?\n<!-- end of table -->", re.DOTALL)
+PLACE = re.compile(r"<!-- table ([\w-]+) -->\n(?:.*?\n)?<!-- end of table -->", re.DOTALL)
 
 
 def update(check: bool = False, project: Path = PROJECT, store: Path = results.STORE) -> list[str]:

@@ -41,15 +41,19 @@ def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
 def load(path: Path) -> dict:
     """Read a result. Raises `InputError` where the file is not one."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a result ({error})") from None
+    if not isinstance(result, dict) or not isinstance(result.get("metrics"), dict):
+        raise InputError(f"{path}: not a result (it has no metrics)")
+    return result
 
 
 def load_predictions(path: Path) -> pd.DataFrame:
     """The predictions that belong to the result at `path`."""
     try:
-        return pd.read_csv(predictions_path(path), sep="\t", keep_default_na=False)
+        names = {"identifier": str, "speaker": str}  # a speaker may be called 01
+        return pd.read_csv(predictions_path(path), sep="\t", keep_default_na=False, dtype=names)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{predictions_path(path)}: not a table of predictions ({error})") from None
 

@@ -1,0 +1,199 @@
+"""What tests share: a small corpus of made clips that a model learns in a second, and the command `sdr`."""
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import hypothesis
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+import yaml
+
+from utils import cli, experiments, features, report
+from utils.config import Experiment, parse_experiment
+from utils.metadata import read_metadata
+
+torch.set_num_threads(1)
+hypothesis.settings.register_profile("tests", derandomize=True, deadline=None)  # the same examples every time
+hypothesis.settings.load_profile("tests")
+
+RATE = 8000
+HEARD, UNHEARD = ("ada", "bob", "cleo", "dan"), ("eve", "finn")
+
+
+def tone(hertz: float, seconds: float, rate: int = RATE, level: float = 0.5) -> np.ndarray:
+    """A sine of the amplitude `level`, as float32."""
+    return (level * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def pitch_of(waveform: np.ndarray, rate: int = RATE) -> float:
+    """The frequency of a waveform's strongest partial, in Hz, to a tenth of a hertz."""
+    bins = 10 * rate
+    return float(np.abs(np.fft.rfft(np.asarray(waveform) * np.hanning(len(waveform)), bins)).argmax()) * rate / bins
+
+
+def level_of(waveform: np.ndarray) -> float:
+    """The root mean square of a waveform's middle half, in dB."""
+    quarter = len(waveform) // 4
+    middle = np.asarray(waveform, dtype=np.float64)[quarter : len(waveform) - quarter]
+    return float(10 * np.log10(np.mean(middle**2) + 1e-20))
+
+
+def speak(digit: int, speaker: str, take: int) -> np.ndarray:
+    """A made "digit": two tones as formants, which the speaker's voice shifts a little, and some noise."""
+    random = np.random.default_rng([digit, take, *speaker.encode()])
+    voice = np.random.default_rng(list(speaker.encode())).uniform(0.96, 1.04)
+    seconds = random.uniform(0.2, 0.3)
+    low, high = (300, 450, 650, 900, 1250)[digit % 5], (1900, 2900)[digit // 5]
+    clip = tone(low * voice, seconds) + tone(high * voice, seconds)
+    clip = clip * np.hanning(len(clip)) + random.normal(0, 0.01, len(clip))
+    return np.float32(random.uniform(0.3, 0.9) * clip)
+
+
+def write_metadata(path: Path, table: pd.DataFrame) -> Path:
+    """`table` as the metadata file `path`."""
+    table.drop(columns="path", errors="ignore").to_csv(path, sep="\t", index=False)
+    return path
+
+
+@dataclass(frozen=True)
+class Corpus:
+    folder: Path
+    metadata: Path
+
+    @property
+    def clips(self) -> pd.DataFrame:
+        return read_metadata(self.metadata)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory) -> Corpus:
+    """Two takes of each digit by six speakers: four are TRAIN, and two are both DEV and TEST, as in the course."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rows = []
+    for speaker in HEARD + UNHEARD:
+        for digit in range(10):
+            for take in range(2):
+                name = f"{digit}_{speaker}_{take}"
+                soundfile.write(folder / f"{name}.wav", speak(digit, speaker, take), RATE)
+                split = "TRAIN" if speaker in HEARD else ("DEV", "TEST")[take]
+                rows.append((name, speaker, split, digit, f"{name}.wav"))
+    table = pd.DataFrame(rows, columns=["identifier", "speaker", "split", "label", "file"])
+    return Corpus(folder, write_metadata(folder / "clips.tsv", table))
+
+
+def settings(corpus: Corpus, kind: str = "linear", /, **sections: dict) -> dict:
+    """An experiment on the corpus as its YAML says it: few mels, and for a network few epochs."""
+    values = {
+        "data": {"metadata": str(corpus.metadata)},
+        "features": {"n_mels": 20},
+        "model": {"name": kind} | ({"size": 5} if kind == "linear" else {}),
+    }
+    if kind != "linear":
+        values["training"] = {"epochs": 2, "batch_size": 16}
+    for name, section in sections.items():
+        values[name] = values.get(name, {}) | section
+    return values
+
+
+def experiment_of(corpus: Corpus, kind: str = "linear", /, **sections: dict) -> Experiment:
+    return parse_experiment(settings(corpus, kind, **sections), "the test", "tiny")
+
+
+@pytest.fixture
+def write_config(corpus, tmp_path):
+    """`write_config(kind, name, **sections)`: the path of a YAML file with these settings."""
+
+    def write(kind: str = "linear", name: str = "tiny", /, **sections: dict) -> Path:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(settings(corpus, kind, **sections)))
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def trained(corpus, tmp_path_factory) -> SimpleNamespace:
+    """The linear model, trained and tested on the corpus: its `checkpoint` folder, its `result` and its `path`."""
+    folder = tmp_path_factory.mktemp("trained")
+    experiment = experiment_of(corpus)
+    result = experiments.run(experiment, 0, store=folder / "results", runs=folder / "runs")
+    return SimpleNamespace(
+        checkpoint=experiments.checkpoint_folder(experiment, "course", 0, folder / "runs"),
+        experiment=experiment,
+        result=result,
+        path=folder / "results" / "tiny" / "course" / "seed-0.json",
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Features are kept in a folder of the tests, not in the project's own cache."""
+    features.CACHE.store_backend.location = str(tmp_path_factory.mktemp("cache"))
+
+
+def give_defaults(monkeypatch, function, **new) -> None:
+    """Let a function's parameters have other default values for one test."""
+    parameters = inspect.signature(function).parameters
+    assert new.keys() <= parameters.keys()
+    with_default = [p for p in parameters.values() if p.default is not p.empty]
+    by_position = tuple(new.get(p.name, p.default) for p in with_default if p.kind is not p.KEYWORD_ONLY)
+    by_name = {p.name: new.get(p.name, p.default) for p in with_default if p.kind is p.KEYWORD_ONLY}
+    monkeypatch.setattr(function, "__defaults__", by_position)
+    monkeypatch.setattr(function, "__kwdefaults__", by_name)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch) -> SimpleNamespace:
+    """Commands write to this `folder`, its `store` of results and its `runs`, and leave the real project alone."""
+    folder = tmp_path / "project"
+    store, runs = folder / "results" / "runs", folder / "runs"
+    (folder / "notebooks").mkdir(parents=True)
+    (folder / "README.md").write_text("# A project\n")
+    give_defaults(monkeypatch, experiments.run, store=store, runs=runs)
+    give_defaults(monkeypatch, experiments.checkpoint_folder, runs=runs)
+    give_defaults(monkeypatch, experiments.reproduce, store=store)
+    give_defaults(monkeypatch, report.rows, store=store)
+    give_defaults(monkeypatch, report.markdown, store=store)
+    give_defaults(monkeypatch, report.update, store=store, project=folder)
+    monkeypatch.setattr("utils.results.STORE", store)
+    return SimpleNamespace(folder=folder, store=store, runs=runs)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has run."""
+
+    status: int
+    out: str
+    err: str
+
+    def refused(self, *parts: str) -> str:
+        """Check that it failed as `sdr` fails on bad input; its message, which holds all `parts`."""
+        assert self.status == 2, self
+        assert not self.out
+        assert self.err.startswith("sdr: ") and self.err.endswith("\n")
+        assert len(self.err.splitlines()) == 1, self.err
+        for part in parts:
+            assert part in self.err
+        return self.err
+
+
+@pytest.fixture
+def sdr(capfd):
+    """`sdr(*arguments)` runs the command in this process and gives what it printed and its exit status."""
+
+    def run(*arguments: object) -> Finished:
+        capfd.readouterr()
+        status = 0
+        try:
+            cli.main([str(argument) for argument in arguments])
+        except SystemExit as stop:
+            status = stop.code or 0
+        return Finished(status, *capfd.readouterr())
+
+    return run

@@ -1,0 +1,158 @@
+"""Whatever a clip's format, it becomes the same mono waveform; whatever is wrong with it, an error says so."""
+
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE, level_of, pitch_of, tone
+
+from utils import InputError
+from utils.audio import read_audio
+
+HERTZ, LEVEL = 440.0, 20 * np.log10(0.5 / np.sqrt(2))  # of a sine of amplitude 0.5
+FORMATS = {
+    "8-bit WAV": ("WAV", "PCM_U8"),
+    "16-bit WAV": ("WAV", "PCM_16"),
+    "24-bit WAV": ("WAV", "PCM_24"),
+    "32-bit WAV": ("WAV", "PCM_32"),
+    "float WAV": ("WAV", "FLOAT"),
+    "extensible WAV": ("WAVEX", "PCM_16"),
+    "FLAC": ("FLAC", "PCM_16"),
+    "OGG": ("OGG", "VORBIS"),
+    "MP3": ("MP3", "MPEG_LAYER_III"),
+}
+
+
+@pytest.fixture
+def clip(tmp_path):
+    """`clip(samples, rate, kind, name)` writes a file and gives its path."""
+
+    def write(samples: np.ndarray, rate: int = RATE, kind: str = "16-bit WAV", name: str = "clip.wav"):
+        format, subtype = FORMATS[kind]
+        soundfile.write(tmp_path / name, samples, rate, format=format, subtype=subtype)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44100, 2), (48000, 1), (16000, 2)])
+@pytest.mark.parametrize("kind", FORMATS)  # all under the name clip.wav: what counts is the content
+def test_any_format_rate_and_number_of_channels_gives_the_same_waveform(clip, kind, rate, channels):
+    sound = tone(HERTZ, 0.5, rate)
+    waveform = read_audio(clip(np.stack([sound] * channels, axis=1), rate, kind), RATE)
+    assert waveform.dtype == np.float32 and waveform.ndim == 1
+    assert len(waveform) == pytest.approx(0.5 * RATE, abs=1)
+    assert pitch_of(waveform) == pytest.approx(HERTZ, abs=1)
+    assert level_of(waveform) == pytest.approx(LEVEL, abs=0.15)
+    if kind not in ("OGG", "MP3"):
+        expected = tone(HERTZ, 0.5)[200:-200]
+        np.testing.assert_allclose(waveform[200:-200], expected, atol=0.008 if kind == "8-bit WAV" else 1e-3)
+
+
+def test_a_16_bit_clip_at_the_right_rate_is_read_exactly(clip):
+    samples = np.random.default_rng(0).integers(-32768, 32768, 4000).astype(np.int16)
+    np.testing.assert_array_equal(read_audio(clip(samples), RATE), samples / np.float32(32768))
+
+
+def test_channels_are_averaged(clip):
+    stereo = np.stack([tone(HERTZ, 0.5), tone(1000, 0.5)], axis=1)
+    waveform = read_audio(clip(stereo), RATE)
+    np.testing.assert_allclose(waveform, stereo.mean(axis=1), atol=1e-4)
+
+
+def test_resampling_does_not_fold_high_frequencies_back(clip):
+    both = tone(HERTZ, 0.5, 44100) + tone(6000, 0.5, 44100, 0.25)  # 6 kHz is above half of 8 kHz
+    waveform = read_audio(clip(both, 44100), RATE)
+    spectrum = np.abs(np.fft.rfft(waveform[1000:3000] * np.hanning(2000)))
+    assert spectrum[round(2000 * 2000 / RATE)] < 0.003 * spectrum.max()  # 6 kHz would fold to 2 kHz
+
+
+def test_a_wav_written_to_a_pipe_is_read(clip):
+    """FFmpeg, SoX and others leave one of these in place of the size that they did not know."""
+    path = clip(tone(HERTZ, 0.5))
+    content = bytearray(path.read_bytes())
+    assert content[36:40] == b"data"
+    for size in (0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF - 36):
+        content[40:44] = struct.pack("<I", size)
+        path.write_bytes(content)
+        assert len(read_audio(path, RATE)) == 4000
+
+
+def test_a_clip_of_ten_seconds_is_read(clip):
+    assert len(read_audio(clip(tone(HERTZ, 10)), RATE)) == 10 * RATE
+
+
+BAD_SAMPLES = {
+    "no samples": (np.zeros(0), "16-bit WAV", "no audio samples"),
+    "NaN": (np.array([0.1, np.nan] * 1000), "float WAV", "NaN"),
+    "infinite": (np.array([0.1, np.inf] * 1000), "float WAV", "infinite"),
+    "silent": (np.zeros(4000), "16-bit WAV", "only silence"),
+    "30 s": (tone(HERTZ, 30), "16-bit WAV", r"30\.0 s long; .*at most 10 s"),
+    "30 s of FLAC": (tone(HERTZ, 30), "FLAC", r"30\.0 s long"),
+}
+
+
+@pytest.mark.parametrize(("samples", "kind", "why"), BAD_SAMPLES.values(), ids=BAD_SAMPLES)
+def test_a_clip_with_no_speech_to_hear_is_refused(clip, samples, kind, why):
+    path = clip(samples.astype(np.float32), kind=kind)
+    with pytest.raises(InputError, match=why) as caught:
+        read_audio(path, RATE)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+BAD_FILES = {
+    "empty": (b"", "empty"),
+    "one byte": (b"R", "not an audio file"),
+    "text": (b"seven\n" * 999, "not an audio"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), BAD_FILES.values(), ids=BAD_FILES)
+def test_a_file_that_is_no_audio_is_refused(tmp_path, content, why):
+    path = tmp_path / "clip.wav"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=why) as caught:
+        read_audio(path, RATE)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"none\.wav: there is no such file"):
+        read_audio(tmp_path / "none.wav", RATE)
+    with pytest.raises(InputError, match="is a folder"):
+        read_audio(tmp_path, RATE)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+@pytest.mark.parametrize("kind", ["8-bit WAV", "16-bit WAV", "float WAV", "extensible WAV"])
+def test_a_truncated_wav_is_refused_as_such(clip, kind, share):
+    path = clip(tone(HERTZ, 0.5), kind=kind)
+    content = path.read_bytes()
+    header = content.index(b"data") + 8
+    path.write_bytes(content[: header + int(share * (len(content) - header))])
+    with pytest.raises(InputError, match="truncated"):
+        read_audio(path, RATE)
+
+
+@pytest.mark.parametrize("kind", ["16-bit WAV", "FLAC"])
+@pytest.mark.parametrize("share", [0.002, 0.1, 0.5, 0.95])
+def test_a_truncated_file_is_never_taken_for_a_whole_one(clip, kind, share):
+    path = clip(np.random.default_rng(0).normal(0, 0.1, 8000), kind=kind)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match="truncated|damaged"):
+        read_audio(path, RATE)
+
+
+def test_a_wav_with_further_chunks_is_whole(clip):
+    """Chunks of odd size, before and behind the samples, as editors write them."""
+    path = clip(tone(HERTZ, 0.5))
+    content = path.read_bytes()
+    note = b"note" + struct.pack("<I", 3) + b"abc\0"
+    content = content[:36] + note + content[36:] + note
+    path.write_bytes(content[:4] + struct.pack("<I", len(content) - 8) + content[8:])
+    assert len(read_audio(path, RATE)) == 4000
+    path.write_bytes(content[:-2000])
+    with pytest.raises(InputError, match="truncated"):
+        read_audio(path, RATE)

@@ -1,0 +1,259 @@
+"""A checkpoint gives back what was saved, runs no code that came with it, and is written whole or not at all."""
+
+import json
+import os
+import pickle
+import resource
+import shutil
+
+import pytest
+import torch
+import yaml
+from conftest import experiment_of
+
+from utils import InputError, checkpoints
+from utils.config import make_model, snapshot
+from utils.features import extract, pad
+from utils.files import whole_folder, write_whole
+
+
+@pytest.fixture
+def folder(trained, tmp_path):
+    """A checkpoint that a test may damage."""
+    return shutil.copytree(trained.checkpoint, tmp_path / "checkpoint")
+
+
+def result_for(trained, **changes) -> dict:
+    return trained.result | changes
+
+
+@torch.no_grad()
+def logits(model) -> torch.Tensor:
+    clips = [torch.randn(n, 20, generator=torch.Generator().manual_seed(n)) for n in (30, 20, 41)]
+    return model.eval()(*pad(clips))
+
+
+# Round trip
+
+
+@pytest.mark.parametrize("name", ["linear", "cnn1d"])
+def test_a_checkpoint_gives_back_the_model_and_the_experiment(corpus, trained, tmp_path, name):
+    experiment = experiment_of(corpus, name)
+    torch.manual_seed(3)
+    model = make_model(experiment)
+    model.train()(*pad([torch.randn(30, 20), torch.randn(25, 20)]))  # statistics are part of a model
+    checkpoints.save(tmp_path / "made", model, experiment, trained.result)
+    loaded, read = checkpoints.load(tmp_path / "made")
+    assert read == experiment
+    assert not loaded.training
+    assert torch.equal(logits(loaded), logits(model))
+
+
+def test_a_checkpoint_holds_what_the_contract_says(trained):
+    assert sorted(path.name for path in trained.checkpoint.iterdir()) == [
+        "README.md",
+        "best_model.pt",
+        "config_snapshot.yaml",
+        "metrics.json",
+    ]
+    weights = torch.load(trained.checkpoint / "best_model.pt", weights_only=True)
+    assert list(weights) == ["model_state"]
+    assert yaml.safe_load((trained.checkpoint / "config_snapshot.yaml").read_text()) == snapshot(trained.experiment)
+    assert json.loads((trained.checkpoint / "metrics.json").read_text()) == trained.result["metrics"]
+
+
+def test_a_checkpoint_may_be_moved_and_needs_no_clips(trained, folder):
+    model, experiment = checkpoints.load(folder)
+    (features,) = extract([torch.randn(2000)], experiment.features)
+    assert model(features.unsqueeze(0), torch.tensor([len(features)])).shape == (1, 10)
+    assert torch.equal(logits(model), logits(checkpoints.load(trained.checkpoint)[0]))
+
+
+def test_the_card_has_the_figures(trained):
+    card = (trained.checkpoint / "README.md").read_text()
+    test = trained.result["metrics"]["TEST"]
+    assert f"| TEST | eve, finn | 20 | {test['accuracy']:.3f} | {test['macro_f1']:.3f} |" in card
+    assert "`linear` of 1,010 parameters" in card  # five parts of 20 mels, ten digits and their biases
+    assert "80 clips of clips.tsv; speakers: ada, bob, cleo, dan" in card
+    assert "course (seed 0)" in card
+    assert "Free Spoken Digit" not in card
+
+
+# What is wrong with it
+
+
+@pytest.mark.parametrize("name", ["best_model.pt", "config_snapshot.yaml"])
+def test_a_missing_file_is_named(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(InputError, match=f"not a checkpoint: it has no {name}"):
+        checkpoints.load(folder)
+
+
+def test_no_folder_at_all_is_no_checkpoint(tmp_path, folder):
+    for path in (tmp_path / "none", folder / "best_model.pt"):
+        with pytest.raises(InputError, match="not a checkpoint"):
+            checkpoints.load(path)
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 0.999])
+def test_truncated_weights_are_refused(folder, share):
+    content = (folder / "best_model.pt").read_bytes()
+    (folder / "best_model.pt").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match="best_model.pt: .*damaged") as caught:
+        checkpoints.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_flipped_bit_in_the_weights_is_not_ignored(folder):
+    content = bytearray((folder / "best_model.pt").read_bytes())
+    content[len(content) // 2] ^= 0x10
+    (folder / "best_model.pt").write_bytes(content)
+    with pytest.raises(InputError, match="best_model.pt"):
+        checkpoints.load(folder)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [torch.zeros(3), [1, 2], {"weights": {}}, {"model_state": torch.zeros(3)}, {"model_state": {}}, "text", None],
+)
+@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence")
+def test_a_file_of_something_else_is_refused(folder, other):
+    torch.save(other, folder / "best_model.pt")
+    with pytest.raises(InputError, match="best_model.pt") as caught:
+        checkpoints.load(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["linear", "cnn1d"])
+def test_weights_of_another_model_are_refused(corpus, folder, name):
+    other = make_model(experiment_of(corpus, name, features={"n_mels": 21}))
+    torch.save({"model_state": other.state_dict()}, folder / "best_model.pt")
+    with pytest.raises(InputError, match="best_model.pt: its weights do not fit the model that config_snapshot.yaml"):
+        checkpoints.load(folder)
+
+
+def test_a_snapshot_with_an_unknown_key_is_refused(folder):
+    path = folder / "config_snapshot.yaml"
+    path.write_text(path.read_text().replace("hop_length", "hop_lenght"))
+    with pytest.raises(InputError, match="config_snapshot.yaml: features: unknown key 'hop_lenght'.*'hop_length'"):
+        checkpoints.load(folder)
+
+
+class Trap:
+    """Makes a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.mark.parametrize("way", ["torch.save", "pickle", "within the weights"])
+def test_code_in_a_checkpoint_is_refused_and_not_run(folder, tmp_path, way):
+    sprung, weights = tmp_path / "sprung", folder / "best_model.pt"
+    if way == "pickle":
+        weights.write_bytes(pickle.dumps({"model_state": Trap(sprung)}))
+    elif way == "torch.save":
+        torch.save(Trap(sprung), weights)
+    else:
+        state = torch.load(weights)
+        state["model_state"]["head.bias"] = Trap(sprung)
+        torch.save(state, weights)
+    with pytest.raises(InputError, match="best_model.pt: not a file of weights") as caught:
+        checkpoints.load(folder)
+    assert "\n" not in str(caught.value)
+    assert not sprung.exists()
+    torch.load(weights, weights_only=False) if way != "pickle" else pickle.loads(weights.read_bytes())
+    assert sprung.exists()  # the trap does work
+
+
+# Whole or not at all
+
+
+class Killed(BaseException):
+    pass
+
+
+def die(*_, **__):
+    raise Killed
+
+
+@pytest.mark.parametrize("step", ["torch.save", "yaml.safe_dump", "json.dumps", "utils.checkpoints.model_card"])
+@pytest.mark.parametrize("there_before", [False, True])
+def test_killed_while_saving_leaves_nothing_or_the_old_one(trained, tmp_path, monkeypatch, step, there_before):
+    target = tmp_path / "made"
+    model, experiment = checkpoints.load(trained.checkpoint)
+    if there_before:
+        checkpoints.save(target, model, experiment, trained.result)
+    torch.manual_seed(5)
+    other = make_model(experiment)
+    with monkeypatch.context() as patch:
+        patch.setattr(step, die)
+        with pytest.raises(Killed):
+            checkpoints.save(target, other, experiment, trained.result)
+    assert list(tmp_path.iterdir()) == ([target] if there_before else [])
+    if there_before:
+        assert torch.equal(logits(checkpoints.load(target)[0]), logits(model))
+
+
+def test_a_checkpoint_replaces_an_older_one_whole(trained, tmp_path):
+    target = tmp_path / "made"
+    target.mkdir()
+    (target / "note.txt").write_text("of an older time")
+    model, experiment = checkpoints.load(trained.checkpoint)
+    for _ in range(2):
+        checkpoints.save(target, model, experiment, trained.result)
+        assert len(list(target.iterdir())) == 4
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_old_folder_comes_back_when_the_new_cannot_take_its_place(tmp_path, monkeypatch):
+    target = tmp_path / "made"
+    target.mkdir()
+    (target / "old").touch()
+    replace = type(target).replace
+
+    def fail(self, other):
+        if self.name == "new":
+            raise OSError("no")
+        return replace(self, other)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(target), "replace", fail)
+        with pytest.raises(InputError, match="could not be written"), whole_folder(target) as new:
+            (new / "new").touch()
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "deep" / "file.txt"
+    write_whole(path, lambda new: new.write_text("first"))
+
+    def write_half(new):
+        new.write_text("sec")
+        raise Killed
+
+    with pytest.raises(Killed):
+        write_whole(path, write_half)
+    assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
+
+
+def test_a_place_that_cannot_be_written_to_is_an_input_error(trained, tmp_path):
+    (tmp_path / "file").touch()
+    model, experiment = checkpoints.load(trained.checkpoint)
+    with pytest.raises(InputError, match="could not be written"):
+        checkpoints.save(tmp_path / "file" / "made", model, experiment, trained.result)
+
+
+def test_a_full_disk_is_an_input_error(tmp_path):
+    """A limit on the size of files stands in for the disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(InputError, match=r"weights\.pt: could not be written"):
+            write_whole(tmp_path / "weights.pt", lambda new: torch.save(torch.zeros(100_000), new))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())

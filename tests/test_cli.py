@@ -1,0 +1,462 @@
+"""The command `sdr`: the contract's answers, and for whatever is wrong one plain line and exit status 2."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import RATE, speak, write_metadata
+
+from utils import cli, experiments, report, results
+from utils.metadata import PROJECT
+from utils.report import Table
+
+COMMANDS = ("data", "train", "evaluate", "predict", "reproduce", "report", "bench", "quickstart")
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int = RATE, **format: str) -> Path:
+    soundfile.write(path, samples, rate, **format)
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def cut(path: Path, share: float) -> Path:
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    return path
+
+
+BAD_CLIPS = {
+    "empty": (lambda path: write_bytes(path, b""), "empty"),
+    "no samples": (lambda path: write_wav(path, np.zeros(0)), "no audio samples"),
+    "silent": (lambda path: write_wav(path, np.zeros(4000)), "only silence"),
+    "NaN": (lambda path: write_wav(path, np.array([0.1, np.nan] * 999), subtype="FLOAT"), "NaN"),
+    "text": (lambda path: write_bytes(path, b"seven\n" * 99), "not an audio file"),
+    "30 s": (lambda path: write_wav(path, np.tile(speak(1, "ada", 0), 300)[: 30 * RATE]), "30.0 s long"),
+    "truncated": (lambda path: cut(write_wav(path, speak(1, "ada", 0)), 0.6), "truncated"),
+    "truncated FLAC": (lambda path: cut(write_wav(path, speak(1, "ada", 0), format="FLAC"), 0.6), "damaged"),
+}
+
+
+@pytest.fixture(params=BAD_CLIPS)
+def bad_clip(request, tmp_path):
+    """The path of a clip that nothing can be heard in, and a part of the message that says so."""
+    make, why = BAD_CLIPS[request.param]
+    return make(tmp_path / "clip.wav"), why
+
+
+def in_hifi(path: Path) -> Path:
+    """Stereo at 44.1 kHz, as a telephone or an editor saves a clip."""
+    clip = speak(3, "eve", 0)
+    longer = np.interp(np.arange(0, len(clip), RATE / 44100), np.arange(len(clip)), clip)
+    return write_wav(path, np.stack([longer, longer], axis=1), 44100)
+
+
+GOOD_CLIPS = {
+    "stereo 44.1 kHz": in_hifi,
+    "24 bit": lambda path: write_wav(path, speak(3, "eve", 0), subtype="PCM_24"),
+    "MP3 named .wav": lambda path: write_wav(path, speak(3, "eve", 0), format="MP3"),
+    "FLAC named .wav": lambda path: write_wav(path, speak(3, "eve", 0), format="FLAC"),
+    "8 bit": lambda path: write_wav(path, speak(3, "eve", 0), subtype="PCM_U8"),
+    "float": lambda path: write_wav(path, speak(3, "eve", 0), subtype="FLOAT"),
+}
+
+
+# sdr predict
+
+
+@pytest.mark.parametrize("make", GOOD_CLIPS.values(), ids=GOOD_CLIPS)
+def test_predict_hears_a_clip_of_any_format(sdr, trained, tmp_path, make):
+    clip = make(tmp_path / "clip.wav")
+    done = sdr("predict", trained.checkpoint, clip, "--json")
+    assert (done.status, done.err) == (0, "")
+    (answer,) = json.loads(done.out)
+    assert answer["digit"] == 3 and answer["probability"] > 0.5
+
+
+def test_predict_answers_for_each_file_in_order(sdr, trained, corpus):
+    files = [corpus.folder / f"{digit}_eve_1.wav" for digit in (7, 0, 4)] + [corpus.folder / "7_finn_0.wav"]
+    done = sdr("predict", trained.checkpoint, *files, "--json")
+    assert done.status == 0
+    answers = json.loads(done.out)
+    assert all(set(answer) == {"file", "digit", "probability"} for answer in answers)
+    assert [answer["file"] for answer in answers] == [str(file) for file in files]
+    assert [answer["digit"] for answer in answers] == [7, 0, 4, 7]
+    assert all(0.1 <= answer["probability"] <= 1 for answer in answers)
+
+    plain = sdr("predict", trained.checkpoint, *files)
+    assert [line[0] for line in plain.out.splitlines()] == ["7", "0", "4", "7"]
+    assert all(str(file) in line for file, line in zip(files, plain.out.splitlines(), strict=True))
+
+
+def test_predict_refuses_a_bad_clip(sdr, trained, corpus, bad_clip):
+    clip, why = bad_clip
+    sdr("predict", trained.checkpoint, clip).refused(str(clip), why)
+    sdr("predict", trained.checkpoint, corpus.folder / "1_eve_0.wav", clip, "--json").refused(str(clip), why)
+
+
+def test_predict_refuses_a_missing_file_and_a_folder(sdr, trained, tmp_path):
+    sdr("predict", trained.checkpoint, tmp_path / "none.wav").refused("none.wav", "there is no such file")
+    sdr("predict", trained.checkpoint, tmp_path).refused(str(tmp_path), "is a folder")
+
+
+def test_predict_refuses_what_is_no_checkpoint(sdr, corpus, tmp_path):
+    clip = corpus.folder / "1_eve_0.wav"
+    sdr("predict", tmp_path / "none", clip).refused("none", "not a checkpoint")
+    sdr("predict", clip, clip).refused(str(clip), "not a checkpoint")
+
+
+# Metadata
+
+
+def table_with(corpus, path: Path, row: int = 30, **change: object) -> Path:
+    """The corpus' table at another place, with a change in a row."""
+    clips = corpus.clips.astype({"label": str})
+    clips["file"] = [str(corpus.folder / file) for file in clips["file"]]
+    for column, value in change.items():
+        clips.loc[row, column] = value
+    return write_metadata(path, clips)
+
+
+BAD_TABLES = {
+    "no column": (lambda clips: clips.drop(columns="label"), "row 1", "'label'"),
+    "unknown split": (lambda clips: clips.assign(split=["VALID", *clips["split"][1:]]), "row 2", "'split'"),
+    "duplicate": (lambda clips: clips.assign(identifier=["x", "y", "x", *clips["identifier"][3:]]), "row 4", "'x'"),
+    "label 10": (lambda clips: clips.assign(label=[0, 10, *clips["label"][2:]]), "row 3", "'10'"),
+    "missing clip": (lambda clips: clips.assign(file=[*clips["file"][:-1], "no.wav"]), "row 121", "'file'"),
+}
+
+
+@pytest.fixture(params=BAD_TABLES)
+def bad_table(request, corpus, tmp_path):
+    """The path of a metadata table with something wrong, the row and the name of it."""
+    clips = corpus.clips
+    clips["file"] = [str(corpus.folder / file) for file in clips["file"]]
+    change, row, name = BAD_TABLES[request.param]
+    return write_metadata(tmp_path / "clips.tsv", change(clips)), row, name
+
+
+def test_evaluate_refuses_bad_metadata(sdr, trained, bad_table):
+    path, row, name = bad_table
+    sdr("evaluate", trained.checkpoint, "--metadata", path, "--json").refused(str(path), row, name)
+
+
+@pytest.mark.parametrize("model", ["linear", "cnn1d"])
+def test_train_refuses_bad_metadata(sdr, project, write_config, bad_table, model):
+    path, row, name = bad_table
+    sdr("train", write_config(model, data={"metadata": str(path)})).refused(str(path), row, name)
+    assert not project.store.exists() and not project.runs.exists()
+
+
+def test_evaluate_refuses_a_table_with_a_bad_clip(sdr, trained, corpus, tmp_path, bad_clip):
+    clip, why = bad_clip
+    path = table_with(corpus, tmp_path / "clips.tsv", row=119, file=str(clip))
+    sdr("evaluate", trained.checkpoint, "--metadata", path).refused(str(clip), why)
+
+
+@pytest.mark.parametrize("model", ["linear", "cnn1d"])
+def test_train_refuses_a_table_with_a_bad_clip(sdr, project, write_config, corpus, tmp_path, bad_clip, model):
+    clip, why = bad_clip
+    path = table_with(corpus, tmp_path / "clips.tsv", file=str(clip))
+    sdr("train", write_config(model, data={"metadata": str(path)})).refused(str(clip), why)
+    assert not project.store.exists()
+
+
+# sdr evaluate
+
+
+def test_evaluate_prints_the_contracts_figures(sdr, trained, corpus):
+    for split in ("TEST", "DEV"):
+        done = sdr("evaluate", trained.checkpoint, "--metadata", corpus.metadata, "--split", split, "--json")
+        assert (done.status, done.err) == (0, "")
+        there = trained.result["metrics"][split]
+        assert json.loads(done.out) == {key: there[key] for key in ("accuracy", "macro_f1", "n", "per_speaker")}
+
+
+def test_evaluate_tests_on_test_and_finds_clips_by_root(sdr, trained, corpus, tmp_path):
+    moved = write_metadata(tmp_path / "clips.tsv", corpus.clips)
+    sdr("evaluate", trained.checkpoint, "--metadata", moved).refused("0_ada_0.wav", "--root")
+    done = sdr("evaluate", trained.checkpoint, "--metadata", moved, "--root", corpus.folder)
+    test = trained.result["metrics"]["TEST"]
+    assert done.status == 0 and done.out.startswith(f"accuracy {test['accuracy']:.1%}")
+    assert "20 clips" in done.out and "eve" in done.out and "finn" in done.out
+
+
+def test_evaluate_refuses_a_split_without_clips(sdr, trained, corpus, tmp_path):
+    clips = corpus.clips
+    path = write_metadata(corpus.folder / "no-dev.tsv", clips[clips["split"] != "DEV"])
+    arguments = ("evaluate", trained.checkpoint, "--metadata", path, "--split")
+    sdr(*arguments, "DEV").refused("no clips in the split DEV")
+    sdr(*arguments, "HALF").refused("'HALF'")
+
+
+# sdr train
+
+
+@pytest.mark.parametrize("model", ["linear", "cnn1d"])
+def test_train_leaves_a_result_and_a_checkpoint_that_predict_takes(sdr, project, write_config, corpus, model):
+    done = sdr("train", write_config(model, "mine"), "--seed", 5, "--protocol", "loso", "--fold", "finn")
+    assert done.status == 0
+    assert "Traceback" not in done.err
+    result = results.load(project.store / "mine" / "loso-finn" / "seed-5.json")
+    assert result["seed"] == 5 and list(result["metrics"]["TEST"]["per_speaker"]) == ["finn"]
+    assert "finn" not in result["train_speakers"] and "eve" in result["train_speakers"]
+    assert f"TEST: accuracy {result['metrics']['TEST']['accuracy']:.1%}" in done.out
+    folder = done.out.splitlines()[-1].removeprefix("checkpoint: ")
+    assert Path(folder) == project.runs / "mine" / "loso-finn" / "seed-5"
+    predicted = sdr("predict", folder, corpus.folder / "2_finn_1.wav", "--json")
+    assert predicted.status == 0 and len(json.loads(predicted.out)) == 1
+
+
+def test_train_writes_to_the_store_that_is_given(sdr, project, write_config, tmp_path):
+    assert sdr("train", write_config(), "--store", tmp_path / "other").status == 0
+    assert (tmp_path / "other" / "tiny" / "course" / "seed-0.json").exists()
+    assert not project.store.exists()
+
+
+@pytest.mark.parametrize(
+    ("sections", "parts"),
+    [
+        ({"training": {"epoch": 3}}, ("training", "'epoch'", "'epochs'")),
+        ({"model": {"name": "cnn"}}, ("'cnn'", "'cnn1d'")),
+        ({"training": {"epochs": "many"}}, ("epochs", "whole number")),
+        ({"data": {"protocol": "corse"}}, ("'corse'", "course")),
+        ({"data": {"protocol": "loso"}}, ("loso", "ada", "--fold")),
+        ({"training": {"patience": 2}}, ("validation",)),
+        ({"data": {"metadata": "nowhere.tsv"}}, ("nowhere.tsv",)),
+    ],
+)
+def test_train_refuses_a_bad_config(sdr, project, write_config, sections, parts):
+    sdr("train", write_config("cnn1d", **sections)).refused(*parts)
+    assert not project.store.exists() and not project.runs.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--protocol", "loso", "--fold", "zoe"], ("zoe", "ada")),
+        (["--fold", "ada"], ("course", "ada")),
+        (["--protocol", "loso"], ("--fold",)),
+        (["--protocol", "ratio", "--fold", "x"], ("seed",)),
+        (["--seed", "one"], ("--seed", "one")),
+        (["--seed", "1" + 30 * "0"], ("--seed",)),
+        (["--seed", "-1"], ("--seed",)),
+    ],
+)
+def test_train_refuses_bad_arguments(sdr, project, write_config, arguments, parts):
+    sdr("train", write_config("cnn1d"), *arguments).refused(*parts)
+
+
+def test_train_refuses_a_config_that_is_no_config(sdr, project, tmp_path):
+    sdr("train", tmp_path / "none.yaml").refused("none.yaml")
+    sdr("train", write_bytes(tmp_path / "a.yaml", b"[1, 2")).refused("a.yaml", "not YAML")
+    sdr("train", write_bytes(tmp_path / "b.yaml", b"- linear")).refused("b.yaml", "key: value")
+
+
+@pytest.mark.parametrize("model", ["linear", "cnn1d"])
+def test_train_refuses_clips_where_a_speaker_is_on_both_sides(sdr, project, write_config, corpus, tmp_path, model):
+    path = table_with(corpus, tmp_path / "clips.tsv", row=0, split="TEST")
+    sdr("train", write_config(model, data={"metadata": str(path)})).refused("'ada' is on both sides")
+
+
+def test_train_refuses_a_linear_model_without_clips_of_each_digit(sdr, project, write_config, corpus, tmp_path):
+    clips = corpus.clips
+    clips["file"] = [str(corpus.folder / file) for file in clips["file"]]
+    few = clips[(clips["split"] != "TRAIN") | ~clips["label"].isin([4, 7])]
+    path = write_metadata(tmp_path / "clips.tsv", few)
+    sdr("train", write_config("linear", data={"metadata": str(path)})).refused("4, 7")
+
+
+# sdr reproduce and sdr report
+
+
+@pytest.fixture
+def tables(project, corpus, write_config, monkeypatch, tmp_path):
+    """One made table, of two folds and two seeds of a linear model; `tables` collects the runs that are made."""
+    write_config("linear", "little")
+    table = Table("loso", ("eve", "finn"), {"accuracy, %": lambda row: f"{100 * row['accuracy_mean']:.1f}"})
+    for module in (report, experiments):
+        monkeypatch.setattr(module, "CONFIGS", tmp_path)
+        monkeypatch.setattr(module, "TABLES", {"made": table})
+    monkeypatch.setattr(report, "EXPERIMENTS", {"little": 2})
+    monkeypatch.setattr(report, "COURSE_METADATA", corpus.metadata)
+    (project.folder / "README.md").write_text("# Made\n<!-- table made -->\n<!-- end of table -->\n")
+    made, run = [], experiments.run
+
+    def spy(experiment, seed, **given):
+        made.append((experiment.data.fold, seed))
+        return run(experiment, seed, **given)
+
+    monkeypatch.setattr(experiments, "run", spy)
+    return made
+
+
+def test_reproduce_runs_what_is_missing_and_renders_the_tables(sdr, project, tables):
+    done = sdr("reproduce", "--jobs", 1)
+    assert done.status == 0, done
+    assert sorted(tables) == [("eve", 0), ("eve", 1), ("finn", 0), ("finn", 1)]
+    assert "4 runs, 0 of them in the results already" in done.out
+    readme = (project.folder / "README.md").read_text()
+    assert "| little |" in readme
+    assert sdr("report", "--check").status == 0
+
+    tables.clear()
+    assert "4 runs, 4 of them in the results already" in sdr("reproduce", "--jobs", 1).out
+    assert tables == []
+
+    (project.store / "little" / "loso-finn" / "seed-1.json").unlink()
+    assert sdr("reproduce", "made", "--jobs", 1).status == 0
+    assert tables == [("finn", 1)]
+
+    tables.clear()
+    assert sdr("reproduce", "--jobs", 1, "--seeds", 1, "--again", "--model", "little").status == 0
+    assert sorted(tables) == [("eve", 0), ("finn", 0)]
+
+
+def test_reproduce_runs_again_what_was_made_by_another_config(sdr, project, tables, write_config):
+    sdr("reproduce", "--jobs", 1, "--seeds", 1)
+    tables.clear()
+    write_config("linear", "little", model={"size": 4})
+    sdr("report", "--check").refused("'model'", "run it again")
+    assert sdr("reproduce", "--jobs", 1, "--seeds", 1).status == 0
+    assert sorted(tables) == [("eve", 0), ("finn", 0)]
+
+
+def test_reproduce_refuses_what_it_does_not_know(sdr, tables):
+    sdr("reproduce", "curse").refused("unknown table 'curse'", "made")
+    sdr("reproduce", "--model", "huge").refused("unknown model 'huge'", "little")
+    sdr("reproduce", "--seeds", 0).refused("--seeds")
+    sdr("reproduce", "--jobs", 0).refused("--jobs")
+
+
+def test_report_gives_rows_as_json_and_changes_nothing(sdr, project, tables):
+    assert json.loads(sdr("report", "--json").out) == []
+    sdr("reproduce", "--jobs", 1, "--seeds", 1)
+    (project.folder / "README.md").write_text(PLACE_WITH_LIE)
+    done = sdr("report", "--json")
+    assert (done.status, done.err) == (0, "")
+    (row,) = json.loads(done.out)
+    assert {"table", "model", "protocol", "accuracy_mean", "accuracy_std", "seeds", "parameters"} <= row.keys()
+    assert (row["table"], row["model"], row["protocol"], row["seeds"]) == ("made", "little", "loso", 1)
+    assert (project.folder / "README.md").read_text() == PLACE_WITH_LIE
+
+
+PLACE_WITH_LIE = "<!-- table made -->\n| model | accuracy |\n| little | 99.9 |\n<!-- end of table -->\n"
+
+
+def test_report_check_refuses_an_edited_table_and_report_renders_it_anew(sdr, project, tables):
+    sdr("reproduce", "--jobs", 1, "--seeds", 1)
+    (project.folder / "README.md").write_text(PLACE_WITH_LIE)
+    sdr("report", "--check").refused("README.md", "a table is not what the results say")
+    assert (project.folder / "README.md").read_text() == PLACE_WITH_LIE
+    done = sdr("report")
+    assert done.status == 0 and "README.md" in done.out and "| little |" in done.out
+    assert "99.9" not in (project.folder / "README.md").read_text()
+    assert sdr("report", "--check").status == 0
+
+
+# The command itself
+
+
+def test_help_names_every_command(sdr):
+    done = sdr("--help")
+    assert (done.status, done.err) == (0, "")
+    for command in COMMANDS:
+        assert re.search(rf"^    {command}\b", done.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_its_help(sdr, command):
+    done = sdr(command, "--help")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"usage: sdr {command}") and len(done.out.splitlines()) > 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["pred"],
+        ["predict"],
+        ["predict", "only-a-checkpoint"],
+        ["evaluate", "a-checkpoint"],
+        ["data", "timit"],
+        ["report", "--chek"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_refused_in_one_line(sdr, arguments):
+    sdr(*arguments).refused("--help")
+
+
+def test_an_interrupted_command_says_so(sdr, monkeypatch):
+    def report(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "report", report)
+    done = sdr("report")
+    assert done.status == 130
+    assert "interrupted" in done.err and "Traceback" not in done.err
+
+
+# As a process of its own
+
+INSTALLED = Path(sys.executable).with_name("sdr")
+SDR = [str(INSTALLED)] if INSTALLED.exists() else [sys.executable, "-c", "from utils.cli import main; main()"]
+
+
+def process(command: list, **given) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    given = {"stdout": subprocess.PIPE} | given
+    return subprocess.run(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True, **given)
+
+
+def test_the_command_fails_plainly_as_a_process(trained, tmp_path):
+    clip = write_bytes(tmp_path / "clip.wav", b"seven")
+    done = process([*SDR, "predict", trained.checkpoint, clip], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"sdr: {clip}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one\n"
+
+
+def test_help_does_not_wait_for_torch(tmp_path):
+    code = """
+        import sys
+        from utils.cli import main
+        try:
+            main(["--help"])
+        finally:
+            print("loaded", *sorted({"torch", "librosa", "pandas", "sklearn"} & set(sys.modules)))
+    """
+    done = process([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.endswith("loaded\n")
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, length):
+    """As in `sdr report | head`."""
+    code = f"""
+        from utils import cli
+
+        def report(given):
+            print("x" * {length})
+
+        cli.report = report
+        cli.main(["report"])
+    """
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = process([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, stdout=writing)
+    finally:
+        os.close(writing)
+    assert done.stderr == ""

@@ -1,0 +1,212 @@
+"""A configuration is read strictly: what is wrong is named, and a snapshot reads as what it was taken of."""
+
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from utils import InputError
+from utils.config import ALL_MODELS, build, load_experiment, load_yaml, make_model, parse_experiment, snapshot, to_dict
+from utils.metadata import PROJECT
+
+CONFIGS = sorted((PROJECT / "configs").glob("*.yaml"))
+NETWORK = {"model": {"name": "cnn1d"}}
+LINEAR = {"model": {"name": "linear"}}
+
+
+def parse(values: dict):
+    return parse_experiment(values, "x.yaml", "x")
+
+
+# The project's own
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_config_of_the_project_reads_as_its_snapshot_does(path):
+    experiment = load_experiment(path)
+    assert experiment.name == path.stem
+    text = yaml.safe_dump(snapshot(experiment))
+    assert parse_experiment(yaml.safe_load(text), "snapshot", "another name") == experiment
+    assert (PROJECT / experiment.data.metadata).is_file()
+    make_model(experiment)
+
+
+def test_a_snapshot_writes_every_default_out():
+    values = snapshot(parse(NETWORK))
+    assert list(values) == ["experiment", "data", "features", "model", "augmentation", "training"]
+    for section in ("data", "features", "augmentation", "training"):
+        assert values[section]
+    assert set(values["model"]) == {"name", *ALL_MODELS["cnn1d"][1].__dataclass_fields__}
+    assert list(snapshot(parse(LINEAR))) == ["experiment", "data", "features", "model"]
+
+
+# What is given is used
+
+
+def test_what_is_given_is_used_and_all_else_keeps_its_default():
+    given = parse(NETWORK | {"training": {"epochs": 3}, "data": {"protocol": "loso", "fold": "ada"}})
+    assert given.training.epochs == 3
+    assert given.training.batch_size == parse(NETWORK).training.batch_size
+    assert (given.data.protocol, given.data.fold) == ("loso", "ada")
+
+
+def test_the_model_gets_as_many_mels_as_the_features_have():
+    for model in ALL_MODELS:
+        experiment = parse({"model": {"name": model}, "features": {"n_mels": 23}})
+        assert experiment.model.n_mels == 23
+        make_model(experiment)
+
+
+@pytest.mark.parametrize("rate", [1e-3, "1e-3", 1])
+def test_numbers_are_numbers_however_yaml_reads_them(rate):
+    assert yaml.safe_load("1e-3") == "1e-3"  # that is how
+    assert parse(NETWORK | {"training": {"learning_rate": rate}}).training.learning_rate == float(rate)
+
+
+def test_the_name_is_the_files_or_the_one_that_is_given(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("model: {name: linear}")
+    assert load_experiment(path).name == "mine"
+    path.write_text("experiment: ours\nmodel: {name: linear}")
+    assert load_experiment(path).name == "ours"
+
+
+# What is wrong is named
+
+
+@pytest.mark.parametrize(
+    ("values", "parts"),
+    [
+        (NETWORK | {"training": {"epoch": 3}}, ("training", "'epoch'", "'epochs'")),
+        (NETWORK | {"training": {"learnig_rate": 3}}, ("training", "'learnig_rate'", "'learning_rate'")),
+        (NETWORK | {"trainnig": {}}, ("'trainnig'", "'training'")),
+        ({"model": {"name": "cnn1"}}, ("model", "'cnn1'", "'cnn1d'")),
+        ({"model": {"name": "linear", "veiw": "pool"}}, ("model", "'veiw'", "'view'")),
+        (LINEAR | {"features": {"nmels": 3}}, ("features", "'nmels'", "'n_mels'")),
+        (LINEAR | {"data": {"xyz": 1}}, ("data", "'xyz'", "metadata, protocol, fold")),  # nothing is near
+        ({"model": {"name": "qqq"}}, ("'qqq'", "linear")),
+        ({"model": {}}, ("model", "name")),
+        ({}, ("model",)),
+        (LINEAR | {7: {}}, ("'7'",)),
+        ({"model": {"name": ["linear"]}}, ("model", "name")),
+        ({"model": {"name": {"linear": 1}}}, ("model", "name")),
+    ],
+)
+def test_an_unknown_name_is_named_with_the_nearest_known_one(values, parts):
+    with pytest.raises(InputError) as caught:
+        parse(values)
+    assert str(caught.value).startswith("x.yaml: ") and "\n" not in str(caught.value)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "expected"),
+    [
+        ("training", "epochs", 2.5, "whole number"),
+        ("training", "epochs", "ten", "whole number"),
+        ("training", "epochs", True, "whole number"),
+        ("training", "epochs", None, "whole number"),
+        ("training", "learning_rate", "fast", "number"),
+        ("training", "learning_rate", [1], "number"),
+        ("training", "learning_rate", False, "number"),
+        ("training", "learning_rate", float("nan"), "number"),
+        ("training", "learning_rate", "inf", "number"),
+        ("training", "learning_rate", 10**400, "number"),
+        ("training", "schedule", 3, "text"),
+        ("features", "n_mels", "40", "whole number"),
+        ("data", "fold", 3, "text"),
+        ("augmentation", "speed", 1.2, "tuple"),
+        ("augmentation", "speed", [0.9], "tuple"),
+        ("augmentation", "speed", ["slow", "fast"], "number"),
+        ("training", "epochs", 0, "epochs"),
+        ("training", "schedule", "linear", "one-cycle"),
+        ("features", "f_max", 9000, "f_max"),
+    ],
+)
+def test_a_wrong_value_is_named_by_section_and_key(section, key, value, expected):
+    with pytest.raises(InputError) as caught:
+        parse(NETWORK | {section: {key: value}})
+    message = str(caught.value)
+    assert message.startswith(f"x.yaml: {section}: ") and key in message and expected in message
+
+
+@pytest.mark.parametrize("section", ["data", "features", "model", "training"])
+@pytest.mark.parametrize("value", [None, [], "text", 3])
+def test_a_section_that_is_no_mapping_is_refused(section, value):
+    with pytest.raises(InputError, match=f"x.yaml: {section}: expected 'key: value' lines"):
+        parse(NETWORK | {section: value})
+
+
+@pytest.mark.parametrize("section", ["training", "augmentation"])
+def test_a_linear_model_has_no_section_that_would_not_be_used(section):
+    with pytest.raises(InputError, match=f"linear.*'{section}'"):
+        parse(LINEAR | {section: {}})
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"a: [1", "not YAML"),
+        (b"a: b: c", "not YAML"),
+        (b"\ttab: 1", "not YAML"),
+        (b"- a\n- b\n", "expected 'key: value' lines"),
+        (b"just text", "expected 'key: value' lines"),
+        (b"", "expected 'key: value' lines"),
+        (b"name: \xff\xfe", "not a text file"),
+        (b"\x00", "not YAML"),
+        (b"!!python/object/apply:os.system [echo]", "not YAML"),
+    ],
+)
+def test_what_is_no_yaml_mapping_is_refused_in_one_line(tmp_path, content, why):
+    path = tmp_path / "x.yaml"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=why) as caught:
+        load_yaml(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_a_config_that_is_not_there_and_a_folder_are_refused(tmp_path):
+    for path in (tmp_path / "none.yaml", tmp_path):
+        with pytest.raises(InputError, match=str(path)):
+            load_experiment(path)
+
+
+# Dataclasses
+
+
+@dataclass(frozen=True)
+class Inner:
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Outer:
+    must: float
+    inner: Inner = Inner()
+    several: tuple[int, ...] = (1,)
+    pair: tuple[str, float] | None = None
+
+
+def test_a_dataclass_is_built_from_plain_values_and_back():
+    values = {"must": 2, "inner": {"size": 5}, "several": [3, 4], "pair": ["a", "1e2"]}
+    built = build(Outer, values, "here")
+    assert built == Outer(2.0, Inner(5), (3, 4), ("a", 100.0))
+    assert isinstance(built.must, float)
+    assert to_dict(built) == {"must": 2.0, "inner": {"size": 5}, "several": [3, 4], "pair": ["a", 100.0]}
+    assert build(Outer, to_dict(built), "here") == built
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({}, "here: the key 'must' is missing"),
+        ({"must": 1, "inner": {"sise": 2}}, "here: inner: unknown key 'sise'; did you mean 'size'"),
+        ({"must": 1, "several": [1, "x"]}, "here: several: expected a whole number, not 'x'"),
+        ({"must": 1, "pair": ["a"]}, "here: pair: "),
+        ({"must": None}, "here: must: expected a number, not None"),
+    ],
+)
+def test_a_dataclass_that_cannot_be_built_says_why(values, why):
+    with pytest.raises(InputError, match=why):
+        build(Outer, values, "here")

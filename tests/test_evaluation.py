@@ -1,0 +1,181 @@
+"""Metrics are what their names say, an interval covers what it claims, and costs can be counted by hand."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, precision_score, recall_score
+from torch import nn
+
+from utils.evaluation import bootstrap_interval, cost, metrics, predict
+from utils.features import FeatureConfig
+
+# Metrics
+
+
+def naive(labels: list[int], predicted: list[int], speakers: list[str]) -> dict:
+    """Counted one clip at a time."""
+    pairs = list(zip(labels, predicted, strict=True))
+    confusion = [[pairs.count((spoken, heard)) for heard in range(10)] for spoken in range(10)]
+    precision, recall, f1, support = [], [], [], []
+    for digit in sorted(set(labels) | set(predicted)):
+        hits = confusion[digit][digit]
+        spoken, heard = sum(confusion[digit]), sum(row[digit] for row in confusion)
+        precision.append(hits / heard if heard else 0)
+        recall.append(hits / spoken if spoken else 0)
+        f1.append(2 * hits / (spoken + heard))
+        support.append(spoken)
+
+    def share(chosen: list[tuple[int, int]]) -> float:
+        return sum(label == heard for label, heard in chosen) / len(chosen)
+
+    return {
+        "accuracy": share(pairs),
+        "macro_f1": np.mean(f1),
+        "weighted_f1": np.average(f1, weights=support),
+        "macro_precision": np.mean(precision),
+        "macro_recall": np.mean(recall),
+        "n": len(labels),
+        "per_speaker": {
+            name: share([pair for pair, who in zip(pairs, speakers, strict=True) if who == name])
+            for name in sorted(set(speakers))
+        },
+        "per_digit": {str(d): share([pair for pair in pairs if pair[0] == d]) for d in sorted(set(labels))},
+        "confusion": confusion,
+    }
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from("abc")), min_size=1, max_size=60))
+@settings(max_examples=40)
+def test_metrics_equal_a_count_clip_by_clip(clips):
+    columns = [list(column) for column in zip(*clips, strict=True)]
+    measured = metrics(*map(np.array, columns))
+    low, high = measured.pop("interval")
+    assert 0 <= low <= measured["accuracy"] + 1e-9 and measured["accuracy"] <= high + 1e-9 <= 1 + 1e-8
+    expected = naive(*columns)
+    assert measured.keys() == expected.keys()
+    for name, value in expected.items():
+        assert measured[name] == (pytest.approx(value) if isinstance(value, float | dict) else value), name
+
+
+def test_metrics_agree_with_scikit_learn_where_all_digits_occur():
+    random = np.random.default_rng(0)
+    labels, predicted = np.tile(np.arange(10), 30), random.integers(0, 10, 300)
+    predicted[::2] = labels[::2]
+    measured = metrics(labels, predicted, np.array(["a", "b"] * 150))
+    assert measured["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
+    assert measured["weighted_f1"] == pytest.approx(f1_score(labels, predicted, average="weighted"))
+    assert measured["macro_precision"] == pytest.approx(precision_score(labels, predicted, average="macro"))
+    assert measured["macro_recall"] == pytest.approx(recall_score(labels, predicted, average="macro"))
+    assert np.sum(measured["confusion"]) == 300
+
+
+def test_rows_of_the_confusion_matrix_are_what_was_spoken():
+    confusion = metrics(np.array([3, 3, 3]), np.array([5, 5, 3]), np.array(["a"] * 3))["confusion"]
+    assert confusion[3][5] == 2 and confusion[5][3] == 0
+
+
+# The interval
+
+
+def naive_bootstrap(correct: np.ndarray, speakers: np.ndarray, draws: int, level: float) -> np.ndarray:
+    random = np.random.default_rng(1)
+    accuracies = []
+    for _ in range(draws):
+        drawn = [random.choice(correct[speakers == name], (speakers == name).sum()) for name in np.unique(speakers)]
+        accuracies.append(np.concatenate(drawn).mean())
+    return np.quantile(accuracies, [(1 - level) / 2, (1 + level) / 2])
+
+
+@pytest.mark.parametrize("level", [0.95, 0.5])
+@pytest.mark.parametrize("shares", [(0.9, 0.5), (0.7, 0.7), (0.99, 0.2, 0.6)])
+def test_the_interval_equals_that_of_a_bootstrap_by_resampling(shares, level):
+    sizes = (120, 40, 80)[: len(shares)]
+    correct = np.concatenate([np.arange(n) < share * n for n, share in zip(sizes, shares, strict=True)])
+    speakers = np.repeat(["a", "b", "c"][: len(shares)], sizes)
+    expected = naive_bootstrap(correct, speakers, 3000, level)
+    np.testing.assert_allclose(bootstrap_interval(correct, speakers, level=level), expected, atol=0.008)
+
+
+def test_the_interval_draws_within_each_speaker():
+    """Where one speaker is always right and another never, resampling within them cannot change the accuracy."""
+    correct = np.repeat([True, False], 50)
+    assert bootstrap_interval(correct, np.repeat(["a", "b"], 50)) == [0.5, 0.5]
+    low, high = bootstrap_interval(correct, np.array(["a"] * 100))
+    assert 0.35 < low < 0.45 and 0.55 < high < 0.65
+
+
+@pytest.mark.parametrize(("right", "expected"), [(True, [1.0, 1.0]), (False, [0.0, 0.0])])
+def test_the_interval_of_all_or_nothing_is_a_point(right, expected):
+    assert bootstrap_interval(np.array([right] * 7), np.array(list("aabbbcc"))) == expected
+
+
+def test_the_interval_is_the_same_every_time():
+    correct, speakers = np.arange(90) % 3 > 0, np.repeat(["a", "b"], 45)
+    assert bootstrap_interval(correct, speakers) == bootstrap_interval(correct, speakers)
+
+
+# Predictions
+
+
+class Peak(nn.Module):
+    """Hears the band in which a clip's last frame is highest; in training mode it hears nothing."""
+
+    def forward(self, features, lengths):
+        last = features[torch.arange(len(features)), lengths - 1]
+        return last if not self.training else torch.zeros_like(last)
+
+
+def test_predictions_come_in_the_order_of_the_clips():
+    random = torch.Generator().manual_seed(0)
+    digits = torch.randint(10, (50,), generator=random)
+    lengths = torch.randint(1, 30, (50,), generator=random)
+    clips = [torch.zeros(int(n), 10) for n in lengths]
+    for clip, digit in zip(clips, digits, strict=True):
+        clip[-1, digit] = 3.0
+    model = Peak().train()
+    probabilities = predict(model, clips, floor=-1.0, batch_size=8)
+    assert torch.equal(probabilities.argmax(1), digits)
+    torch.testing.assert_close(probabilities.sum(1), torch.ones(50))
+    assert probabilities.max() == pytest.approx(np.exp(3) / (np.exp(3) + 9))
+    assert not model.training and not probabilities.requires_grad
+
+
+# Cost
+
+
+class Countable(nn.Module):
+    """A convolution over time, then a layer on the mean: both can be counted on paper."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(20, 8, 3, padding=1)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, features, lengths):
+        return self.head(self.conv(features.transpose(1, 2)).mean(2))
+
+
+def test_cost_counts_parameters_and_the_multiply_adds_of_a_second():
+    features = FeatureConfig(sample_rate=8000, hop_length=100, n_mels=20)
+    frames = 81  # of a second: at 0, 12.5, ... 1000 ms
+    assert cost(Countable(), features) == {
+        "parameters": (20 * 8 * 3 + 8) + (8 * 10 + 10),
+        "multiply_adds": frames * 20 * 8 * 3 + 8 * 10,
+    }
+
+
+def test_cost_leaves_the_statistics_of_batch_normalisation_alone():
+    class Normed(Countable):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm1d(20)
+
+        def forward(self, features, lengths):
+            return super().forward(self.norm(features.transpose(1, 2)).transpose(1, 2), lengths)
+
+    model = Normed()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    cost(model.train(), FeatureConfig(n_mels=20))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

@@ -1,0 +1,250 @@
+"""The front end equals librosa's, does not see a batch's padding, trims what is quiet, and computes a clip once."""
+
+import librosa
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import RATE, speak, tone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from utils import InputError, features
+from utils.audio import read_audio
+from utils.benchmark import librosa_features
+from utils.features import FeatureConfig, LogMel, extract, features_of_files, pad
+from utils.metadata import speech_data
+
+
+def sounds(rate: int = RATE) -> list[np.ndarray]:
+    """Clips of several lengths and kinds: noise, a fading tone, a click, a tone with quiet around it."""
+    random = np.random.default_rng(0)
+    noise = random.normal(0, 0.1, round(0.41 * rate))
+    fading = tone(700, 0.25, rate) * np.linspace(1, 1e-4, round(0.25 * rate))
+    click = np.zeros(round(0.1 * rate))
+    click[len(click) // 3] = 0.9
+    inside = np.concatenate([np.zeros(rate // 10), tone(300, 0.2, rate), 1e-3 * random.normal(size=rate // 10)])
+    return [clip.astype(np.float32) for clip in (noise, fading, click, inside)]
+
+
+def in_db(config: FeatureConfig, clip: torch.Tensor) -> np.ndarray:
+    return clip.numpy() * config.std_db + config.mean_db
+
+
+@settings(max_examples=25)
+@given(
+    rate=st.sampled_from([8000, 16000, 22050]),
+    n_fft=st.sampled_from([256, 400, 512]),
+    window=st.sampled_from([1.0, 0.78, 0.5]),
+    hop=st.sampled_from([1.0, 0.5, 0.4]),
+    n_mels=st.integers(8, 64),
+    f_min=st.sampled_from([0.0, 60.0, 150.0]),
+    f_max=st.sampled_from([1.0, 0.8]),
+    level=st.sampled_from(["clip_max", "none"]),
+    range_db=st.sampled_from([40.0, 80.0]),
+)
+def test_features_equal_librosa_to_a_hundredth_of_a_decibel(
+    rate, n_fft, window, hop, n_mels, f_min, f_max, level, range_db
+):
+    win_length = int(window * n_fft)
+    config = FeatureConfig(
+        sample_rate=rate,
+        n_fft=n_fft,
+        win_length=win_length,
+        hop_length=int(hop * win_length),
+        n_mels=n_mels,
+        f_min=f_min,
+        f_max=f_max * rate / 2,
+        level=level,
+        range_db=range_db,
+        trim_db=None,
+    )
+    clips = sounds(rate)
+    for clip, ours in zip(clips, extract(clips, config), strict=True):
+        mel = librosa.feature.melspectrogram(
+            y=clip,
+            sr=rate,
+            n_fft=n_fft,
+            hop_length=config.hop_length,
+            win_length=win_length,
+            n_mels=n_mels,
+            fmin=f_min,
+            fmax=config.f_max,
+            pad_mode="constant",
+        )
+        theirs = librosa.power_to_db(mel, ref=np.max if level == "clip_max" else 1.0, amin=1e-20, top_db=None)
+        assert ours.shape == theirs.T.shape
+        np.testing.assert_allclose(in_db(config, ours), np.maximum(theirs.T, -range_db), atol=0.01)
+
+
+@pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the course's clips are not here")
+def test_features_of_recordings_equal_librosa_too():
+    """Trimmed as well, by what the benchmark compares with."""
+    config = FeatureConfig(n_mels=20)
+    names = [f"{digit}_{speaker}_{digit}.wav" for digit in range(10) for speaker in ("george", "lucas")]
+    clips = [read_audio(speech_data() / name, config.sample_rate) for name in names]
+    for clip, ours in zip(clips, extract(clips, config), strict=True):
+        theirs = librosa_features(clip, config)
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, atol=0.01 / config.std_db)
+
+
+@pytest.mark.parametrize("trim_db", [None, 30.0])
+def test_a_clip_does_not_depend_on_its_batch(trim_db):
+    """The longest and loudest of the others is ten times as long and as loud."""
+    config = FeatureConfig(n_mels=20, trim_db=trim_db)
+    front_end = LogMel(config)
+    clips = [torch.from_numpy(clip) for clip in sounds()] + [torch.from_numpy(10 * tone(500, 4))]
+    batch, frames = front_end(*pad(clips))
+    for clip, together, length in zip(clips, batch, frames.tolist(), strict=True):
+        alone, (length_alone,) = front_end(*pad([clip]))
+        assert length == length_alone == alone.shape[1]
+        torch.testing.assert_close(together[:length], alone[0], atol=1e-4, rtol=0)
+        assert (together[length:] == torch.tensor(config.floor)).all()  # behind a clip's end lies the floor
+
+
+def test_extract_gives_each_clip_its_own_features_in_the_order_given():
+    config = FeatureConfig(n_mels=20)
+    random = np.random.default_rng(1)
+    clips = [speak(digit % 10, "ada", digit) for digit in range(23)]
+    clips = [clips[i][: random.integers(400, len(clips[i]))] for i in random.permutation(23)]
+    together = extract(clips, config, batch_size=4)
+    for clip, ours in zip(clips, together, strict=True):
+        (alone,) = extract([clip], config)
+        assert ours.shape == alone.shape
+        torch.testing.assert_close(ours, alone, atol=1e-4, rtol=0)
+
+
+def test_the_level_of_a_clip_matters_only_without_clip_max():
+    clip = speak(3, "ada", 0)
+    for level, louder_db in (("clip_max", 0.0), ("none", 20.0)):
+        config = FeatureConfig(n_mels=20, level=level, range_db=200.0, trim_db=None)
+        soft, loud = extract([0.1 * clip, clip], config)
+        np.testing.assert_allclose(in_db(config, loud) - in_db(config, soft), louder_db, atol=0.01)
+    config = FeatureConfig(n_mels=20)
+    (clip_features,) = extract([clip], config)
+    assert in_db(config, clip_features).max() == pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("trim_db", [15.0, 30.0])
+def test_trimming_drops_the_quiet_ends_and_no_more(trim_db):
+    """Speech between two rests of low noise, with a pause inside that stays."""
+    random = np.random.default_rng(2)
+    speech = [tone(600, 0.15), np.zeros(1200), 0.3 * tone(900, 0.1)]
+    ends = [random.normal(0, 1e-3, 1600), *speech, random.normal(0, 1e-3, 900)]
+    clip = np.concatenate(ends).astype(np.float32)
+    whole = FeatureConfig(n_mels=20, trim_db=None, level="none", range_db=190.0)
+    (all_frames,) = extract([clip], whole)
+    energy_db = 10 * np.log10((10 ** (in_db(whole, all_frames) / 10)).sum(axis=1))
+    loud = np.flatnonzero(energy_db > energy_db.max() - trim_db)
+    first, last = loud[0], loud[-1]
+    assert first > 15 and len(all_frames) - last > 8 and len(loud) < last - first  # there is something to trim
+
+    (trimmed,) = extract([clip], FeatureConfig(n_mels=20, trim_db=trim_db, level="none", range_db=190.0))
+    torch.testing.assert_close(trimmed, all_frames[first : last + 1], atol=1e-4, rtol=0)
+
+
+def test_a_silent_waveform_is_one_frame():
+    """Files that hold nothing but silence are refused by `read_audio`; a microphone may still give one."""
+    silent, spoken = extract([np.zeros(3000, np.float32), speak(1, "ada", 0)], FeatureConfig(n_mels=20))
+    assert silent.shape == (1, 20) and silent.isfinite().all()
+    assert len(spoken) > 10
+
+
+@pytest.mark.parametrize("samples", [1, 79, 80, 81])
+def test_a_very_short_clip_has_features(samples):
+    (clip,) = extract([tone(500, 0.1)[-samples:]], FeatureConfig(n_mels=20, hop_length=80, trim_db=None))
+    assert clip.shape == (1 + samples // 80, 20) and clip.isfinite().all()
+
+
+def test_the_floor_is_the_lowest_feature():
+    config = FeatureConfig(n_mels=20, range_db=50.0, mean_db=-30.0, std_db=10.0)
+    assert config.floor == -2.0
+    (clip,) = extract([sounds()[3]], config)
+    assert clip.min() == -2.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"level": "loud"}, "clip_max"),
+        ({"f_max": 5000.0}, "f_max"),
+        ({"f_min": 4000.0}, "f_min"),
+        ({"hop_length": 0}, "hop_length"),
+        ({"win_length": 300}, "win_length"),
+        ({"range_db": 0.0}, "range_db"),
+        ({"trim_db": -3.0}, "trim_db"),
+    ],
+)
+def test_what_cannot_be_computed_is_refused(wrong, why):
+    with pytest.raises(ValueError, match=why):
+        FeatureConfig(**({"sample_rate": 8000, "n_fft": 256, "win_length": 200, "hop_length": 80} | wrong))
+
+
+# Files
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Three clips as files, and `files.computed`: of how many clips features have been computed so far."""
+
+    class Files(list):
+        computed = 0
+
+    def spy(waveforms, *arguments):
+        paths.computed += len(waveforms)
+        return extract(waveforms, *arguments)
+
+    paths = Files(tmp_path / f"{digit}.wav" for digit in range(3))
+    for digit, path in enumerate(paths):
+        soundfile.write(path, speak(digit, tmp_path.name, 0), RATE)  # new to the cache in every test
+    monkeypatch.setattr(features, "extract", spy)
+    return paths
+
+
+def test_features_of_files_are_those_of_their_waveforms(files):
+    config = FeatureConfig(n_mels=20)
+    expected = extract([soundfile.read(path, dtype="float32")[0] for path in files], config)
+    for ours, theirs in zip(features_of_files(files, config), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+
+
+def test_features_of_the_same_files_are_computed_once(files):
+    config = FeatureConfig(n_mels=20)
+    first = features_of_files(files, config)
+    assert files.computed == 3
+    moved = [path.rename(path.with_name(f"moved{path.name}")) for path in files]  # the bytes count, not the name
+    second = features_of_files(moved, FeatureConfig(n_mels=20))
+    assert files.computed == 3
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_features_of_a_changed_file_or_by_another_config_are_computed_anew(files):
+    features_of_files(files, FeatureConfig(n_mels=20))
+    assert files.computed == 3
+    soundfile.write(files[1], speak(7, "bob", 0), RATE)
+    changed = features_of_files(files, FeatureConfig(n_mels=20))
+    assert files.computed == 6
+    torch.testing.assert_close(
+        changed[1], extract([soundfile.read(files[1], dtype="float32")[0]], FeatureConfig(n_mels=20))[0]
+    )
+    features_of_files(files, FeatureConfig(n_mels=21))
+    assert files.computed == 9
+    features_of_files(files[::-1], FeatureConfig(n_mels=20))  # another order is another answer
+    assert files.computed == 12
+
+
+def test_what_the_cache_gave_can_be_written_to_without_harm(files):
+    config = FeatureConfig(n_mels=20)
+    features_of_files(files, config)
+    once = features_of_files(files, config)
+    kept = once[0].clone()
+    once[0].zero_()
+    assert torch.equal(features_of_files(files, config)[0], kept)
+
+
+def test_a_file_that_cannot_be_read_is_an_input_error(files, tmp_path):
+    files[1].write_text("not a sound")
+    for bad in (files[1], tmp_path / "missing.wav", tmp_path):
+        with pytest.raises(InputError, match=str(bad)):
+            features_of_files([files[0], bad], FeatureConfig(n_mels=20))

@@ -1,0 +1,233 @@
+"""Notebooks: they explain and define nothing, are committed as they ran, and run small in CI."""
+
+import ast
+import base64
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from utils import InputError, notebooks
+from utils.config import load_experiment
+from utils.metadata import COURSE_METADATA, PROJECT, speech_data
+from utils.report import CONFIGS
+
+PATHS = sorted(notebooks.NOTEBOOKS.glob("*.ipynb"))
+every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+CLIPS = (speech_data() / "0_george_0.wav").exists()
+
+
+def cells(path: Path, kind: str) -> list:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def outputs(path: Path) -> list:
+    return [output for cell in cells(path, "code") for output in cell.outputs]
+
+
+# What is committed
+
+
+def test_there_are_notebooks():
+    assert [path.stem for path in PATHS][:3] == ["00_the_data", "01_linear_baseline", "02_cnn1d"]
+
+
+@every_notebook
+def test_it_defines_nothing_but_plots(path):
+    for cell in cells(path, "code"):
+        for node in ast.walk(ast.parse(cell.source)):
+            assert not isinstance(node, ast.ClassDef), f"class {node.name}"
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                assert node.name.startswith(("plot", "show")), f"def {node.name}"
+
+
+@every_notebook
+def test_it_opens_with_what_to_expect_and_ends_with_exercises(path):
+    text = [cell.source for cell in cells(path, "markdown")]
+    assert re.search(
+        r"# .*\n## What you'll do\n.*\n## What you'll learn\n.*\n## What you'll need\n.*\bminutes?\b",
+        text[0],
+        re.DOTALL,
+    )
+    assert re.search(r"## Exercises\n(\d\. .*){2,3}", text[-1], re.DOTALL)
+
+
+@every_notebook
+def test_it_was_run_once_from_top_to_bottom_without_errors(path):
+    nbformat.validate(nbformat.read(path, as_version=4))
+    code = cells(path, "code")
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    kinds = {output.output_type for output in outputs(path)}
+    assert kinds <= {"stream", "display_data", "execute_result"}
+    assert all(output.name == "stdout" for output in outputs(path) if output.output_type == "stream"), "a warning"
+
+
+@every_notebook
+def test_it_is_small(path):
+    assert path.stat().st_size < 700_000
+    for output in outputs(path):
+        assert len(base64.b64decode(output.get("data", {}).get("image/png", ""))) < 100_000
+
+
+@every_notebook
+def test_it_names_no_place_on_a_machine_and_holds_no_audio(path):
+    text = path.read_text(encoding="utf-8")
+    for place in (str(PROJECT), str(PROJECT.parent) + os.sep, str(Path.home()) + os.sep, str(speech_data())):
+        assert place not in text
+    assert not re.search(r'["\s=(](/home/|/Users/|/root/|/private/|/mnt/|/content/|[A-Z]:\\\\)', text)
+    assert not re.search(r"data:audio|audio/[\w-]+;base64", text)
+    # of a memory address, a progress bar, a random id, the time of day: each run would have another
+    assert not re.search(r"at 0x[0-9a-f]{6}|it/s\]|\d%\|", text)
+
+
+@every_notebook
+def test_its_metadata_is_plain(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    assert notebook["metadata"] == notebooks.METADATA
+    assert all(set(cell["metadata"]) <= {"tags"} for cell in notebook["cells"])
+
+
+def test_every_augmentation_is_pictured():
+    tree = ast.parse((PROJECT / "utils" / "augmentation.py").read_text(encoding="utf-8"))
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
+    source = "".join(cell.source for cell in cells(notebooks.NOTEBOOKS / "02_cnn1d.ipynb", "code"))
+    assert [name for name in sorted(functions) if f"augmentation.{name}(" not in source] == []
+
+
+# Running them
+
+
+def write(path: Path, *sources: str) -> bytes:
+    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(s) for s in sources])))
+    return path.read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    return tmp_path
+
+
+def test_whole_runs_are_saved_and_failed_ones_are_not(folder, capsys):
+    good = """import os, matplotlib.pyplot as plt, utils
+print(repr(os.environ["SDR_SMALL"]), os.path.basename(os.getcwd()))
+plt.plot([0, 1]); plt.show()
+print("after")"""
+    write(folder / "0_good.ipynb", good)
+    bad = write(folder / "1_bad.ipynb", "print('never saved')", "1 +\\\n 1", "raise ValueError('no\\nsuch thing')", "1")
+    with pytest.raises(SystemExit) as stopped:
+        notebooks.main([])
+    assert stopped.value.code == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines()[-1] == "1_bad.ipynb, cell 3: ValueError: no such thing"
+    assert (folder / "1_bad.ipynb").read_bytes() == bad
+    assert sorted(path.name for path in folder.iterdir()) == ["0_good.ipynb", "1_bad.ipynb"]
+
+    saved = (folder / "0_good.ipynb").read_bytes()
+    notebook = nbformat.reads(saved.decode(), as_version=4)
+    nbformat.validate(notebook)
+    assert notebook.metadata == notebooks.METADATA
+    (cell,) = notebook.cells
+    assert (cell.execution_count, cell.metadata) == (1, {})
+    assert cell.outputs[0].text.startswith(f"'' {folder.name}\n")
+    assert any("image/png" in output.get("data", {}) for output in cell.outputs)
+    notebooks.main(["0_good"])
+    assert (folder / "0_good.ipynb").read_bytes() == saved
+
+
+def test_small_runs_are_not_saved(folder, capsys):
+    before = write(folder / "0.ipynb", "from utils.notebooks import SMALL\nassert SMALL", "print(1)")
+    notebooks.main(["--small", "0.ipynb"])
+    assert (folder / "0.ipynb").read_bytes() == before
+    assert [path.name for path in folder.iterdir()] == ["0.ipynb"]
+
+
+def test_a_dead_kernel_is_told(folder, capsys):
+    before = write(folder / "0.ipynb", "import os", "os._exit(1)")
+    with pytest.raises(SystemExit):
+        notebooks.main([])
+    assert capsys.readouterr().err.splitlines()[-1] == "0.ipynb, cell 2: the kernel died"
+    assert (folder / "0.ipynb").read_bytes() == before
+
+
+def test_an_unknown_name_is_told(folder, capsys):
+    write(folder / "0_one.ipynb", "1")
+    with pytest.raises(SystemExit) as stopped:
+        notebooks.main(["0_two"])
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "unknown notebook '0_two'; known are 0_one\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("clips", ["recordings", "stand-in"])
+@every_notebook
+def test_it_runs_small(path, clips, tmp_path):
+    if clips == "recordings" and not CLIPS:
+        pytest.skip("the course's clips are not here")
+    before = path.read_bytes()
+    environment = os.environ | ({} if clips == "recordings" else {"SDR_SPEECH_DATA": str(tmp_path)})
+    command = [sys.executable, "-m", "utils.notebooks", "--small", path.name]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr.splitlines()[-1]
+    assert path.read_bytes() == before
+
+
+# What the cells need
+
+
+def counts(clips) -> dict:
+    assert not clips["identifier"].duplicated().any()
+    return {
+        part: (sorted(rows["speaker"].unique()), rows.groupby(["speaker", "label"]).size())
+        for part, rows in clips.groupby("split")
+    }
+
+
+def test_without_the_recordings_small_runs_get_a_stand_in(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
+    monkeypatch.setattr(notebooks, "SMALL", True)
+    monkeypatch.setattr(notebooks, "STAND_IN", tmp_path / "stand-in")
+    clips = notebooks.course_clips()
+    assert clips["path"].map(os.path.isfile).all()
+    parts = counts(clips)
+    assert parts["TRAIN"][0] == ["george", "jackson", "nicolas", "theo"]
+    assert parts["DEV"][0] == parts["TEST"][0] == ["lucas", "yweweler"]
+    for speakers, sizes in parts.values():
+        assert len(sizes) == 10 * len(speakers)
+        assert set(sizes) == {notebooks.TAKES}
+
+
+def test_without_the_recordings_whole_runs_say_so(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
+    monkeypatch.setattr(notebooks, "SMALL", False)
+    with pytest.raises(InputError, match="no clip at .*sdr data"):
+        notebooks.course_clips()
+
+
+def test_with_the_recordings(monkeypatch, tmp_path):
+    for line in COURSE_METADATA.read_text(encoding="utf-8").splitlines()[1:]:
+        (tmp_path / Path(line.split("\t")[4]).name).touch()
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
+    monkeypatch.setattr(notebooks, "SMALL", False)
+    assert len(notebooks.course_clips()) == 3000
+    monkeypatch.setattr(notebooks, "SMALL", True)
+    for speakers, sizes in counts(notebooks.course_clips()).values():
+        assert len(sizes) == 10 * len(speakers)
+        assert set(sizes) == {notebooks.TAKES}
+
+
+def test_small_shortens_training_alone(monkeypatch):
+    linear, network = (load_experiment(CONFIGS / f"{name}.yaml") for name in ("linear", "cnn1d"))
+    monkeypatch.setattr(notebooks, "SMALL", False)
+    assert notebooks.small(network) == network
+    monkeypatch.setattr(notebooks, "SMALL", True)
+    assert notebooks.small(linear) == linear
+    short = notebooks.small(network)
+    assert short.training.epochs == notebooks.EPOCHS < network.training.epochs
+    assert (short.model, short.features, short.augmentation) == (network.model, network.features, network.augmentation)
