@@ -11,8 +11,8 @@ class CNN1dConfig:
     """`channels` of each stage; every stage after the first halves the number of frames."""
 
     n_mels: int = 40
-    channels: tuple[int, ...] = (64, 96, 128)
-    blocks: int = 2  # residual blocks a stage
+    channels: tuple[int, ...] = (48, 64, 96)
+    blocks: int = 1  # residual blocks a stage
     kernel: int = 5  # frames that a convolution sees
     dropout: float = 0.2
     classes: int = 10

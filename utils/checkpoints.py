@@ -78,7 +78,7 @@ CARD_TEXT = """\
 # {name}: spoken digits 0-9
 
 A `{model}` of {parameters:,} parameters on {n_mels} log-mels of {sample_rate} Hz audio. Trained by the protocol
-{protocol} (seed {seed}) on {clips:,} clips of {corpus}; speakers: {speakers}.
+{protocol} (seed {seed}) on {clips:,} clips of {corpus}{voices}; speakers: {speakers}.
 
 | tested on | speakers, never heard in training | clips | accuracy | macro F1 |
 |---|---|---|---|---|
@@ -110,6 +110,7 @@ def model_card(experiment: Experiment, result: dict) -> str:
         seed=result["seed"],
         clips=result["train_clips"],
         corpus="the Free Spoken Digit Dataset (CC BY-SA 4.0)" if of_course else Path(experiment.data.metadata).name,
+        voices=f" and of {voices} synthetic voices (eSpeak NG)" if (voices := experiment.data.synthetic_voices) else "",
         speakers=", ".join(result["train_speakers"]),
         rows="\n".join(rows),
     )

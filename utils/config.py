@@ -29,6 +29,11 @@ class DataConfig:
     metadata: str = "SDR_metadata.tsv"  # relative to the project's folder
     protocol: str = "course"
     fold: str | None = None  # the speaker who is left out, or the protocol's seed
+    synthetic_voices: int = 0  # trained on besides: so many voices of eSpeak NG, each saying every digit once
+
+    def __post_init__(self):
+        if self.synthetic_voices != 0 and self.synthetic_voices < 3:
+            raise ValueError("synthetic_voices is 0 or at least 3")
 
 
 @dataclass(frozen=True)

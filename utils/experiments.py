@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 import model_baseline
 from utils import InputError, checkpoints, results
 from utils.config import Experiment, load_experiment, make_model, snapshot
+from utils.corpora import synthetic
 from utils.dataset import SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, metrics, predict
 from utils.metadata import PROJECT, read_metadata, sha256, verify
@@ -36,7 +37,16 @@ def split_of(experiment: Experiment) -> Split:
         raise InputError(f"unknown protocol '{data.protocol}'; known are {', '.join(PROTOCOLS)}")
     clips = read_metadata(PROJECT / data.metadata)
     verify(clips)
-    return PROTOCOLS[data.protocol](clips, data.fold)
+    split = PROTOCOLS[data.protocol](clips, data.fold)
+    if data.synthetic_voices:
+        split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
+    return split
+
+
+def synthetic_voices(number: int) -> pd.DataFrame:
+    """Clips of so many synthetic voices, each saying every digit once; spoken the first time, kept in `.cache/`."""
+    folder = PROJECT / ".cache" / f"voices-{number}"
+    return read_metadata(synthetic.speak(folder, speakers=number, takes=1, progress=False)).assign(split="TRAIN")
 
 
 def fit(
@@ -96,6 +106,7 @@ def run(
     config, clips_sha256 = snapshot(experiment), sha256(PROJECT / experiment.data.metadata)
     key = hashlib.sha256(json.dumps([config, clips_sha256]).encode()).hexdigest()[:12]
     state = folder.parent / f".seed-{seed}-{key}.state"  # another config, or another table, never resumes from it
+    voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
     model, history = fit(experiment, split, seed, state, progress)
     measured, tables = {}, []
     for name, clips in split.tests.items():
@@ -107,7 +118,7 @@ def run(
         "seed": seed,
         "config": config,
         "metadata_sha256": clips_sha256,
-        "train_speakers": sorted(split.train["speaker"].unique()),
+        "train_speakers": sorted(set(split.train["speaker"]) - set(voices)),
         "train_clips": len(split.train),
         "metrics": measured,
         **cost(model, experiment.features),
@@ -151,6 +162,8 @@ def reproduce(
                     planned[name, chosen.data, seed] = chosen, seed
     missing = [(chosen, seed) for chosen, seed in planned.values() if again or not _has(chosen, seed, store)]
     print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
+    for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
+        synthetic_voices(number)  # before several runs want them at once
     work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator_unordered")(
         joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing
     )
