@@ -134,6 +134,12 @@ def test_empty_lines_hold_no_clips(folder):
     assert table.index.tolist() == [0, 1, 2, 3]
 
 
+def test_a_quotation_mark_is_a_letter(folder):
+    path = folder / "clips.tsv"
+    path.write_text(tsv(rows()).replace("ada\t", '"ada\t'))
+    assert read_metadata(path)["speaker"].tolist() == ['"ada', '"ada', "eve", "eve"]
+
+
 def test_a_row_that_ends_early_is_refused(folder):
     path = folder / "clips.tsv"
     path.write_text(tsv(rows()) + "x0\teve\tTEST\t0\n")

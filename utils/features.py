@@ -34,7 +34,7 @@ class FeatureConfig:
     f_max: float = 4000.0
     level: str = "clip_max"  # 0 dB is the clip's loudest mel band; "none": full scale
     range_db: float = 55.0  # what lies further below 0 dB is raised to this floor: room noise varies, speech does not
-    trim_db: float | None = 50.0  # drop leading and trailing frames this far below the loudest frame; null: keep all
+    trim_db: float | None = 35.0  # drop leading and trailing frames this far below the loudest frame; null: keep all
     mean_db: float = -55.0  # features are (dB - mean_db) / std_db: with mean_db at the floor, silence is zero
     std_db: float = 20.0
 
