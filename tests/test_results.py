@@ -99,12 +99,13 @@ def test_a_result_reads_as_it_was_written(put, project):
     results.verify(path)
 
 
-def test_the_same_result_is_the_same_bytes(put):
-    def files(path):
-        return path.read_bytes(), results.predictions_path(path).read_bytes()
-
-    first = files(put(0.75))
-    assert files(put(0.75)) == first
+def test_the_same_result_is_the_same_bytes_whenever_it_is_written(put, monkeypatch):
+    written = []
+    for now in (1e9, 2e9):
+        monkeypatch.setattr("time.time", lambda now=now: now)
+        path = put(0.75)
+        written.append((path.read_bytes(), results.predictions_path(path).read_bytes()))
+    assert written[0] == written[1]
 
 
 def test_names_that_look_like_numbers_stay_names(project):
@@ -280,7 +281,12 @@ def notebook(*outputs, indent: int = 1) -> str:
     """A notebook with one code cell, as Jupyter saves it."""
     cell = {"cell_type": "code", "id": "1", "metadata": {}, "execution_count": 1, "source": ["1"]}
     cells = [cell | {"outputs": list(outputs)}, {"cell_type": "markdown", "id": "2", "metadata": {}, "source": [PLACE]}]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=indent) + "\n"
+    return (
+        json.dumps(
+            {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=indent, ensure_ascii=False
+        )
+        + "\n"
+    )
 
 
 def shows(markdown: str | list[str]) -> dict:
@@ -297,8 +303,8 @@ def rendered(put, project):
     folder = project.folder / "notebooks"
     text = {"output_type": "stream", "name": "stdout", "text": [PLACE]}
     (folder / "a.ipynb").write_text(notebook(text, shows(["é\n", PLACE, "\nmore"])))
-    (folder / "b.ipynb").write_text(notebook(shows("no table here")))
-    (folder / "c.ipynb").write_text(notebook(shows(PLACE), indent=4))  # saved in a style of its own
+    (folder / "b.ipynb").write_text(notebook(shows("no table here"), indent=4))  # saved in a style of its own
+    (folder / "c.ipynb").write_text(notebook(shows(PLACE), indent=4))
     project.untouched = (folder / "b.ipynb").read_text()
     project.changed = report.update()
     return project
@@ -309,7 +315,9 @@ def test_update_renders_the_tables_of_readme_and_notebook_outputs(rendered):
     table = report.markdown("course")
     assert "85.0 ± 7.1" in table
     assert (rendered.folder / "README.md").read_text() == f"# Digits ± 100 %\n\n{table}\n\nand more\n{table}\n"
-    cells = json.loads((rendered.folder / "notebooks" / "a.ipynb").read_text())["cells"]
+    text = (rendered.folder / "notebooks" / "a.ipynb").read_text()
+    cells = json.loads(text)["cells"]
+    assert "é" in text  # as Jupyter writes it
     stream, shown = cells[0]["outputs"]
     assert stream["text"] == [PLACE] and cells[1]["source"] == [PLACE]  # only Markdown outputs hold tables
     assert "".join(shown["data"]["text/markdown"]) == f"é\n{table}\nmore"
