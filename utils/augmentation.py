@@ -143,7 +143,7 @@ def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, fl
     start, end = start.minimum(frames // 4), end.minimum(frames // 4)  # never more than half a clip
     changed = frames - start - end
     index = start.unsqueeze(1) + torch.arange(int(changed.max()))  # (batch, new frames), in old frames
-    inside = (index >= 0) & (index < frames.unsqueeze(1))
+    inside = (index >= 0) & (index < frames.unsqueeze(1)) & valid_frames(changed, index.shape[1])
     index = index.clamp(0, features.shape[1] - 1).unsqueeze(-1).expand(-1, -1, features.shape[2])
     return features.gather(1, index).masked_fill(~inside.unsqueeze(-1), floor), changed
 

@@ -173,7 +173,8 @@ def make_scheduler(
     """The learning rate over `steps` steps."""
     match config.schedule:
         case "one-cycle":  # Smith and Topin 2018: up for a fifth of the steps, then down
-            return OneCycleLR(optimizer, config.learning_rate, total_steps=steps, pct_start=0.2)
+            total = max(steps, 10)  # it divides by zero where the way up has a single step
+            return OneCycleLR(optimizer, config.learning_rate, total_steps=total, pct_start=0.2)
         case "cosine":  # Loshchilov and Hutter 2017
             return CosineAnnealingLR(optimizer, T_max=steps)
         case "plateau":
