@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class CNN1dConfig:
-    """`channels` of each stage; every stage after the first halves the number of frames."""
+    """`channels` are those of each stage; every stage after the first halves the number of frames."""
 
     n_mels: int = 40
     channels: tuple[int, ...] = (48, 64, 96)
@@ -19,10 +19,10 @@ class CNN1dConfig:
 
 
 class CNN1d(nn.Module):
-    """Residual blocks of depthwise-separable convolutions over time; the mel bands are the input's channels.
+    """Residual blocks of convolutions over time (He et al. 2016); the mel bands are the input's channels.
 
-    After every layer the frames behind a clip's end are set back to zero, which is what the convolutions pad
-    with themselves: so a clip's logits do not depend on how much padding its batch gave it.
+    Before every convolution the frames behind a clip's end are set to zero, which is what convolutions pad with
+    themselves: so a clip's logits do not depend on how much padding its batch gave it.
     """
 
     def __init__(self, config: CNN1dConfig):
@@ -54,12 +54,12 @@ class CNN1d(nn.Module):
 
 
 class MaskedConv(nn.Module):
-    """Convolution, batch normalisation, mask. A stride of 2 turns n frames into ceil(n / 2)."""
+    """Mask, convolution, batch normalisation. A stride of 2 turns n frames into ceil(n / 2)."""
 
-    def __init__(self, before: int, after: int, kernel: int, stride: int = 1, groups: int = 1):
+    def __init__(self, before: int, after: int, kernel: int, stride: int = 1):
         super().__init__()
         self.stride = stride
-        self.conv = nn.Conv1d(before, after, kernel, stride, padding=kernel // 2, groups=groups, bias=False)
+        self.conv = nn.Conv1d(before, after, kernel, stride, padding=kernel // 2, bias=False)
         self.norm = nn.BatchNorm1d(after)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -69,6 +69,8 @@ class MaskedConv(nn.Module):
 
 
 class Block(nn.Module):
+    """Two convolutions, and a way round them: a block has to learn only what to add to its input."""
+
     def __init__(self, before: int, after: int, kernel: int, stride: int, dropout: float):
         super().__init__()
         self.first = MaskedConv(before, after, kernel, stride)
@@ -76,7 +78,7 @@ class Block(nn.Module):
         self.skip = MaskedConv(before, after, 1, stride) if (before, stride) != (after, 1) else None
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x, lengths):
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         y, after = self.first(x, lengths)
         y, _ = self.second(self.dropout(torch.relu(y)), after)
         skip = self.skip(x, lengths)[0] if self.skip else x
