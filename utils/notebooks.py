@@ -123,7 +123,8 @@ def _execute(notebook, small: bool, bar: tqdm) -> str | None:
     from nbclient import NotebookClient
     from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-    environment = os.environ | {"SDR_SMALL": "1" if small else ""}
+    # small fits are slower on several threads, and their sums then depend on how many there are
+    environment = os.environ | {"SDR_SMALL": "1" if small else "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     client = NotebookClient(
         notebook,
