@@ -1,7 +1,11 @@
 """Neural models: one self-contained file each. `MODELS` maps a config's `name` to a model and its config."""
 
 from model_neural.cnn1d import CNN1d, CNN1dConfig
+from model_neural.gru import GRU, GRUConfig
+from model_neural.vit import ViT, ViTConfig
 
 MODELS = {
     "cnn1d": (CNN1d, CNN1dConfig),
+    "gru": (GRU, GRUConfig),
+    "vit": (ViT, ViTConfig),
 }

@@ -36,8 +36,7 @@ class CNN1d(nn.Module):
                 stride = 2 if stage > 0 and block == 0 else 1
                 self.blocks.append(Block(before, width, config.kernel, stride, config.dropout))
                 before = width
-        self.dropout = nn.Dropout(config.dropout)
-        self.head = nn.Linear(2 * before, config.classes)
+        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(2 * before, config.classes))
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The last hidden layer (batch, 2 x channels): mean and maximum over time of what the blocks found."""
@@ -50,7 +49,7 @@ class CNN1d(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Features (batch, frames, mels) with lengths (batch,) in frames to logits (batch, classes)."""
-        return self.head(self.dropout(self.embed(features, lengths)))
+        return self.head(self.embed(features, lengths))
 
 
 class MaskedConv(nn.Module):

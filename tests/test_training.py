@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,14 +16,15 @@ from conftest import experiment_of, settings, write_metadata
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from utils import InputError, experiments, training
+from utils import InputError, experiments, objectives, training
 from utils.augmentation import AugmentationConfig
 from utils.config import load_experiment
 from utils.dataset import BucketSampler, SpokenDigits, features_of, training_batches
 from utils.features import FeatureConfig
 from utils.metadata import COURSE_METADATA, PROJECT, read_metadata, speech_data
+from utils.objectives import Supervised, TrainingConfig, mix
 from utils.protocols import PROTOCOLS
-from utils.training import TrainingConfig, make_scheduler, mix, train
+from utils.training import make_scheduler, train
 
 FEATURES = FeatureConfig(n_mels=20)
 AUGMENTATION = AugmentationConfig(noise_snr_db=(5.0, 35.0))
@@ -68,7 +68,8 @@ def learn(dataset):
         torch.manual_seed(7)
         model = Small()
         config = TrainingConfig(**ALL | {"epochs": epochs, "batch_size": 16} | changes)
-        history = train(model, dataset, FEATURES, augmentation, config, seed=seed, state=state, validation=validation)
+        objective = Supervised(dataset, FEATURES, augmentation, config)
+        history = train(model, objective, config, seed=seed, state=state, validation=validation)
         return model.state_dict(), [{k: v for k, v in row.items() if k != "seconds"} for row in history]
 
     return run
@@ -162,7 +163,7 @@ def test_killed_at_the_end_of_an_epoch_and_resumed_equals_uninterrupted(
 
 def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(learn, tmp_path, monkeypatch):
     expected = learn(1, average=0.9)
-    call, calls = training.Augmenter.__call__, []
+    call, calls = objectives.Augmenter.__call__, []
 
     def augment_and_die(self, *batch):
         calls.append(1)
@@ -171,7 +172,7 @@ def test_killed_within_an_epoch_and_resumed_equals_uninterrupted(learn, tmp_path
         return call(self, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training.Augmenter, "__call__", augment_and_die)
+        patch.setattr(objectives.Augmenter, "__call__", augment_and_die)
         with pytest.raises(Killed):
             learn(1, average=0.9, state=tmp_path / "run.state")
     weights, history = learn(1, average=0.9, state=tmp_path / "run.state")
@@ -188,11 +189,11 @@ def test_a_run_that_was_finished_is_not_trained_again(learn, tmp_path, monkeypat
 DIES = """
     import functools, os, signal, sys
     from pathlib import Path
-    from utils import cli, experiments, training
+    from utils import cli, experiments, objectives
 
     config, folder = sys.argv[1], Path(sys.argv[2])
     experiments.run = functools.partial(experiments.run, runs=folder / "runs")
-    call, calls = training.Augmenter.__call__, []
+    call, calls = objectives.Augmenter.__call__, []
 
     def augment_and_die(self, *batch):
         calls.append(1)
@@ -200,7 +201,7 @@ DIES = """
             os.kill(os.getpid(), signal.SIGKILL)
         return call(self, *batch)
 
-    training.Augmenter.__call__ = augment_and_die
+    objectives.Augmenter.__call__ = augment_and_die
     cli.main(["train", config, "--seed", "3", "--store", str(folder / "results")])
 """
 
@@ -420,8 +421,8 @@ def test_mixup_follows_its_formula():
     frames, targets = torch.tensor([6, 2, 3, 4, 5, 6, 1, 2, 3, 4]), torch.eye(10)
     shares, partners = [], set()
     for seed in range(40):
-        given = SimpleNamespace(generator=torch.Generator().manual_seed(seed))
-        mixed, lengths, soft = mix(inputs, frames, targets, 0.5, given)
+        generator = torch.Generator().manual_seed(seed)
+        mixed, lengths, soft = mix(inputs, frames, targets, 0.5, generator)
         torch.testing.assert_close(soft.sum(1), torch.ones(10))
         for i in range(10):
             share = soft[i, i].item()
@@ -469,7 +470,7 @@ def test_an_epochs_batches_are_full_hold_a_clip_once_and_little_padding(dataset)
 
 def test_a_batch_holds_each_clips_waveform_and_label(dataset):
     found = 0
-    for (waveforms, lengths), labels in training_batches(dataset, 16, torch.Generator().manual_seed(0)):
+    for (waveforms, lengths), labels, _ in training_batches(dataset, 16, torch.Generator().manual_seed(0)):
         for waveform, length, label in zip(waveforms, lengths, labels, strict=True):
             there = [i for i, clip in enumerate(dataset.waveforms) if torch.equal(clip, waveform[:length])]
             assert [dataset.labels[i].item() for i in there] == [label.item()]
@@ -480,7 +481,7 @@ def test_a_batch_holds_each_clips_waveform_and_label(dataset):
 
 def test_fewer_clips_than_a_batch_are_one_batch(corpus, dataset):
     few = SpokenDigits(corpus.clips.head(5), FEATURES.sample_rate)
-    ((waveforms, _), labels) = next(iter(training_batches(few, 64, torch.Generator())))
+    ((waveforms, _), labels, _) = next(iter(training_batches(few, 64, torch.Generator())))
     assert len(waveforms) == len(labels) == 5
 
 

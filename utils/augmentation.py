@@ -138,6 +138,40 @@ def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: Fea
     return _interpolate(features.transpose(1, 2), position).transpose(1, 2), frames
 
 
+def warp_time(features: Tensor, frames: Tensor, rates: Tensor) -> Batch:
+    """Speak some parts of a word faster than others, in the same time altogether.
+
+    `rates` (batch, knots) are the relative speeds, positive, at equally spaced moments, linear between them.
+    """
+    rate = F.interpolate(rates.unsqueeze(1), 128, mode="linear", align_corners=True).squeeze(1)
+    passed = F.pad(rate.cumsum(1), (1, 0)) / rate.sum(1, keepdim=True)  # share of the old clip over the new one
+    position = _interpolate(passed.unsqueeze(2), _progress(features, frames) * 128).squeeze(2)
+    warped = _interpolate(features, position * (frames - 1).unsqueeze(1))
+    inside = valid_frames(frames, features.shape[1]).unsqueeze(2)
+    return torch.where(inside, warped, features), frames
+
+
+def shift_bands(features: Tensor, frames: Tensor, shifts: Tensor) -> Batch:
+    """Another accent, another mouth: each region of the spectrum moves up or down by itself.
+
+    `shifts` (batch, knots) are in mel bands, at equally spaced bands, linear between them.
+    """
+    bands = features.shape[2]
+    shift = F.interpolate(shifts.unsqueeze(1), bands, mode="linear", align_corners=True).squeeze(1)
+    position = (torch.arange(bands) - shift).clamp(0, bands - 1)
+    return _interpolate(features.transpose(1, 2), position).transpose(1, 2), frames
+
+
+def tint(features: Tensor, frames: Tensor, gains: Tensor, floor: float) -> Batch:
+    """Stress and timbre: a gain that varies smoothly over time and frequency; silence stays at the floor.
+
+    `gains` (batch, moments, regions), in units of the features, at equally spaced points, linear between them.
+    """
+    gain = _interpolate(gains, _progress(features, frames) * (gains.shape[1] - 1))  # (batch, frames, regions)
+    gain = F.interpolate(gain, features.shape[2], mode="linear", align_corners=True)
+    return torch.where(features > floor, (features + gain).clamp_min(floor), features), frames
+
+
 def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, floor: float) -> Batch:
     """Cut `start` and `end` (batch,) frames off the ends, or add as many of silence where negative."""
     start, end = start.minimum(frames // 4), end.minimum(frames // 4)  # never more than half a clip
@@ -176,6 +210,9 @@ class AugmentationConfig:
     pitch: tuple[float, float] | None = None
     stretch: tuple[float, float] | None = None
     warp: tuple[float, float] | None = None
+    warp_time: float | None = None  # parts of a clip are up to so much faster or slower (0.5: by half)
+    shift_bands: float | None = None  # regions of the spectrum move up to so many mel bands
+    tint_db: float | None = None  # largest gain or loss of a part of the clip in time and frequency
     jitter_frames: int | None = None  # at most so many frames cut from or added to either end
     mask_bands: int | None = None  # widest of two frequency masks, in mels
     mask_frames: int | None = None  # widest of two time masks, in frames; at most a fifth of the clip
@@ -185,6 +222,8 @@ class AugmentationConfig:
             factors = getattr(self, name)
             if factors is not None and not 0.5 <= factors[0] <= factors[1] <= 2:
                 raise ValueError(f"{name} is a range of factors within 0.5 and 2, not {factors}")
+        if self.warp_time is not None and not 0 < self.warp_time < 1:
+            raise ValueError(f"warp_time is within 0 and 1, not {self.warp_time}")
 
 
 class Augmenter:
@@ -194,6 +233,7 @@ class Augmenter:
     """
 
     EQUALISER_BANDS = 6
+    KNOTS = 5  # of what varies over a clip or over its bands
     MASKS = 2
 
     def __init__(self, config: AugmentationConfig, features: FeatureConfig, generator: torch.Generator):
@@ -227,6 +267,15 @@ class Augmenter:
             features, frames = stretch_time(features, frames, self.draw(*config.stretch, n), floor)
         if config.warp is not None:
             features, frames = warp_frequency(features, frames, self.draw(*config.warp, n), self.front_end.config)
+        if config.warp_time is not None:
+            rates = self.draw(1 - config.warp_time, 1 + config.warp_time, n, self.KNOTS)
+            features, frames = warp_time(features, frames, rates)
+        if config.shift_bands is not None:
+            shifts = self.draw(-config.shift_bands, config.shift_bands, n, self.KNOTS)
+            features, frames = shift_bands(features, frames, shifts)
+        if config.tint_db is not None:
+            gains_db = self.draw(-config.tint_db, config.tint_db, n, self.KNOTS, self.KNOTS)
+            features, frames = tint(features, frames, gains_db / self.front_end.config.std_db, floor)
         if config.jitter_frames is not None:
             start, end = self.draw(-config.jitter_frames, config.jitter_frames, 2, n).round().long()
             features, frames = jitter_ends(features, frames, start, end, floor)
@@ -250,6 +299,11 @@ def _interpolate(features: Tensor, position: Tensor) -> Tensor:
     low = features.gather(1, below.unsqueeze(-1).expand(-1, -1, columns))
     high = features.gather(1, above.unsqueeze(-1).expand(-1, -1, columns))
     return torch.lerp(low, high, weight.expand_as(low))
+
+
+def _progress(features: Tensor, frames: Tensor) -> Tensor:
+    """How far into its clip each frame lies, from 0 to 1 (batch, frames); 1 behind the end."""
+    return (torch.arange(features.shape[1]) / (frames - 1).clamp_min(1).unsqueeze(1)).clamp_max(1)
 
 
 def _hz_to_mel(hz: Tensor) -> Tensor:

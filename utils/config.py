@@ -16,7 +16,7 @@ from model_neural import MODELS
 from utils import InputError
 from utils.augmentation import AugmentationConfig
 from utils.features import FeatureConfig
-from utils.training import TrainingConfig
+from utils.objectives import PretrainingConfig, TrainingConfig
 
 T = typing.TypeVar("T")
 ALL_MODELS = {"linear": (Linear, LinearConfig), **MODELS}
@@ -29,16 +29,23 @@ class DataConfig:
     metadata: str = "SDR_metadata.tsv"  # relative to the project's folder
     protocol: str = "course"
     fold: str | None = None  # the speaker who is left out, or the protocol's seed
+    takes: int | None = None  # so many labelled takes of each digit by each training speaker; null: all
+    unlabelled: bool = False  # whether to learn from clips without labels too, where the protocol has some
     synthetic_voices: int = 0  # trained on besides: so many voices of eSpeak NG, each saying every digit once
 
     def __post_init__(self):
         if self.synthetic_voices != 0 and self.synthetic_voices < 3:
             raise ValueError("synthetic_voices is 0 or at least 3")
+        if self.takes is not None and self.takes < 1:
+            raise ValueError("takes is at least 1, or null")
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that a run depends on but its seed. `augmentation` and `training` are None for the linear model."""
+    """All that a run depends on but its seed. `augmentation` and `training` are None for the linear model.
+
+    `pretraining` is None where a network learns from labels alone.
+    """
 
     name: str
     data: DataConfig
@@ -47,20 +54,61 @@ class Experiment:
     model: object  # the model's own config
     augmentation: AugmentationConfig | None
     training: TrainingConfig | None
+    pretraining: PretrainingConfig | None = None
 
 
-def load_experiment(path: str | Path) -> Experiment:
-    """Read an experiment from a YAML file; it is called after the file. Errors as for `parse_experiment`."""
-    return parse_experiment(load_yaml(path), str(path), Path(path).stem)
+def load_experiments(path: str | Path) -> dict[str, Experiment]:
+    """Read what a YAML file holds by name: one experiment that is called after the file, or `variants` of a `base`.
+
+    A variant names only what it changes in the file `base`, section by section. Errors as for `parse_experiment`.
+    """
+    path = Path(path)
+    values = load_yaml(path)
+    if "variants" not in values:
+        return {path.stem: parse_experiment(values, str(path), path.stem)}
+    for key in values:
+        if key not in ("base", "variants"):
+            raise InputError(f"{path}: unknown key '{key}' beside 'base' and 'variants'")
+    if not isinstance(values.get("base"), str):
+        raise InputError(f"{path}: 'base' has to name the file that the variants change")
+    base, made = load_yaml(path.parent / values["base"]), {}
+    for name, changes in _mapping(values["variants"], f"{path}: variants").items():
+        where = f"{path}: {name}"
+        changed = dict(base)
+        for section, settings in _mapping(changes or {}, where).items():
+            changed[section] = _mapping(base.get(section) or {}, where) | _mapping(settings, f"{where}: {section}")
+        made[name] = parse_experiment(changed, where, name)
+    return made
+
+
+def load_experiment(path: str | Path, variant: str | None = None) -> Experiment:
+    """Read one experiment from a YAML file; of a file with variants, the one that is named."""
+    made = load_experiments(path)
+    if variant is None and len(made) == 1:
+        (variant,) = made
+    if variant not in made:
+        asked = f"has no variant '{variant}'" if variant else "holds several variants; name one"
+        raise InputError(f"{path}: {asked}; known are {', '.join(made)}")
+    return made[variant]
+
+
+def find_experiment(name: str, folder: Path) -> Experiment:
+    """The experiment of that name, whichever file of the folder holds it."""
+    files = sorted(folder.glob("*.yaml"), key=lambda path: path.stem != name)  # its own file first
+    for path in files:
+        made = load_experiments(path)
+        if name in made:
+            return made[name]
+    raise InputError(f"{folder}: no file has an experiment '{name}'")
 
 
 def parse_experiment(values: dict, where: str, name: str) -> Experiment:
-    """Make an experiment from the sections `data`, `features`, `model`, `augmentation` and `training`.
+    """Make an experiment from its sections: `data`, `features`, `model`, `augmentation`, `pretraining`, `training`.
 
     Raises:
         InputError: names an unknown section or key and the nearest known one, or what is wrong with a value.
     """
-    sections = ("experiment", "data", "features", "model", "augmentation", "training")
+    sections = ("experiment", "data", "features", "model", "augmentation", "pretraining", "training")
     for key in values:
         if key not in sections:
             raise InputError(f"{where}: unknown section '{key}'; {_nearest(key, sections)}")
@@ -69,7 +117,7 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
     if not isinstance(model_name, str) or model_name not in ALL_MODELS:
         raise InputError(f"{where}: model: unknown name {model_name!r}; {_nearest(model_name, ALL_MODELS)}")
     linear = model_name == "linear"
-    for key in ("augmentation", "training"):
+    for key in ("augmentation", "pretraining", "training"):
         if linear and key in values:
             raise InputError(f"{where}: a linear model is fitted by scikit-learn and has no section '{key}'")
 
@@ -85,6 +133,7 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
         model=build(ALL_MODELS[model_name][1], {"n_mels": features.n_mels} | model, f"{where}: model"),
         augmentation=None if linear else section(AugmentationConfig, "augmentation"),
         training=None if linear else section(TrainingConfig, "training"),
+        pretraining=section(PretrainingConfig, "pretraining") if "pretraining" in values else None,
     )
 
 
@@ -98,6 +147,8 @@ def snapshot(experiment: Experiment) -> dict:
     }
     if experiment.training is not None:
         sections |= {"augmentation": to_dict(experiment.augmentation), "training": to_dict(experiment.training)}
+    if experiment.pretraining is not None:
+        sections["pretraining"] = to_dict(experiment.pretraining)
     return sections
 
 

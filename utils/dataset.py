@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ class SpokenDigits(Dataset):
     Attributes:
         waveforms: a list of (samples,).
         labels: (clips,) digits.
+        speakers: (clips,) a number for each speaker, in the order of their names.
     """
 
     def __init__(self, clips: pd.DataFrame, sample_rate: int, progress: bool = False):
@@ -31,12 +33,13 @@ class SpokenDigits(Dataset):
         with tqdm(clips["path"], "reading clips", unit=" clips", leave=False, disable=hidden) as paths:
             self.waveforms = [torch.from_numpy(read_audio(path, sample_rate)) for path in paths]
         self.labels = torch.tensor(clips["label"].to_numpy())
+        self.speakers = torch.tensor(np.unique(clips["speaker"], return_inverse=True)[1])
 
     def __len__(self) -> int:
         return len(self.waveforms)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.waveforms[index], self.labels[index]
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        return self.waveforms[index], self.labels[index], self.speakers[index]
 
 
 class BucketSampler(Sampler[list[int]]):
@@ -65,14 +68,17 @@ class BucketSampler(Sampler[list[int]]):
 
 
 def training_batches(dataset: SpokenDigits, batch_size: int, generator: torch.Generator) -> DataLoader:
-    """Batches of ((waveforms (batch, samples), lengths (batch,)), labels (batch,)), in an order from `generator`."""
+    """Batches in an order from `generator`.
+
+    A batch is ((waveforms (batch, samples), lengths (batch,)), labels (batch,), speakers (batch,)).
+    """
     sampler = BucketSampler([len(waveform) for waveform in dataset.waveforms], batch_size, generator)
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=_collate, generator=generator)
 
 
-def _collate(examples: list[tuple[Tensor, Tensor]]) -> tuple[tuple[Tensor, Tensor], Tensor]:
-    waveforms, labels = zip(*examples, strict=True)
-    return pad(waveforms), torch.stack(labels)
+def _collate(examples: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
+    waveforms, labels, speakers = zip(*examples, strict=True)
+    return pad(waveforms), torch.stack(labels), torch.stack(speakers)
 
 
 def features_of(clips: pd.DataFrame, config: FeatureConfig) -> tuple[list[Tensor], Tensor]:

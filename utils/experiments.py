@@ -1,6 +1,7 @@
 """Experiments: a config, a protocol's fold and a seed become a trained model and a result."""
 
 import hashlib
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,14 @@ from tqdm.auto import tqdm
 
 import model_baseline
 from utils import InputError, checkpoints, results
-from utils.config import Experiment, load_experiment, make_model, snapshot
+from utils.config import Experiment, find_experiment, make_model, snapshot
 from utils.corpora import synthetic
 from utils.dataset import SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, metrics, predict
 from utils.metadata import PROJECT, read_metadata, sha256, verify
-from utils.protocols import PROTOCOLS, Split
-from utils.report import CONFIGS, TABLES
+from utils.objectives import Contrastive, Joint, Supervised
+from utils.protocols import PROTOCOLS, Split, few_takes, split_name
+from utils.report import CONFIGS, TABLES, made_by
 from utils.training import train
 
 RUNS = PROJECT / "runs"  # checkpoints and interrupted runs; ignored by git
@@ -30,14 +32,23 @@ def checkpoint_folder(experiment: Experiment, split: str, seed: int, runs: Path 
     return runs / experiment.name / split / f"seed-{seed}"
 
 
-def split_of(experiment: Experiment) -> Split:
-    """Apply the experiment's protocol to its metadata; errors as for `read_metadata` and `Split`."""
+def split_of(experiment: Experiment, seed: int = 0) -> Split:
+    """Apply the experiment's protocol to its metadata; errors as for `read_metadata` and `Split`.
+
+    `seed` draws the takes that are labelled, where they are few.
+    """
     data = experiment.data
     if data.protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol '{data.protocol}'; known are {', '.join(PROTOCOLS)}")
     clips = read_metadata(PROJECT / data.metadata)
     verify(clips)
     split = PROTOCOLS[data.protocol](clips, data.fold)
+    if data.takes:
+        split = few_takes(split, data.takes, seed)
+    if not data.unlabelled:
+        split = replace(split, unlabelled=None)
+    elif split.unlabelled is None:
+        raise InputError(f"protocol {data.protocol}: all its clips have labels, so none are to be had without")
     if data.synthetic_voices:
         split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
     return split
@@ -50,9 +61,18 @@ def synthetic_voices(number: int) -> pd.DataFrame:
 
 
 def fit(
-    experiment: Experiment, split: Split, seed: int, state: Path | None = None, progress: bool = False
+    experiment: Experiment,
+    split: Split,
+    seed: int,
+    state: Path | None = None,
+    runs: Path | None = None,
+    progress: bool = False,
 ) -> tuple[nn.Module, list[dict]]:
-    """Train the experiment's model on the split's training clips: the model, and its history (see `train`)."""
+    """Train the experiment's model on the split's training clips: the model, and its history (see `train`).
+
+    Where the experiment has a pre-training, the history begins with its epochs. `state` is the file that an
+    interrupted training goes on from; what was pre-trained is kept in `runs` for whoever needs the same.
+    """
     if experiment.training is None:
         features, labels = features_of(split.train, experiment.features)
         missing = sorted(set(DIGITS) - set(labels.tolist()))
@@ -61,18 +81,69 @@ def fit(
         return model_baseline.fit(experiment.model, features, labels, experiment.features.floor), []
     torch.manual_seed(seed)
     model = make_model(experiment)
-    history = train(
-        model,
+    before = pretrain(model, experiment, split, seed, runs, progress) if experiment.pretraining else []
+    config = experiment.training
+    given = (
         SpokenDigits(split.train, experiment.features.sample_rate, progress=progress),
         experiment.features,
         experiment.augmentation,
-        experiment.training,
+        config,
+    )
+    torch.manual_seed(seed)
+    history = train(
+        model,
+        Joint(width(model), *given) if config.contrastive_weight else Supervised(*given),
+        config,
         seed=seed,
         validation=None if split.validation is None else features_of(split.validation, experiment.features),
         state=state,
         progress=progress,
     )
-    return model, history
+    return model, before + history
+
+
+def pretrain(
+    model: nn.Module,
+    experiment: Experiment,
+    split: Split,
+    seed: int,
+    runs: Path | None = None,
+    progress: bool = False,
+) -> list[dict]:
+    """Contrastive pre-training in place, on the training clips and the unlabelled ones: its history (see `train`).
+
+    Runs that pre-train the same model on the same clips find it in `runs` once one of them has done it.
+    """
+    clips = split.train if split.unlabelled is None else pd.concat([split.train, split.unlabelled])
+    clips = clips.sort_values("identifier")  # who is labelled and who is not makes no difference here
+    config = experiment.pretraining
+    if config.contrastive.loss == "nt-xent":
+        clips = clips.assign(label=-1)
+    elif split.unlabelled is not None:
+        raise InputError(f"the loss '{config.contrastive.loss}' needs labels, and there are clips without")
+    what = {name: snapshot(experiment)[name] for name in ("features", "model", "augmentation", "pretraining")}
+    state = None if runs is None else runs / "pretrained" / f"{_key(what, clips['identifier'].tolist(), seed)}.state"
+    history = train(
+        model,
+        Contrastive(
+            width(model),
+            SpokenDigits(clips, experiment.features.sample_rate, progress=progress),
+            experiment.features,
+            experiment.augmentation,
+            config,
+        ),
+        config,
+        seed=seed,
+        state=state,
+        progress=progress,
+        title="pre-training",
+    )
+    return [row | {"stage": "pre-training"} for row in history]
+
+
+def width(model: nn.Module) -> int:
+    """The size of a network's last hidden layer: `head` is a dropout and a linear layer."""
+    return model.head[-1].in_features
 
 
 def test(model: nn.Module, experiment: Experiment, clips: pd.DataFrame) -> tuple[dict, pd.DataFrame]:
@@ -101,13 +172,13 @@ def run(
         The result as it was written (see `utils.results`).
     """
     torch.set_num_threads(1)  # sums depend on the number of threads; and runs are many, so the cores are not idle
-    split = split_of(experiment)
+    split = split_of(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed, runs)
     config, clips_sha256 = snapshot(experiment), sha256(PROJECT / experiment.data.metadata)
-    key = hashlib.sha256(json.dumps([config, clips_sha256]).encode()).hexdigest()[:12]
-    state = folder.parent / f".seed-{seed}-{key}.state"  # another config, or another table, never resumes from it
+    # another config, or another table, never resumes from it
+    state = folder.parent / f".seed-{seed}-{_key(config, clips_sha256)}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
-    model, history = fit(experiment, split, seed, state, progress)
+    model, history = fit(experiment, split, seed, state, runs, progress)
     measured, tables = {}, []
     for name, clips in split.tests.items():
         measured[name], table = test(model, experiment, clips)
@@ -155,9 +226,9 @@ def reproduce(
     planned = {}  # by what tells runs apart: two tables may need the same one
     for table in wanted.values():
         for name, most in table.experiments.items() if model is None else [(model, table.experiments.get(model, 0))]:
-            config = load_experiment(CONFIGS / f"{name}.yaml")
-            for fold in table.folds:
-                chosen = replace(config, data=replace(config.data, protocol=table.protocol, fold=fold))
+            config = find_experiment(name, CONFIGS)
+            for fold, takes in itertools.product(table.folds, table.takes):
+                chosen = replace(config, data=replace(config.data, protocol=table.protocol, fold=fold, takes=takes))
                 for seed in range(min(seeds or most, most)):
                     planned[name, chosen.data, seed] = chosen, seed
     missing = [(chosen, seed) for chosen, seed in planned.values() if again or not _has(chosen, seed, store)]
@@ -172,12 +243,17 @@ def reproduce(
         bar.set_postfix_str(f"{result['experiment']} {result['protocol']} seed {result['seed']}")
 
 
+def _key(*what: object) -> str:
+    """A short name for plain values."""
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]
+
+
 def _has(experiment: Experiment, seed: int, store: Path) -> bool:
     """Whether the store holds this run, made by the same config from the same clips."""
-    split = experiment.data.protocol + (f"-{experiment.data.fold}" if experiment.data.fold else "")
-    path = results.result_path(store, experiment.name, split, seed)
+    data = experiment.data
+    path = results.result_path(store, experiment.name, split_name(data.protocol, data.fold, data.takes), seed)
     if not path.exists():
         return False
     result = results.load(path)
     same_clips = result["metadata_sha256"] == sha256(PROJECT / experiment.data.metadata)
-    return same_clips and result["config"] == snapshot(experiment)
+    return same_clips and made_by(result) == experiment

@@ -147,7 +147,7 @@ def confusion(counts: Sequence[Sequence[int]], ax: Axes | None = None, title: st
 def heat_map(table: pd.DataFrame, ax: Axes | None = None, title: str = "", decimals: int = 1) -> Axes:
     """A table of percentages, over what its rows and its columns are called."""
     ax = ax or _axes(0.75 * table.shape[1] + 1.5, 0.4 * table.shape[0] + 1.2)
-    values = table.to_numpy(dtype=float).round(6)  # what rounding errors tell apart reads the same
+    values = table.to_numpy(dtype=float).round(decimals)  # as pandas rounds, so that a table and its picture agree
     image = ax.imshow(values, cmap="viridis", aspect="auto")
     _numbers(ax, np.vectorize(f"{{:.{decimals}f}}".format)(values), image.norm(values) < 0.6, np.isfinite(values))
     ax.set(title=title, xlabel=table.columns.name, ylabel=table.index.name)

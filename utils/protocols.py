@@ -1,7 +1,7 @@
 """Protocols: who is trained on and who is tested on. No protocol lets a speaker be on both sides."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ class Split:
         train: the clips to learn from.
         tests: the clips to report on, by name ("DEV", "TEST"); DEV is no less unheard than TEST.
         validation: clips of further speakers for early stopping, or None.
+        unlabelled: clips to learn from whose label is -1, as nobody has listened to them, or None.
 
     Raises:
         InputError: a speaker is on both sides (named), or a side has no clips.
@@ -27,6 +28,7 @@ class Split:
     train: pd.DataFrame
     tests: dict[str, pd.DataFrame]
     validation: pd.DataFrame | None = None
+    unlabelled: pd.DataFrame | None = None
 
     def __post_init__(self):
         sides = {"training": self.train}
@@ -37,6 +39,8 @@ class Split:
             for speaker in clips["speaker"].unique():
                 self._refuse_twice(heard, speaker, side)
                 heard[speaker] = side
+        if self.unlabelled is not None:  # they may be by a speaker of whom other clips have labels
+            heard |= dict.fromkeys(set(self.unlabelled["speaker"]) - set(heard), "unlabelled")
         for name, clips in self.tests.items():
             for speaker in clips["speaker"].unique():
                 self._refuse_twice(heard, speaker, name)
@@ -72,9 +76,41 @@ def inside_train(clips: pd.DataFrame, fold: str | None = None) -> Split:
 
 
 def one_speaker(clips: pd.DataFrame, fold: str | None = None) -> Split:
-    """Train on the TRAIN clips of one speaker, `fold`, and report DEV and TEST: a language with one voice."""
+    """Train on the TRAIN clips of one speaker, `fold`, and report DEV and TEST: a language with one voice.
+
+    The clips of the other TRAIN speakers are there without their labels.
+    """
     train = _part(clips, "TRAIN")
-    return Split(f"one-speaker-{fold}", train[_speaker(train, "one-speaker", fold)], _reported(clips))
+    labelled = _speaker(train, "one-speaker", fold)
+    return Split(f"one-speaker-{fold}", train[labelled], _reported(clips), unlabelled=_without_labels(train[~labelled]))
+
+
+def one_inside_train(clips: pd.DataFrame, fold: str | None = None) -> Split:
+    """One speaker as in `one_speaker`, inside TRAIN: settings for that case are chosen by this.
+
+    `fold` names two TRAIN speakers, as "george-theo": the one with labels and the one who is unheard. The others'
+    clips are there without their labels.
+    """
+    train = _part(clips, "TRAIN")
+    labelled, _, unheard = (fold or "").partition("-")
+    labelled, unheard = (_speaker(train, "one-inside-train", speaker) for speaker in (labelled, unheard))
+    return Split(
+        f"one-inside-train-{fold}",
+        train[labelled],
+        {"TEST": train[unheard]},
+        unlabelled=_without_labels(train[~labelled & ~unheard]),
+    )
+
+
+def few_takes(split: Split, takes: int, seed: int) -> Split:
+    """Keep the labels of only so many takes of each digit by each training speaker, drawn by the seed."""
+    shuffled = split.train.sample(frac=1, random_state=seed)
+    chosen = shuffled.groupby(["speaker", "label"]).head(takes).index
+    rest = _without_labels(split.train.drop(chosen))
+    unlabelled = rest if split.unlabelled is None else pd.concat([split.unlabelled, rest])
+    return replace(
+        split, name=f"{split.name}-takes-{takes}", train=split.train.loc[sorted(chosen)], unlabelled=unlabelled
+    )
 
 
 def ratio(clips: pd.DataFrame, fold: str | None = None) -> Split:
@@ -99,12 +135,17 @@ PROTOCOLS: dict[str, Callable[[pd.DataFrame, str | None], Split]] = {
     "loso": leave_one_speaker_out,
     "inside-train": inside_train,
     "one-speaker": one_speaker,
+    "one-inside-train": one_inside_train,
     "ratio": ratio,
 }
 
 
 def _part(clips: pd.DataFrame, split: str) -> pd.DataFrame:
     return clips[clips["split"] == split]
+
+
+def _without_labels(clips: pd.DataFrame) -> pd.DataFrame | None:
+    return clips.assign(label=-1) if len(clips) else None
 
 
 def _reported(clips: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -123,3 +164,8 @@ def _speaker(clips: pd.DataFrame, name: str, fold: str | None) -> pd.Series:
         given = f"'{fold}' is not one" if fold else "name one with --fold"
         raise InputError(f"protocol {name}: its folds are the speakers {', '.join(speakers)}; {given}")
     return clips["speaker"] == fold
+
+
+def split_name(protocol: str, fold: str | None, takes: int | None) -> str:
+    """What a split is called, as "one-speaker-george-takes-5"."""
+    return "-".join([protocol, *filter(None, [fold]), *([f"takes-{takes}"] if takes else [])])

@@ -8,9 +8,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from utils import InputError, results
-from utils.config import load_experiment, snapshot
+from utils.config import Experiment, find_experiment, parse_experiment, snapshot
 from utils.files import write_whole
 from utils.metadata import COURSE_METADATA, PROJECT, sha256
+from utils.protocols import split_name
 
 CONFIGS = PROJECT / "configs"
 TRAIN_SPEAKERS = ("george", "jackson", "nicolas", "theo")
@@ -21,21 +22,23 @@ CHOICES = {"cnn1d": 2, "cnn1d_no_augmentation": 1, "cnn1d_voices": 1}  # what th
 
 @dataclass(frozen=True)
 class Table:
-    """A protocol, its folds, and how a row of the table reads in Markdown."""
+    """A protocol, its folds, and how a row of the table reads in Markdown. A row is the mean over the folds."""
 
     protocol: str
     folds: tuple[str | None, ...]
     columns: dict[str, Callable[[dict], str]]
     also: dict[str, int] = field(default_factory=dict)  # experiments besides `EXPERIMENTS`, or with other seeds
+    only: dict[str, int] = field(default_factory=dict)  # experiments instead of all those
+    takes: tuple[int | None, ...] = (None,)  # how many are labelled (see `few_takes`): a row for each
 
     @property
     def experiments(self) -> dict[str, int]:
         """The experiments that are compared, and the seeds of each."""
-        return EXPERIMENTS | self.also
+        return self.only or EXPERIMENTS | self.also
 
-    def splits(self) -> list[str]:
+    def splits(self, takes: int | None = None) -> list[str]:
         """The protocol with each of its folds, as the results store names them."""
-        return [self.protocol if fold is None else f"{self.protocol}-{fold}" for fold in self.folds]
+        return [split_name(self.protocol, fold, takes) for fold in self.folds]
 
 
 def percent(values: list[float]) -> str:
@@ -108,12 +111,13 @@ def rows(name: str, store: Path = results.STORE) -> list[dict]:
     if name not in TABLES:
         raise InputError(f"unknown table '{name}'; known are {', '.join(TABLES)}")
     table = TABLES[name]
-    made = (_row(name, table, experiment, store) for experiment in table.experiments)
+    made = (_row(name, table, experiment, takes, store) for experiment in table.experiments for takes in table.takes)
     return [row for row in made if row is not None]
 
 
-def _row(name: str, table: Table, experiment: str, store: Path) -> dict | None:
-    paths = [[results.result_path(store, experiment, split, seed) for split in table.splits()] for seed in range(100)]
+def _row(name: str, table: Table, experiment: str, takes: int | None, store: Path) -> dict | None:
+    splits = table.splits(takes)
+    paths = [[results.result_path(store, experiment, split, seed) for split in splits] for seed in range(100)]
     complete = [
         [results.load(path) for path in fold_paths] for fold_paths in paths if all(p.exists() for p in fold_paths)
     ]
@@ -130,7 +134,8 @@ def _row(name: str, table: Table, experiment: str, store: Path) -> dict | None:
     row = {
         "table": name,
         "model": experiment,
-        "protocol": table.protocol,
+        "protocol": split_name(table.protocol, None, takes),
+        "takes": takes,
         "accuracy_mean": fmean(accuracy),
         "accuracy_std": stdev(accuracy) if len(accuracy) > 1 else 0.0,
         "seeds": len(complete),
@@ -140,9 +145,7 @@ def _row(name: str, table: Table, experiment: str, store: Path) -> dict | None:
         "command": f"sdr reproduce {name} --model {experiment}",
         "accuracy": accuracy,
         "macro_f1": over_seeds(lambda run: run["metrics"]["TEST"]["macro_f1"]),
-        "folds": {
-            split: over_seeds(lambda run: run["metrics"]["TEST"]["accuracy"], [split]) for split in table.splits()
-        },
+        "folds": {split: over_seeds(lambda run: run["metrics"]["TEST"]["accuracy"], [split]) for split in splits},
     }
     if all("DEV" in run["metrics"] for folds in complete for run in folds):
         row["dev_accuracy"] = over_seeds(lambda run: run["metrics"]["DEV"]["accuracy"])
@@ -157,12 +160,17 @@ def _check_belongs(run: dict, experiment: str) -> None:
     where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
     if run["metadata_sha256"] != sha256(COURSE_METADATA):
         raise InputError(f"{where}: not made from the clips of {COURSE_METADATA.name}")
-    now = snapshot(load_experiment(CONFIGS / f"{experiment}.yaml"))
-    for key in ("protocol", "fold"):  # they are the table's
-        now["data"][key] = run["config"]["data"][key]
-    for section in now.keys() | run["config"].keys():
-        if now.get(section) != run["config"].get(section):
-            raise InputError(f"{where}: made with another '{section}' than configs/{experiment}.yaml has; run it again")
+    now, then = snapshot(find_experiment(experiment, CONFIGS)), snapshot(made_by(run))
+    for key in ("protocol", "fold", "takes"):  # they are the table's
+        now["data"][key] = then["data"][key]
+    for section in now.keys() | then.keys():
+        if now.get(section) != then.get(section):
+            raise InputError(f"{where}: made with another '{section}' than its config has now; run it again")
+
+
+def made_by(result: dict) -> Experiment:
+    """The experiment that a result was made by. Settings that were added since have their defaults: not used."""
+    return parse_experiment(result["config"], f"results of {result['experiment']}", result["experiment"])
 
 
 def markdown(name: str, store: Path = results.STORE) -> str:

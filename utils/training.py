@@ -1,39 +1,32 @@
-"""The training loop: from batches of waveforms to a trained model, seeded, and resumed after an interruption."""
+"""The training loop: an objective's batches move a model's weights, seeded, and resumed after an interruption."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from utils import InputError
-from utils.augmentation import AugmentationConfig, Augmenter
-from utils.dataset import SpokenDigits, training_batches
 from utils.evaluation import predict
-from utils.features import FeatureConfig
 from utils.files import write_whole
 
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
-    """How a network learns. Rates are AdamW's (Loshchilov and Hutter 2019)."""
+class Optimisation:
+    """How weights are moved. Rates are AdamW's (Loshchilov and Hutter 2019)."""
 
     epochs: int = 40
     batch_size: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
     schedule: str = "one-cycle"  # or "cosine", "constant", "plateau" (halved when validation stops improving)
-    label_smoothing: float = 0.1
-    mixup: float = 0.0  # the beta distribution's parameter (see `mix`); 0: off
     average: float = 0.0  # average the weights over steps, with this decay (0.99: about the last 100); 0: off
     patience: int | None = None  # stop after so many epochs without a better validation accuracy
 
@@ -42,23 +35,22 @@ class TrainingConfig:
             raise ValueError(f"schedule is {self.schedule!r}; use {', '.join(SCHEDULES)}")
         if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0 or self.weight_decay < 0:
             raise ValueError("need epochs >= 1, batch_size >= 2, learning_rate > 0 and weight_decay >= 0")
-        if not 0 <= self.average < 1 or not 0 <= self.label_smoothing < 1 or self.mixup < 0:
-            raise ValueError("need average and label_smoothing within [0, 1), and mixup >= 0")
+        if not 0 <= self.average < 1:
+            raise ValueError("need average within [0, 1)")
         if self.patience is not None and self.patience < 1:
             raise ValueError("patience is a number of epochs, at least 1, or null")
 
 
 def train(
     model: nn.Module,
-    dataset: SpokenDigits,
-    features: FeatureConfig,
-    augmentation: AugmentationConfig,
-    config: TrainingConfig,
+    objective: nn.Module,
+    config: Optimisation,
     *,
     seed: int,
     validation: tuple[list[Tensor], Tensor] | None = None,
     state: Path | None = None,
     progress: bool = False,
+    title: str = "training",
 ) -> list[dict]:
     """Train a model in place.
 
@@ -67,14 +59,13 @@ def train(
 
     Args:
         model: `forward(features (batch, frames, mels), lengths (batch,)) -> logits (batch, 10)`.
-        dataset: the training clips, as waveforms.
-        features, augmentation: how waveforms become the model's input.
+        objective: one of `utils.objectives`: its `batches`, its `loss(model, batch)`, its `generator` of all chance.
         config: how to learn.
         seed: of all randomness here. The model's initial weights are the caller's.
         validation: features and labels (see `utils.dataset.features_of`) of speakers who are neither trained on
             nor tested on. Early stopping and the schedule "plateau" need them; the best epoch's weights are kept.
         state: the file to save to after every epoch, and to resume from where it exists.
-        progress: show a progress bar.
+        progress: show a progress bar, with this title.
 
     Returns:
         The history, a dict an epoch: `epoch`, `loss`, `learning_rate`, `seconds`, and with validation
@@ -84,26 +75,30 @@ def train(
         raise InputError(
             "early stopping and the schedule 'plateau' need validation speakers, and the protocol has none"
         )
-    generator = torch.Generator()
-    batches = training_batches(dataset, config.batch_size, generator)
-    augment = Augmenter(augmentation, features, generator)
-    optimizer = torch.optim.AdamW(model.parameters(), config.learning_rate, weight_decay=config.weight_decay)
-    scheduler = make_scheduler(optimizer, config, steps=config.epochs * len(batches))
+    weights = [*objective.trained(model), *objective.parameters()]
+    optimizer = torch.optim.AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
+    scheduler = make_scheduler(optimizer, config, steps=config.epochs * len(objective.batches))
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
     final = averaged.module if config.average else model
 
-    parts = {"model": model, "averaged": averaged, "optimizer": optimizer, "scheduler": scheduler}
+    parts = {
+        "model": model,
+        "objective": objective,
+        "averaged": averaged,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+    }
     history, best = _resume(parts, state)
-    bar = tqdm(total=config.epochs, desc="training", unit="epoch", leave=False, disable=not progress)
+    bar = tqdm(total=config.epochs, desc=title, unit="epoch", leave=False, disable=not progress)
     bar.update(len(history))
     while len(history) < config.epochs and not _stopped_improving(history, config.patience):
         started = time.perf_counter()
-        generator.manual_seed(seed * 100_003 + len(history))
+        objective.generator.manual_seed(seed * 100_003 + len(history))
         torch.manual_seed(seed * 100_003 + len(history))  # dropout draws from the global generator
-        loss = _epoch(model, batches, augment, optimizer, scheduler, averaged, config)
+        loss = _epoch(model, objective, weights, optimizer, scheduler, averaged)
         row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
         if validation is not None:
-            row |= _validate(final, *validation, features.floor)
+            row |= _validate(final, *validation, objective.floor)
             if row["validation_accuracy"] > max((r["validation_accuracy"] for r in history), default=-1.0):
                 best = {name: weight.clone() for name, weight in final.state_dict().items()}
             if isinstance(scheduler, ReduceLROnPlateau):
@@ -121,26 +116,20 @@ def train(
 
 def _epoch(
     model: nn.Module,
-    batches: DataLoader,
-    augment: Augmenter,
+    objective: nn.Module,
+    weights: list[nn.Parameter],
     optimizer: torch.optim.Optimizer,
     scheduler: LRScheduler | ReduceLROnPlateau,
     averaged: AveragedModel,
-    config: TrainingConfig,
 ) -> float:
     """Every batch once; the mean loss."""
     model.train()
     losses = []
-    for (waveforms, lengths), labels in batches:
-        with torch.no_grad():
-            inputs, frames = augment(waveforms, lengths)
-        targets = F.one_hot(labels, num_classes=10).float()
-        if config.mixup:
-            inputs, frames, targets = mix(inputs, frames, targets, config.mixup, augment)
-        loss = F.cross_entropy(model(inputs, frames), targets, label_smoothing=config.label_smoothing)
+    for batch in objective.batches:
+        loss = objective.loss(model, batch)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), max_norm=5.0)
+        nn.utils.clip_grad_norm_(weights, max_norm=5.0)
         optimizer.step()
         if not isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step()
@@ -149,26 +138,8 @@ def _epoch(
     return sum(losses) / len(losses)
 
 
-def mix(
-    inputs: Tensor, frames: Tensor, targets: Tensor, strength: float, augment: Augmenter
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018): every clip plus a share of another one, and so their targets.
-
-    Args:
-        inputs, frames: a batch of features (batch, frames, mels), the floor behind each clip's end, and lengths.
-        targets: (batch, 10) probabilities.
-        strength: the larger share is drawn from Beta(strength, strength).
-        augment: its random generator is used.
-    """
-    share = _beta(strength, augment.generator)
-    share = max(share, 1 - share)
-    other = torch.randperm(len(inputs), generator=augment.generator)
-    inputs = share * inputs + (1 - share) * inputs[other]
-    return inputs, frames.maximum(frames[other]), share * targets + (1 - share) * targets[other]
-
-
 def make_scheduler(
-    optimizer: torch.optim.Optimizer, config: TrainingConfig, steps: int
+    optimizer: torch.optim.Optimizer, config: Optimisation, steps: int
 ) -> LRScheduler | ReduceLROnPlateau:
     """The learning rate over `steps` steps."""
     match config.schedule:
@@ -182,12 +153,6 @@ def make_scheduler(
         case "constant":
             return LambdaLR(optimizer, lambda step: 1.0)
     raise ValueError(config.schedule)
-
-
-def _beta(strength: float, generator: torch.Generator) -> float:
-    """A number from Beta(strength, strength). NumPy draws it: torch's own sampler takes no generator."""
-    seed = int(torch.randint(2**31, (1,), generator=generator))
-    return float(np.random.default_rng(seed).beta(strength, strength))
 
 
 def _validate(model: nn.Module, features: list[Tensor], labels: Tensor, floor: float) -> dict:

@@ -1,0 +1,119 @@
+"""Each contrastive loss is its paper's formula, written out naively, and that of pytorch-metric-learning."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from pytorch_metric_learning import losses as pml
+from pytorch_metric_learning.reducers import AvgNonZeroReducer
+from torch.nn.functional import normalize
+
+from model_neural.contrastive import Projection, nt_xent, supervised_contrastive, triplet
+
+
+def points(n: int, dims: int = 8) -> torch.Tensor:
+    return normalize(torch.randn(n, dims, generator=torch.Generator().manual_seed(n)), dim=1)
+
+
+def assert_same(ours, theirs, *arguments) -> None:
+    """Two losses have the same value and, with respect to points before they are put on the sphere, gradient."""
+    x = (3 * points(12)).requires_grad_()
+    values = [loss(normalize(x, dim=1), *arguments) for loss in (ours, theirs)]
+    torch.testing.assert_close(*values)
+    torch.testing.assert_close(*(torch.autograd.grad(value, x)[0] for value in values))
+
+
+VIEWS = torch.arange(6).repeat(2)  # two views each of six clips
+DIGITS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 0, 1, 5, 2, 1])  # 5 is alone
+SPEAKERS = torch.tensor([0, 0, 0, 1, 1, 0, 1, 0, 2, 0, 2, 2])
+
+
+def naive_nt_xent(z, groups, temperature):
+    """Chen et al., eq. 1, averaged over both orders of every pair."""
+    losses = []
+    for i in range(len(z)):
+        (j,) = (k for k in range(len(z)) if k != i and groups[k] == groups[i])
+        above = math.exp(float(z[i] @ z[j]) / temperature)
+        below = sum(math.exp(float(z[i] @ z[k]) / temperature) for k in range(len(z)) if k != i)
+        losses.append(-math.log(above / below))
+    return sum(losses) / len(losses)
+
+
+def naive_supcon(z, groups, temperature, speakers=None):
+    """Khosla et al., eq. 2: the sum over positives is outside of the logarithm."""
+    losses = []
+    for i in range(len(z)):
+        others = [k for k in range(len(z)) if k != i]
+        positives = [k for k in others if groups[k] == groups[i]]
+        if speakers is not None:
+            others = [k for k in others if groups[k] != groups[i] or speakers[k] != speakers[i]]
+            positives = [k for k in positives if speakers[k] != speakers[i]]
+        if not positives:
+            continue
+        below = sum(math.exp(float(z[i] @ z[k]) / temperature) for k in others)
+        terms = [math.log(math.exp(float(z[i] @ z[p]) / temperature) / below) for p in positives]
+        losses.append(-sum(terms) / len(terms))
+    return sum(losses) / len(losses)
+
+
+def naive_triplet(z, groups, margin):
+    broken = []
+    for a in range(len(z)):
+        for p in range(len(z)):
+            for n in range(len(z)):
+                if a != p and groups[a] == groups[p] and groups[a] != groups[n]:
+                    loss = float((z[a] - z[p]).norm() - (z[a] - z[n]).norm()) + margin
+                    broken += [loss] if loss > 0 else []
+    return sum(broken) / len(broken) if broken else 0.0
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5])
+def test_nt_xent(temperature):
+    z = points(12)
+    loss = nt_xent(z, VIEWS, temperature)
+    assert loss.item() == pytest.approx(naive_nt_xent(z, VIEWS, temperature), rel=1e-5)
+    assert_same(partial(nt_xent, temperature=temperature), pml.NTXentLoss(temperature), VIEWS)
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5])
+def test_supervised_contrastive(temperature):
+    z = points(12)
+    loss = supervised_contrastive(z, DIGITS, temperature)
+    assert loss.item() == pytest.approx(naive_supcon(z, DIGITS, temperature), rel=1e-5)
+    assert_same(partial(supervised_contrastive, temperature=temperature), pml.SupConLoss(temperature), DIGITS)
+
+
+def test_supervised_contrastive_across_speakers():
+    z = points(12).requires_grad_()
+    loss = supervised_contrastive(z, DIGITS, 0.1, SPEAKERS)
+    assert loss.item() == pytest.approx(naive_supcon(z.detach(), DIGITS, 0.1, SPEAKERS), rel=1e-5)
+    assert torch.autograd.grad(loss, z)[0].isfinite().all()
+    alone = supervised_contrastive(z, DIGITS, 0.1, torch.zeros(12))  # no other speaker: nothing to pick
+    assert alone.item() == 0 and torch.autograd.grad(alone, z)[0].isfinite().all()
+
+
+def test_on_two_views_supervised_contrastive_is_nt_xent():
+    z = points(12)
+    torch.testing.assert_close(supervised_contrastive(z, VIEWS, 0.2), nt_xent(z, VIEWS, 0.2))
+
+
+@pytest.mark.parametrize("groups", [VIEWS, DIGITS], ids=["views", "digits"])
+@pytest.mark.parametrize("margin", [0.05, 0.5])
+def test_triplet(groups, margin):
+    z = points(12)
+    loss = triplet(z, groups, margin)
+    assert loss.item() == pytest.approx(naive_triplet(z, groups, margin), rel=1e-5)
+    theirs = pml.TripletMarginLoss(margin, reducer=AvgNonZeroReducer(), triplets_per_anchor="all")
+    assert_same(partial(triplet, margin=margin), theirs, groups)
+
+
+def test_triplets_that_keep_the_margin_cost_nothing():
+    z = torch.eye(3)[[0, 0, 1, 1]].requires_grad_()
+    loss = triplet(z, torch.tensor([0, 0, 1, 1]), 0.5)
+    assert loss.item() == 0 and torch.autograd.grad(loss, z)[0].isfinite().all()
+
+
+def test_a_projection_lies_on_the_sphere():
+    z = Projection(16, 4)(torch.randn(5, 16))
+    torch.testing.assert_close(z.norm(dim=1), torch.ones(5))

@@ -1,0 +1,195 @@
+"""What a network learns from a batch: to name its digits, or to tell its clips apart.
+
+Each objective holds the clips it learns from and the generator of all its chance, and turns a batch into a loss, which
+`utils.training.train` minimises. What it learns beside the model, as a projection, are its own parameters.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model_neural.contrastive import Projection, nt_xent, supervised_contrastive, triplet
+from utils.augmentation import AugmentationConfig, Augmenter
+from utils.dataset import SpokenDigits, training_batches
+from utils.features import FeatureConfig
+from utils.training import Optimisation
+
+LOSSES = ("nt-xent", "supcon", "triplet")
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig:
+    """Which loss of `model_neural.contrastive`, on a sphere of how many dimensions."""
+
+    loss: str = "nt-xent"  # two views of a clip; or with labels "supcon" (across speakers) or "triplet"
+    temperature: float = 0.1
+    margin: float = 0.3  # of "triplet"
+    dims: int = 64
+
+    def __post_init__(self):
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss is {self.loss!r}; use {', '.join(LOSSES)}")
+        if self.temperature <= 0 or self.margin <= 0 or self.dims < 2:
+            raise ValueError("need temperature > 0, margin > 0 and dims >= 2")
+
+
+@dataclass(frozen=True)
+class TrainingConfig(Optimisation):
+    """How a network learns to name digits."""
+
+    label_smoothing: float = 0.1
+    mixup: float = 0.0  # the beta distribution's parameter (see `mix`); 0: off
+    only_head: bool = False  # leave what was pre-trained as it is: a linear probe
+    contrastive_weight: float = 0.0  # of a supervised contrastive loss beside the cross-entropy; 0: off
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not 0 <= self.label_smoothing < 1 or self.mixup < 0 or self.contrastive_weight < 0:
+            raise ValueError("need label_smoothing within [0, 1), mixup >= 0 and contrastive_weight >= 0")
+
+
+@dataclass(frozen=True)
+class PretrainingConfig(Optimisation):
+    """How a network learns to tell clips apart, before it learns to name digits."""
+
+    contrastive: ContrastiveConfig = ContrastiveConfig()
+
+
+class Objective(nn.Module):
+    """What all objectives have: clips in batches, and augmentation from the same generator."""
+
+    def __init__(self, dataset: SpokenDigits, features: FeatureConfig, augmentation: AugmentationConfig, batch: int):
+        super().__init__()
+        self.floor = features.floor
+        self.generator = torch.Generator()
+        self.batches = training_batches(dataset, batch, self.generator)
+        self.augment = Augmenter(augmentation, features, self.generator)
+
+    def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
+        """The model's weights that this objective moves."""
+        return model.parameters()
+
+    def loss(self, model: nn.Module, batch: tuple) -> Tensor:
+        """A batch of `training_batches` to a number."""
+        raise NotImplementedError
+
+
+class Supervised(Objective):
+    """Cross-entropy between what a model makes of augmented clips and their labels."""
+
+    def __init__(
+        self,
+        dataset: SpokenDigits,
+        features: FeatureConfig,
+        augmentation: AugmentationConfig,
+        config: TrainingConfig,
+    ):
+        super().__init__(dataset, features, augmentation, config.batch_size)
+        self.config = config
+
+    def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
+        return model.head.parameters() if self.config.only_head else model.parameters()
+
+    def loss(self, model: nn.Module, batch: tuple) -> Tensor:
+        (waveforms, lengths), labels, _ = batch
+        with torch.no_grad():
+            inputs, frames = self.augment(waveforms, lengths)
+        targets = F.one_hot(labels, num_classes=10).float()
+        if self.config.mixup:
+            inputs, frames, targets = mix(inputs, frames, targets, self.config.mixup, self.generator)
+        if self.config.only_head:
+            model.eval()  # or the statistics of batch normalisation would move
+            model.head.train()
+        return F.cross_entropy(model(inputs, frames), targets, label_smoothing=self.config.label_smoothing)
+
+
+class Contrastive(Objective):
+    """Two augmented views of each clip, and a loss by which what belongs together comes to lie together."""
+
+    def __init__(
+        self,
+        width: int,
+        dataset: SpokenDigits,
+        features: FeatureConfig,
+        augmentation: AugmentationConfig,
+        config: PretrainingConfig,
+    ):
+        """`width` is that of the model's last hidden layer."""
+        super().__init__(dataset, features, augmentation, config.batch_size)
+        self.config = config.contrastive
+        self.projection = Projection(width, self.config.dims)
+
+    def loss(self, model: nn.Module, batch: tuple) -> Tensor:
+        (waveforms, lengths), labels, speakers = batch
+        z = self.projection(model.embed(*two_views(self.augment, waveforms, lengths, self.floor)))
+        match self.config.loss:
+            case "nt-xent":
+                return nt_xent(z, torch.arange(len(labels)).repeat(2), self.config.temperature)
+            case "supcon":
+                return supervised_contrastive(z, labels.repeat(2), self.config.temperature, speakers.repeat(2))
+            case "triplet":
+                return triplet(z, labels.repeat(2), self.config.margin)
+        raise ValueError(self.config.loss)
+
+
+class Joint(Objective):
+    """Cross-entropy and the supervised contrastive loss at once (positives are other speakers' clips of a digit)."""
+
+    def __init__(
+        self,
+        width: int,
+        dataset: SpokenDigits,
+        features: FeatureConfig,
+        augmentation: AugmentationConfig,
+        config: TrainingConfig,
+    ):
+        """`width` is that of the model's last hidden layer."""
+        super().__init__(dataset, features, augmentation, config.batch_size)
+        self.config, self.contrastive = config, ContrastiveConfig("supcon")
+        self.projection = Projection(width, self.contrastive.dims)
+
+    def loss(self, model: nn.Module, batch: tuple) -> Tensor:
+        (waveforms, lengths), labels, speakers = batch
+        labels, speakers = labels.repeat(2), speakers.repeat(2)
+        embedding = model.embed(*two_views(self.augment, waveforms, lengths, self.floor))
+        naming = F.cross_entropy(model.head(embedding), labels, label_smoothing=self.config.label_smoothing)
+        z = self.projection(embedding)
+        contrast = supervised_contrastive(z, labels, self.contrastive.temperature, speakers)
+        return naming + self.config.contrastive_weight * contrast
+
+
+def mix(
+    inputs: Tensor, frames: Tensor, targets: Tensor, strength: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mixup (Zhang et al. 2018): every clip plus a share of another one, and so their targets.
+
+    Args:
+        inputs, frames: a batch of features (batch, frames, mels), the floor behind each clip's end, and lengths.
+        targets: (batch, 10) probabilities.
+        strength: the larger share is drawn from Beta(strength, strength).
+        generator: of the share and of who is mixed with whom.
+    """
+    share = _beta(strength, generator)
+    share = max(share, 1 - share)
+    other = torch.randperm(len(inputs), generator=generator)
+    inputs = share * inputs + (1 - share) * inputs[other]
+    return inputs, frames.maximum(frames[other]), share * targets + (1 - share) * targets[other]
+
+
+@torch.no_grad()
+def two_views(augment: Augmenter, waveforms: Tensor, lengths: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """Each clip augmented twice: features (2 x batch, frames, mels) and frames; first all first views."""
+    views = [augment(waveforms, lengths) for _ in range(2)]
+    longest = max(inputs.shape[1] for inputs, _ in views)
+    inputs = [F.pad(inputs, (0, 0, 0, longest - inputs.shape[1]), value=floor) for inputs, _ in views]
+    return torch.cat(inputs), torch.cat([frames for _, frames in views])
+
+
+def _beta(strength: float, generator: torch.Generator) -> float:
+    """A number from Beta(strength, strength). NumPy draws it: torch's own sampler takes no generator."""
+    seed = int(torch.randint(2**31, (1,), generator=generator))
+    return float(np.random.default_rng(seed).beta(strength, strength))
