@@ -149,6 +149,40 @@ def test_warp_by_one_changes_nothing_and_keeps_the_highest_band():
         assert (warped[0, 0].diff() > -1e-3).all()  # bands keep their order
 
 
+def test_time_warp_keeps_the_ends_and_the_order_and_hurries_where_it_is_told_to():
+    features, frames = sketch([33])
+    warped, after = aug.warp_time(features, frames, torch.tensor([[2.0, 2, 1, 1, 1]]))
+    assert torch.equal(after, frames)
+    torch.testing.assert_close(warped[0, [0, -1]], features[0, [0, -1]])
+    assert (warped[0].diff(dim=0) > 0).all()  # the sketch rises from frame to frame
+    assert warped[0, 8, 0] > features[0, 8, 0] + 1  # further on than at an even speed
+    even, _ = aug.warp_time(features, frames, torch.full((1, 5), 0.7))
+    torch.testing.assert_close(even, features)
+
+
+def test_band_shift_moves_each_region_by_its_own_number_of_bands():
+    mels = 21
+    features = torch.arange(float(mels)).expand(1, 4, mels)  # a band's value is its number
+    shifted, _ = aug.shift_bands(features, torch.tensor([4]), torch.tensor([[2.0, -1.0, 0.0]]))
+    torch.testing.assert_close(shifted[0, 0, [0, 10, 20]], torch.tensor([0.0, 11, 20]))  # at the edge, the edge
+    torch.testing.assert_close(shifted[0, 0, 5], torch.tensor(4.5))  # between the first two knots
+    unmoved, _ = aug.shift_bands(features, torch.tensor([4]), torch.zeros(1, 3))
+    assert torch.equal(unmoved, features)
+
+
+def test_tint_adds_its_gain_and_leaves_silence_alone():
+    features = torch.full((1, 9, 5), 2.0)
+    features[0, 4] = FLOOR
+    gains = torch.tensor([[[0.0, 1.0, 2.0], [4.0, 5.0, 6.0]]])  # rises over bands, and by 4 over the clip
+    tinted, _ = aug.tint(features, torch.tensor([9]), gains, FLOOR)
+    torch.testing.assert_close(tinted[0, 0], torch.tensor([2.0, 2.5, 3, 3.5, 4]))
+    torch.testing.assert_close(tinted[0, 8], torch.tensor([6.0, 6.5, 7, 7.5, 8]))
+    torch.testing.assert_close(tinted[0, 2], tinted[0, 0] + 1)
+    assert (tinted[0, 4] == FLOOR).all()
+    lowered, _ = aug.tint(features, torch.tensor([9]), -10 * torch.ones(1, 2, 2), FLOOR)
+    assert (lowered == FLOOR).all()
+
+
 def test_jitter_cuts_frames_off_or_adds_silence():
     before = sketch([20, 12, 9])
     start, end = torch.tensor([2, -3, 0]), torch.tensor([1, 2, -4])
@@ -216,6 +250,9 @@ def test_a_waveforms_change_does_not_depend_on_its_batch(name):
 SPECTRAL = {
     "stretch": lambda x, n: aug.stretch_time(x, n, torch.full((len(x),), 1.3), FLOOR),
     "warp": lambda x, n: aug.warp_frequency(x, n, torch.full((len(x),), 0.9), FeatureConfig(n_mels=6)),
+    "warp time": lambda x, n: aug.warp_time(x, n, torch.tensor([[0.5, 1.5, 1, 0.7, 1]]).expand(len(x), -1)),
+    "shift bands": lambda x, n: aug.shift_bands(x, n, torch.tensor([[1.0, -0.5, 2]]).expand(len(x), -1)),
+    "tint": lambda x, n: aug.tint(x, n, torch.arange(6.0).view(1, 2, 3).expand(len(x), -1, -1), FLOOR),
     "jitter": lambda x, n: aug.jitter_ends(x, n, torch.full((len(x),), -2), torch.full((len(x),), 1), FLOOR),
 }
 
@@ -241,6 +278,9 @@ EACH = {
     "pitch": (0.8, 1.3),
     "stretch": (0.7, 1.4),
     "warp": (0.8, 1.2),
+    "warp_time": 0.6,
+    "shift_bands": 3.0,
+    "tint_db": 8.0,
     "jitter_frames": 4,
     "mask_bands": 6,
     "mask_frames": 6,

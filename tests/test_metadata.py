@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,17 @@ from hypothesis import strategies as st
 
 from utils import InputError
 from utils.metadata import COLUMNS, COURSE_METADATA, PROJECT, read_metadata, sha256, speech_data, verify
-from utils.protocols import PROTOCOLS, Split, course, inside_train, leave_one_speaker_out, one_speaker, ratio
+from utils.protocols import (
+    PROTOCOLS,
+    Split,
+    course,
+    few_takes,
+    inside_train,
+    leave_one_speaker_out,
+    one_speaker,
+    ratio,
+    split_name,
+)
 
 # Reading
 
@@ -297,6 +308,47 @@ def test_leave_one_speaker_out_trains_on_all_others_whatever_their_split(fold):
     assert speakers(split.train) == speakers(CLIPS) - {fold}
     assert speakers(split.tests["TEST"]) == {fold}
     assert len(split.train) + len(split.tests["TEST"]) == len(CLIPS)
+
+
+def test_one_speaker_has_the_others_of_train_without_their_labels():
+    split = one_speaker(CLIPS, "A")
+    others = CLIPS[(CLIPS["split"] == "TRAIN") & (CLIPS["speaker"] != "A")]
+    assert set(split.unlabelled["identifier"]) == set(others["identifier"])
+    assert (split.unlabelled["label"] == -1).all()
+
+
+def test_one_inside_train_never_touches_dev_and_test():
+    train = CLIPS[CLIPS["split"] == "TRAIN"]
+    first, second = sorted(train["speaker"].unique())[:2]
+    split = PROTOCOLS["one-inside-train"](CLIPS, f"{first}-{second}")
+    assert set(split.train["speaker"]) == {first} and set(split.tests["TEST"]["speaker"]) == {second}
+    assert set(split.tests["TEST"]["split"]) == {"TRAIN"}
+    if split.unlabelled is not None:
+        assert not set(split.unlabelled["speaker"]) & {first, second}
+    for wrong in (None, first, f"{first}-x", f"x-{second}"):
+        with pytest.raises(InputError, match="one-inside-train"):
+            PROTOCOLS["one-inside-train"](CLIPS, wrong)
+    with pytest.raises(InputError, match="both sides"):
+        PROTOCOLS["one-inside-train"](CLIPS, f"{first}-{first}")
+
+
+def test_few_takes_keeps_so_many_of_each_digit_and_speaker_and_unlabels_the_rest(corpus):
+    whole = course(corpus.clips)  # two takes of each digit by each of four speakers
+    few = few_takes(whole, 1, seed=3)
+    assert (few.train.groupby(["speaker", "label"]).size() == 1).all() and len(few.train) == 40
+    assert set(few.train["identifier"]) | set(few.unlabelled["identifier"]) == set(whole.train["identifier"])
+    assert (few.unlabelled["label"] == -1).all() and len(few.unlabelled) == 40
+    assert few.train.equals(whole.train.loc[few.train.index])  # in their order
+    assert few.name == split_name("course", None, 1) == "course-takes-1"
+    assert few_takes(whole, 1, seed=3).train.equals(few.train)
+    assert not few_takes(whole, 1, seed=4).train.equals(few.train)
+    assert few_takes(whole, 5, seed=0).unlabelled is None
+
+
+def test_unlabelled_clips_are_not_by_speakers_who_are_tested_on():
+    split = course(CLIPS)
+    with pytest.raises(InputError, match="both sides, unlabelled and"):
+        replace(split, unlabelled=split.tests["TEST"].assign(label=-1))
 
 
 def test_inside_train_never_touches_dev_and_test():

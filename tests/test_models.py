@@ -11,6 +11,7 @@ import model_baseline
 from model_baseline import Linear, LinearConfig
 from model_baseline.linear import make_classifier, pool, truncate
 from model_neural import MODELS
+from model_neural.vit import ViT, ViTConfig
 from utils.config import ALL_MODELS
 from utils.evaluation import predict
 from utils.features import FeatureConfig, extract, pad
@@ -176,3 +177,25 @@ def test_the_floor_that_truncate_pads_with_belongs_to_the_weights(examples):
 def test_a_linear_model_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(ValueError):
         LinearConfig(n_mels=MELS, **wrong)
+
+
+# Where the transformer looks
+
+
+def test_attention_maps_are_shares_of_what_lies_within_the_clip():
+    torch.manual_seed(0)
+    config = ViTConfig(n_mels=MELS, patch=(4, 8), stride=(2, 4), depth=3, heads=2, width=16)
+    model = ViT(config).eval()
+    maps = model.attention_maps(*pad(clips(21, 9), FLOOR))
+    assert maps.shape == (2, 3, 2, 11, 4)  # clips, layers, heads, a column each 2 of 21 frames, rows each 4 of 20 mels
+    assert (maps >= 0).all() and (maps.sum((3, 4)) < 1).all()  # the rest is the class token's look at itself
+    assert not maps[1, :, :, 5:].any()  # behind the end of the shorter clip
+    assert (maps[1, :, :, :5] > 0).all()
+    alone = model.attention_maps(*pad(clips(21, 9)[1:], FLOOR))
+    torch.testing.assert_close(maps[1:, :, :, :5], alone)
+
+
+def test_a_transformer_that_does_not_fit_is_refused():
+    for wrong in ({"patch": (4, 50)}, {"stride": (0, 5)}, {"width": 30, "heads": 4}):
+        with pytest.raises(ValueError):
+            ViTConfig(n_mels=MELS, **wrong)

@@ -1,0 +1,93 @@
+"""Paired tests: against their definitions, and the right way round."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from utils import InputError, comparison, results
+
+SPEAKERS = np.repeat(["eve", "finn"], 50)
+
+
+def answers(right: int, of: int = 100) -> np.ndarray:
+    return (np.arange(of) < right).astype(int)
+
+
+def test_mcnemar_is_a_coin_thrown_for_each_clip_that_only_one_model_heard():
+    one, other = np.array([1] * 9 + [0] + [1] * 50 + [0] * 40), np.array([0] * 9 + [1] + [1] * 50 + [0] * 40)
+    by_hand = 2 * (1 + 10) / 2**10  # ten coins of which at most one shows the other side, either way
+    assert comparison.mcnemar(one, other) == pytest.approx(by_hand) == comparison.mcnemar(other, one)
+    assert comparison.mcnemar(one, one) == 1.0
+
+
+def test_bootstrap_finds_a_difference_that_is_there_and_none_that_is_not():
+    difference, low, high, p = comparison.paired_bootstrap(answers(90), answers(70), SPEAKERS)
+    assert difference == pytest.approx(0.2) and 0 < low < 0.2 < high and p < 0.001
+    random = np.random.default_rng(0)
+    one, other = (random.permutation(answers(80)) for _ in range(2))
+    difference, low, high, p = comparison.paired_bootstrap(one, other, SPEAKERS)
+    assert difference == 0 and low < 0 < high and p > 0.5
+
+
+def test_bootstrap_interval_is_that_of_the_differences_within_speakers():
+    random = np.random.default_rng(1)
+    one, other = random.random(100) < 0.9, random.random(100) < 0.8
+    one, other = one.astype(float), other.astype(float)
+    differences = one - other
+    drawn = [
+        np.concatenate([random.choice(differences[name == SPEAKERS], 50) for name in ("eve", "finn")]).mean()
+        for _ in range(4000)
+    ]
+    _, low, high, _ = comparison.paired_bootstrap(one, other, SPEAKERS)
+    assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.011)
+
+
+def test_holm_by_its_published_steps():
+    np.testing.assert_allclose(comparison.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(comparison.holm([0.6, 0.9]), [1, 1])
+
+
+def test_over_seeds_pairs_the_seeds():
+    one, other = [0.9, 0.8, 0.85], [0.85, 0.76, 0.79]
+    difference, p = comparison.over_seeds(one, other)
+    assert difference == pytest.approx(0.05)
+    assert p == pytest.approx(stats.ttest_1samp(np.subtract(one, other), 0).pvalue)
+
+
+@pytest.fixture
+def put(tmp_path):
+    def write(name: str, *rights: int) -> None:
+        for seed, right in enumerate(rights):
+            table = pd.DataFrame(
+                {
+                    "identifier": [f"clip {i}" for i in range(100)],
+                    "speaker": SPEAKERS,
+                    "split": "TEST",
+                    "label": 3,
+                    "predicted": np.where(answers(right), 3, 8),
+                    "probability": 0.5,
+                }
+            )
+            results.save(results.result_path(tmp_path, name, "course", seed), {"metrics": {}}, table)
+
+    return write
+
+
+def test_compare_puts_the_better_model_first(put, tmp_path):
+    put("a", 60, 62)
+    put("b", 90, 92)
+    put("c", 75)
+    table = comparison.compare(["a", "b", "c"], store=tmp_path)
+    assert list(zip(table["better"], table["worse"], strict=True)) == [("b", "a"), ("c", "a"), ("b", "c")]
+    assert table["difference"].tolist() == pytest.approx([30, 14, 16])
+    assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()
+    alone = comparison.compare(["b", "c"], store=tmp_path)["p McNemar"].item()
+    assert alone == pytest.approx(np.median([2 * 0.5**15, 2 * 0.5**17]))
+    assert table["p McNemar"].iloc[2] >= alone  # corrected for three pairs
+
+
+def test_compare_says_what_has_not_been_run(put, tmp_path):
+    put("a", 60)
+    with pytest.raises(InputError, match="no run of b"):
+        comparison.compare(["a", "b"], store=tmp_path)
