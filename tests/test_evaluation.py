@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 from torch import nn
 
+from model_neural.gru import GRU, GRUConfig
 from utils.evaluation import bootstrap_interval, cost, metrics, predict
 from utils.features import FeatureConfig
 
@@ -164,6 +165,13 @@ def test_cost_counts_parameters_and_the_multiply_adds_of_a_second():
         "parameters": (20 * 8 * 3 + 8) + (8 * 10 + 10),
         "multiply_adds": frames * 20 * 8 * 3 + 8 * 10,
     }
+
+
+def test_cost_counts_recurrent_layers():
+    width, frames = 16, 51  # of a second, stacked by two
+    model = GRU(GRUConfig(n_mels=20, width=width, layers=2))
+    layers = sum(2 * 3 * width * (inputs + width) for inputs in (2 * 20, 2 * width))  # two directions, three gates
+    assert cost(model, FeatureConfig(n_mels=20))["multiply_adds"] == frames * layers + 4 * width * 10
 
 
 def test_cost_leaves_the_statistics_of_batch_normalisation_alone():

@@ -25,6 +25,13 @@ def seed(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> int:
+    """A number of things, of which there is at least one."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
     try:
@@ -58,9 +65,11 @@ def parser() -> argparse.ArgumentParser:
 
     add = command(train, "train a model and test it on speakers it never heard").add_argument
     add("config", type=Path, help="an experiment, as configs/cnn1d.yaml")
+    add("--variant", help="which experiment, where the file holds several")
     add("--seed", type=seed, default=0, help="of initial weights, order and augmentation (default: %(default)s)")
-    add("--protocol", help="course, loso, inside-train, one-speaker or ratio (default: what the config says)")
+    add("--protocol", help="course, loso, inside-train, one-speaker, one-inside-train or ratio (default: the config's)")
     add("--fold", help="the speaker who is left out (loso, inside-train) or trained on (one-speaker); a seed (ratio)")
+    add("--takes", type=positive, help="labelled takes of each digit by each training speaker (default: all)")
     add("--store", type=Path, help="folder of the results (default: results/runs)")
 
     add = command(evaluate, "test a checkpoint on the clips of a metadata table").add_argument
@@ -108,10 +117,13 @@ def train(given: argparse.Namespace) -> None:
     from utils import experiments, results
     from utils.config import load_experiment
 
-    experiment = load_experiment(given.config)
+    experiment = load_experiment(given.config, given.variant)
+    data = experiment.data
     if given.protocol or given.fold:
-        chosen = replace(experiment.data, protocol=given.protocol or experiment.data.protocol, fold=given.fold)
-        experiment = replace(experiment, data=chosen)
+        data = replace(data, protocol=given.protocol or data.protocol, fold=given.fold)
+    if given.takes is not None:
+        data = replace(data, takes=given.takes)
+    experiment = replace(experiment, data=data)
     result = experiments.run(experiment, given.seed, store=given.store or results.STORE, progress=True)
     for name, values in result["metrics"].items():
         print(f"{name}: {_summary(values)}")

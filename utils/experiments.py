@@ -5,6 +5,7 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import joblib
 import pandas as pd
@@ -114,15 +115,7 @@ def pretrain(
 
     Runs that pre-train the same model on the same clips find it in `runs` once one of them has done it.
     """
-    clips = split.train if split.unlabelled is None else pd.concat([split.train, split.unlabelled])
-    clips = clips.sort_values("identifier")  # who is labelled and who is not makes no difference here
-    config = experiment.pretraining
-    if config.contrastive.loss == "nt-xent":
-        clips = clips.assign(label=-1)
-    elif split.unlabelled is not None:
-        raise InputError(f"the loss '{config.contrastive.loss}' needs labels, and there are clips without")
-    what = {name: snapshot(experiment)[name] for name in ("features", "model", "augmentation", "pretraining")}
-    state = None if runs is None else runs / "pretrained" / f"{_key(what, clips['identifier'].tolist(), seed)}.state"
+    config, clips = experiment.pretraining, _pretraining_clips(experiment, split)
     history = train(
         model,
         Contrastive(
@@ -134,11 +127,29 @@ def pretrain(
         ),
         config,
         seed=seed,
-        state=state,
+        state=None if runs is None else _pretraining_state(experiment, clips, seed, runs),
         progress=progress,
         title="pre-training",
     )
     return [row | {"stage": "pre-training"} for row in history]
+
+
+def _pretraining_clips(experiment: Experiment, split: Split) -> pd.DataFrame:
+    clips = split.train if split.unlabelled is None else pd.concat([split.train, split.unlabelled])
+    clips = clips.sort_values("identifier")  # who is labelled and who is not makes no difference here
+    if experiment.pretraining.contrastive.loss == "nt-xent":
+        return clips.assign(label=-1)
+    if split.unlabelled is not None:
+        loss = experiment.pretraining.contrastive.loss
+        raise InputError(f"{experiment.name}: the loss '{loss}' needs labels, and there are clips without")
+    return clips
+
+
+def _pretraining_state(experiment: Experiment, clips: pd.DataFrame, seed: int, runs: Path) -> Path:
+    """The file of a pre-training: that of all runs whose pre-training is the same."""
+    settings = snapshot(experiment)
+    what = {name: settings[name] for name in ("features", "model", "augmentation", "pretraining")}
+    return runs / "pretrained" / f"{_key(what, clips['path'].map(str).tolist(), seed)}.state"
 
 
 def width(model: nn.Module) -> int:
@@ -232,15 +243,43 @@ def reproduce(
                 for seed in range(min(seeds or most, most)):
                     planned[name, chosen.data, seed] = chosen, seed
     missing = [(chosen, seed) for chosen, seed in planned.values() if again or not _has(chosen, seed, store)]
+    jobs = jobs or joblib.cpu_count()
     print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
+    if missing:
+        print(_forecast(missing, jobs, store), flush=True)
     for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
         synthetic_voices(number)  # before several runs want them at once
-    work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator_unordered")(
-        joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing
-    )
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    shared = {}  # pre-trainings that several runs begin with: once each, before several runs do the same
+    for chosen, seed in missing:
+        if chosen.pretraining is not None:
+            clips = _pretraining_clips(chosen, split_of(chosen, seed))
+            shared[_pretraining_state(chosen, clips, seed, RUNS)] = chosen, seed
+    tasks = (joblib.delayed(_only_pretrain)(chosen, seed) for chosen, seed in shared.values())
+    for _ in tqdm(parallel(tasks), "pre-training", total=len(shared), unit="run", disable=not shared):
+        pass
+    work = parallel(joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing)
     bar = tqdm(work, "runs", total=len(missing), unit="run")
     for result in bar:
         bar.set_postfix_str(f"{result['experiment']} {result['protocol']} seed {result['seed']}")
+
+
+def _only_pretrain(experiment: Experiment, seed: int) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    pretrain(make_model(experiment), experiment, split_of(experiment, seed), seed, RUNS)
+
+
+def _forecast(missing: list[tuple[Experiment, int]], jobs: int, store: Path) -> str:
+    """How long runs will take, by how long the store says that such runs took: a line of text."""
+    took: dict[str, list[float]] = {}
+    for path in sorted(store.glob("*/*/seed-*.json")):
+        result = results.load(path)
+        took.setdefault(result["experiment"], []).append(result["train_seconds"])
+    known = [fmean(took[chosen.name]) for chosen, _ in missing if chosen.name in took]
+    minutes = (sum(known) + len(missing)) / jobs / 60  # reading and testing take about a second
+    unknown = f"; {len(missing) - len(known)} runs of unknown length come on top" if len(known) < len(missing) else ""
+    return f"about {max(1, round(minutes))} minutes, {jobs} at a time{unknown}"
 
 
 def _key(*what: object) -> str:
