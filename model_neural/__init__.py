@@ -2,10 +2,12 @@
 
 from model_neural.cnn1d import CNN1d, CNN1dConfig
 from model_neural.gru import GRU, GRUConfig
+from model_neural.resnet import ResNet, ResNetConfig
 from model_neural.vit import ViT, ViTConfig
 
 MODELS = {
     "cnn1d": (CNN1d, CNN1dConfig),
     "gru": (GRU, GRUConfig),
+    "resnet": (ResNet, ResNetConfig),
     "vit": (ViT, ViTConfig),
 }

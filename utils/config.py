@@ -17,6 +17,7 @@ from utils import InputError
 from utils.augmentation import AugmentationConfig
 from utils.features import FeatureConfig
 from utils.objectives import PretrainingConfig, TrainingConfig
+from utils.selftraining import SelfTrainingConfig
 
 T = typing.TypeVar("T")
 ALL_MODELS = {"linear": (Linear, LinearConfig), **MODELS}
@@ -44,7 +45,7 @@ class DataConfig:
 class Experiment:
     """All that a run depends on but its seed. `augmentation` and `training` are None for the linear model.
 
-    `pretraining` is None where a network learns from labels alone.
+    `pretraining` and `self_training` are None where a network learns from labels alone.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Experiment:
     augmentation: AugmentationConfig | None
     training: TrainingConfig | None
     pretraining: PretrainingConfig | None = None
+    self_training: SelfTrainingConfig | None = None
 
 
 def load_experiments(path: str | Path) -> dict[str, Experiment]:
@@ -103,12 +105,13 @@ def find_experiment(name: str, folder: Path) -> Experiment:
 
 
 def parse_experiment(values: dict, where: str, name: str) -> Experiment:
-    """Make an experiment from its sections: `data`, `features`, `model`, `augmentation`, `pretraining`, `training`.
+    """Make an experiment from the sections that the fields of `Experiment` are called after.
 
     Raises:
         InputError: names an unknown section or key and the nearest known one, or what is wrong with a value.
     """
-    sections = ("experiment", "data", "features", "model", "augmentation", "pretraining", "training")
+    learning = ("augmentation", "training", "pretraining", "self_training")
+    sections = ("experiment", "data", "features", "model", *learning)
     for key in values:
         if key not in sections:
             raise InputError(f"{where}: unknown section '{key}'; {_nearest(key, sections)}")
@@ -117,12 +120,15 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
     if not isinstance(model_name, str) or model_name not in ALL_MODELS:
         raise InputError(f"{where}: model: unknown name {model_name!r}; {_nearest(model_name, ALL_MODELS)}")
     linear = model_name == "linear"
-    for key in ("augmentation", "pretraining", "training"):
+    for key in learning:
         if linear and key in values:
             raise InputError(f"{where}: a linear model is fitted by scikit-learn and has no section '{key}'")
 
     def section(kind: type[T], key: str) -> T:
         return build(kind, values.get(key, {}), f"{where}: {key}")
+
+    def optional(kind: type[T], key: str) -> T | None:
+        return section(kind, key) if values.get(key) is not None else None
 
     features = section(FeatureConfig, "features")
     return Experiment(
@@ -133,7 +139,8 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
         model=build(ALL_MODELS[model_name][1], {"n_mels": features.n_mels} | model, f"{where}: model"),
         augmentation=None if linear else section(AugmentationConfig, "augmentation"),
         training=None if linear else section(TrainingConfig, "training"),
-        pretraining=section(PretrainingConfig, "pretraining") if "pretraining" in values else None,
+        pretraining=optional(PretrainingConfig, "pretraining"),
+        self_training=optional(SelfTrainingConfig, "self_training"),
     )
 
 
@@ -147,8 +154,9 @@ def snapshot(experiment: Experiment) -> dict:
     }
     if experiment.training is not None:
         sections |= {"augmentation": to_dict(experiment.augmentation), "training": to_dict(experiment.training)}
-    if experiment.pretraining is not None:
-        sections["pretraining"] = to_dict(experiment.pretraining)
+    for key in ("pretraining", "self_training"):
+        if getattr(experiment, key) is not None:
+            sections[key] = to_dict(getattr(experiment, key))
     return sections
 
 

@@ -13,19 +13,29 @@ from utils.features import FeatureConfig, pad
 DIGITS = range(10)
 
 
-@torch.inference_mode()
 def predict(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size: int = 128) -> Tensor:
     """Probabilities (clips, 10) of each digit, for features that are a list of (frames, mels).
 
     The model is put in evaluation mode: dropout off, batch normalisation by the statistics of training.
     """
+    return _in_batches(model, model, features, floor, batch_size).softmax(1)
+
+
+def embed(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size: int = 128) -> Tensor:
+    """The last hidden layer (clips, width) for features that are a list of (frames, mels); as for `predict`."""
+    return _in_batches(model, model.embed, features, floor, batch_size)
+
+
+@torch.inference_mode()
+def _in_batches(model: nn.Module, function, features: Sequence[Tensor], floor: float, batch_size: int) -> Tensor:
+    """What a function of the model makes of each clip; clips of similar length go together."""
     model.eval()
     order = sorted(range(len(features)), key=lambda i: len(features[i]))
-    logits = torch.empty(len(features), len(DIGITS))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        logits[chosen] = model(*pad([features[i] for i in chosen], floor))
-    return logits.softmax(1)
+    parts = [
+        function(*pad([features[i] for i in order[start : start + batch_size]], floor))
+        for start in range(0, len(order), batch_size)
+    ]
+    return torch.cat(parts)[torch.tensor(order).argsort()]
 
 
 def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> dict:

@@ -1,5 +1,6 @@
 """Experiments: a config, a protocol's fold and a seed become a trained model and a result."""
 
+import copy
 import hashlib
 import itertools
 import json
@@ -18,11 +19,12 @@ from utils import InputError, checkpoints, results
 from utils.config import Experiment, find_experiment, make_model, snapshot
 from utils.corpora import synthetic
 from utils.dataset import SpokenDigits, features_of
-from utils.evaluation import DIGITS, cost, metrics, predict
+from utils.evaluation import DIGITS, cost, embed, metrics, predict
 from utils.metadata import PROJECT, read_metadata, sha256, verify
 from utils.objectives import Contrastive, Joint, Supervised
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
 from utils.report import CONFIGS, TABLES, made_by
+from utils.selftraining import pseudo_labels
 from utils.training import train
 
 RUNS = PROJECT / "runs"  # checkpoints and interrupted runs; ignored by git
@@ -71,8 +73,9 @@ def fit(
 ) -> tuple[nn.Module, list[dict]]:
     """Train the experiment's model on the split's training clips: the model, and its history (see `train`).
 
-    Where the experiment has a pre-training, the history begins with its epochs. `state` is the file that an
-    interrupted training goes on from; what was pre-trained is kept in `runs` for whoever needs the same.
+    A history of several stages has the epochs of all, with a `stage`: "pre-training", "round 1" of self-training.
+    `state` is the file that an interrupted training goes on from; what was pre-trained is kept in `runs` for whoever
+    needs the same.
     """
     if experiment.training is None:
         features, labels = features_of(split.train, experiment.features)
@@ -81,8 +84,24 @@ def fit(
             raise InputError(f"a linear model needs training clips of each digit; none are of {str(missing)[1:-1]}")
         return model_baseline.fit(experiment.model, features, labels, experiment.features.floor), []
     torch.manual_seed(seed)
-    model = make_model(experiment)
-    before = pretrain(model, experiment, split, seed, runs, progress) if experiment.pretraining else []
+    first = make_model(experiment)
+    history = pretrain(first, experiment, split, seed, runs, progress) if experiment.pretraining else []
+    model = copy.deepcopy(first)
+    history += _learn(model, experiment, split, seed, state, progress)
+    for number, share in enumerate(experiment.self_training.rounds if experiment.self_training else (), start=1):
+        surest = _label(model, experiment, split, share)
+        model = copy.deepcopy(first)  # learns anew, or it would stick to its own mistakes
+        more = replace(split, train=pd.concat([split.train, surest]))
+        own_state = None if state is None else state.with_suffix(f".{number}.state")
+        rows = _learn(model, experiment, more, seed + 1000 * number, own_state, progress)
+        history += [row | {"stage": f"round {number}"} for row in rows]
+    return model, history
+
+
+def _learn(
+    model: nn.Module, experiment: Experiment, split: Split, seed: int, state: Path | None, progress: bool
+) -> list[dict]:
+    """Supervised training in place: the history."""
     config = experiment.training
     given = (
         SpokenDigits(split.train, experiment.features.sample_rate, progress=progress),
@@ -91,7 +110,7 @@ def fit(
         config,
     )
     torch.manual_seed(seed)
-    history = train(
+    return train(
         model,
         Joint(width(model), *given) if config.contrastive_weight else Supervised(*given),
         config,
@@ -100,7 +119,18 @@ def fit(
         state=state,
         progress=progress,
     )
-    return model, before + history
+
+
+def _label(model: nn.Module, experiment: Experiment, split: Split, share: float) -> pd.DataFrame:
+    """The unlabelled clips that the model is surest of, with the labels that it gives them."""
+    if split.unlabelled is None:
+        raise InputError(f"{experiment.name}: self-training needs clips without labels, and the split has none")
+    features, _ = features_of(split.unlabelled, experiment.features)
+    floor = experiment.features.floor
+    rows, digits = pseudo_labels(
+        predict(model, features, floor), embed(model, features, floor), share, experiment.self_training.neighbours
+    )
+    return split.unlabelled.iloc[rows.tolist()].assign(label=digits.numpy())
 
 
 def pretrain(
@@ -210,7 +240,8 @@ def run(
     }
     checkpoints.save(folder, model, experiment, result)
     results.save(results.result_path(store, experiment.name, split.name, seed), result, pd.concat(tables))
-    state.unlink(missing_ok=True)
+    for done in state.parent.glob(f"{state.stem}*.state"):
+        done.unlink()
     return result
 
 

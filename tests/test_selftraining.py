@@ -1,0 +1,97 @@
+"""Self-training believes the surest clips of each digit, asks their neighbours, and never reads a label it must not."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from conftest import experiment_of
+from torch.nn.functional import one_hot
+
+from utils import InputError, experiments
+from utils.selftraining import SelfTrainingConfig, agree, balance, pseudo_labels
+
+
+def opinions(*digits: int, sure: float = 0.9) -> torch.Tensor:
+    """(clips, 10): each digit with that probability, the others alike."""
+    return one_hot(torch.tensor(digits), 10) * (sure - (1 - sure) / 9) + (1 - sure) / 9
+
+
+def test_balance_hears_each_digit_equally_often():
+    skewed = torch.rand(200, 10, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.2, 3, 10)
+    balanced = balance(skewed / skewed.sum(1, keepdim=True))
+    torch.testing.assert_close(balanced.sum(1), torch.ones(200))
+    torch.testing.assert_close(balanced.sum(0), torch.full((10,), 20.0), atol=0.5, rtol=0)
+
+
+def test_agree_averages_over_the_nearest():
+    embeddings = torch.tensor([[1.0, 0.1], [1.0, 0.0], [1.0, -0.1], [-1.0, 0.1], [-1.0, 0.0], [-1.0, -0.1]])
+    said = opinions(3, 3, 8, 8, 8, 8)
+    agreed = agree(said, embeddings, 3)
+    torch.testing.assert_close(agreed[:3], said[:3].mean(0).expand(3, -1))  # outvoted
+    torch.testing.assert_close(agreed[3:], said[3:])
+    torch.testing.assert_close(agree(said, embeddings, 1), said)
+
+
+def test_the_surest_of_each_digit_are_chosen():
+    sure = torch.linspace(0.3, 0.95, 100)
+    digits = torch.arange(100) % 10
+    probabilities = torch.cat([opinions(d, sure=p) for d, p in zip(digits.tolist(), sure.tolist(), strict=True)])
+    rows, labels = pseudo_labels(probabilities, torch.randn(100, 4), share=0.3, neighbours=1)
+    assert torch.equal(labels, digits[rows])
+    assert torch.equal(labels.bincount(minlength=10), torch.full((10,), 3))
+    assert rows.min() >= 70
+
+
+@pytest.mark.parametrize("wrong", [{"rounds": ()}, {"rounds": (0.5, 1.2)}, {"rounds": (0.0,)}, {"neighbours": 0}])
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError):
+        SelfTrainingConfig(**wrong)
+
+
+@pytest.fixture
+def one_speaker(corpus):
+    return experiment_of(
+        corpus,
+        "cnn1d",
+        data={"protocol": "one-speaker", "fold": "ada", "unlabelled": True},
+        training={"epochs": 6},
+        self_training={"rounds": [0.5, 1.0], "neighbours": 2},
+    )
+
+
+def test_a_run_learns_from_clips_without_labels_and_goes_on_after_a_kill(one_speaker, project, monkeypatch):
+    result = experiments.run(one_speaker, 0)
+    assert [row.get("stage") for row in result["history"]] == [None] * 6 + ["round 1"] * 6 + ["round 2"] * 6
+    assert result["train_speakers"] == ["ada"]
+
+    train, calls = experiments.train, []
+
+    def die(*given, **named):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return train(*given, **named)
+
+    other = project.folder / "other"
+    with monkeypatch.context() as patch:
+        patch.setattr(experiments, "train", die)
+        with pytest.raises(KeyboardInterrupt):
+            experiments.run(one_speaker, 0, runs=other)
+    again = experiments.run(one_speaker, 0, runs=other)
+    assert again["metrics"] == result["metrics"]
+    assert not list(other.rglob("*.state"))
+
+
+def test_what_it_learns_from_the_unlabelled_is_what_the_model_says(one_speaker):
+    split = experiments.split_of(one_speaker)
+    assert (split.unlabelled["label"] == -1).all()
+    model, _ = experiments.fit(replace(one_speaker, self_training=None), split, seed=0)
+    chosen = experiments._label(model, one_speaker, split, share=1.0)
+    assert set(chosen["label"]) <= set(range(10)) and len(chosen) <= len(split.unlabelled)
+    assert set(chosen["speaker"]) <= {"bob", "cleo", "dan"}
+
+
+def test_self_training_without_clips_to_learn_from_is_refused(one_speaker, corpus):
+    experiment = replace(one_speaker, data=replace(one_speaker.data, unlabelled=False))
+    with pytest.raises(InputError, match="needs clips without labels"):
+        experiments.fit(experiment, experiments.split_of(experiment), seed=0)

@@ -1,0 +1,62 @@
+"""Self-training: a model labels the clips that nobody has labelled, and learns anew with those it is surest of."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SelfTrainingConfig:
+    """In round n the share `rounds[n]` of the unlabelled clips is learned from (Cascante-Bonilla et al. 2021)."""
+
+    rounds: tuple[float, ...] = (0.3, 0.6, 0.9)
+    neighbours: int = 10  # clips whose opinions are averaged, the clip's own among them; 1: only that
+
+    def __post_init__(self):
+        if not self.rounds or not all(0 < share <= 1 for share in self.rounds) or self.neighbours < 1:
+            raise ValueError("need rounds within (0, 1] and neighbours >= 1")
+
+
+def pseudo_labels(probabilities: Tensor, embeddings: Tensor, share: float, neighbours: int) -> tuple[Tensor, Tensor]:
+    """Which unlabelled clips to believe, and what they are taken for.
+
+    As many clips are taken for each digit: else the digits that a model likes to hear would crowd out the others.
+
+    Args:
+        probabilities: (clips, 10), the model's.
+        embeddings: (clips, width), the model's last hidden layer.
+        share: of the clips; a digit that is heard less often than that gives all its clips.
+        neighbours: see `agree`.
+
+    Returns:
+        (chosen,) rows, and (chosen,) digits.
+    """
+    confidence, digits = agree(balance(probabilities), embeddings, neighbours).max(1)
+    most = max(1, round(share * len(digits) / 10))
+    rows = [(digits == digit).nonzero().squeeze(1) for digit in range(10)]
+    rows = torch.cat([own[confidence[own].argsort(descending=True, stable=True)[:most]] for own in rows])
+    return rows, digits[rows]
+
+
+def balance(probabilities: Tensor, iterations: int = 20) -> Tensor:
+    """Scale the digits so that each is heard equally often (Sinkhorn and Knopp 1967): (clips, 10), rows sum to 1."""
+    for _ in range(iterations):
+        probabilities = probabilities / probabilities.sum(0).clamp_min(1e-12)
+        probabilities = probabilities / probabilities.sum(1, keepdim=True).clamp_min(1e-12)
+    return probabilities
+
+
+def agree(probabilities: Tensor, embeddings: Tensor, neighbours: int) -> Tensor:
+    """The mean opinion of each clip's nearest neighbours, itself among them (clips, 10).
+
+    A speaker's takes of a digit lie close together, whatever the model takes each of them for.
+
+    Args:
+        probabilities: (clips, 10).
+        embeddings: (clips, width); the nearest are those at the smallest angle, seen from the mean.
+    """
+    points = F.normalize(embeddings - embeddings.mean(0), dim=1)
+    nearest = (points @ points.T).topk(min(neighbours, len(points)), dim=1).indices
+    return probabilities[nearest].mean(1)
