@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import experiment_of
@@ -36,10 +37,21 @@ def test_the_surest_of_each_digit_are_chosen():
     sure = torch.linspace(0.3, 0.95, 100)
     digits = torch.arange(100) % 10
     probabilities = torch.cat([opinions(d, sure=p) for d, p in zip(digits.tolist(), sure.tolist(), strict=True)])
-    rows, labels = pseudo_labels(probabilities, torch.randn(100, 4), share=0.3, neighbours=1)
+    rows, labels = pseudo_labels(probabilities, torch.randn(100, 4), np.repeat("eve", 100), share=0.3, neighbours=1)
     assert torch.equal(labels, digits[rows])
     assert torch.equal(labels.bincount(minlength=10), torch.full((10,), 3))
     assert rows.min() >= 70
+
+
+def test_each_speaker_is_taken_to_say_each_digit_equally_often():
+    """Of twenty clips, two a digit, one speaker's are all heard a little like zeros, the other's like nines."""
+    said = torch.arange(10).repeat(4)
+    probabilities = opinions(*said.tolist(), sure=0.3)
+    probabilities[:20, 0] += 0.6
+    probabilities[20:, 9] += 0.6
+    assert (probabilities.argmax(1) == said).float().mean() == 0.1
+    rows, labels = pseudo_labels(probabilities, torch.randn(40, 4), np.repeat(["eve", "finn"], 20), 1.0, neighbours=1)
+    assert len(rows) == 40 and torch.equal(labels, said[rows])
 
 
 @pytest.mark.parametrize("wrong", [{"rounds": ()}, {"rounds": (0.5, 1.2)}, {"rounds": (0.0,)}, {"neighbours": 0}])

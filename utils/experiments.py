@@ -128,7 +128,11 @@ def _label(model: nn.Module, experiment: Experiment, split: Split, share: float)
     features, _ = features_of(split.unlabelled, experiment.features)
     floor = experiment.features.floor
     rows, digits = pseudo_labels(
-        predict(model, features, floor), embed(model, features, floor), share, experiment.self_training.neighbours
+        predict(model, features, floor),
+        embed(model, features, floor),
+        split.unlabelled["speaker"].to_numpy(str),
+        share,
+        experiment.self_training.neighbours,
     )
     return split.unlabelled.iloc[rows.tolist()].assign(label=digits.numpy())
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,28 +13,36 @@ class SelfTrainingConfig:
     """In round n the share `rounds[n]` of the unlabelled clips is learned from (Cascante-Bonilla et al. 2021)."""
 
     rounds: tuple[float, ...] = (0.3, 0.6, 0.9)
-    neighbours: int = 10  # clips whose opinions are averaged, the clip's own among them; 1: only that
+    neighbours: int = 20  # clips whose opinions are averaged, the clip's own among them; 1: only that
 
     def __post_init__(self):
         if not self.rounds or not all(0 < share <= 1 for share in self.rounds) or self.neighbours < 1:
             raise ValueError("need rounds within (0, 1] and neighbours >= 1")
 
 
-def pseudo_labels(probabilities: Tensor, embeddings: Tensor, share: float, neighbours: int) -> tuple[Tensor, Tensor]:
+def pseudo_labels(
+    probabilities: Tensor, embeddings: Tensor, speakers: np.ndarray, share: float, neighbours: int
+) -> tuple[Tensor, Tensor]:
     """Which unlabelled clips to believe, and what they are taken for.
 
-    As many clips are taken for each digit: else the digits that a model likes to hear would crowd out the others.
+    Two things are known of clips without labels: which of them sound alike (`agree`), and, as whoever records a corpus
+    writes down who speaks and asks everybody for every digit, that a speaker says each digit equally often (`balance`).
 
     Args:
         probabilities: (clips, 10), the model's.
         embeddings: (clips, width), the model's last hidden layer.
+        speakers: (clips,) names.
         share: of the clips; a digit that is heard less often than that gives all its clips.
         neighbours: see `agree`.
 
     Returns:
-        (chosen,) rows, and (chosen,) digits.
+        (chosen,) rows, and (chosen,) digits: of each digit the surest, and as many.
     """
-    confidence, digits = agree(balance(probabilities), embeddings, neighbours).max(1)
+    opinions = agree(probabilities, embeddings, neighbours)
+    for name in np.unique(speakers):
+        own = torch.from_numpy(speakers == name)
+        opinions[own] = balance(opinions[own])
+    confidence, digits = opinions.max(1)
     most = max(1, round(share * len(digits) / 10))
     rows = [(digits == digit).nonzero().squeeze(1) for digit in range(10)]
     rows = torch.cat([own[confidence[own].argsort(descending=True, stable=True)[:most]] for own in rows])
