@@ -142,8 +142,21 @@ def test_speaker_bars_are_means_and_dots_are_seeds():
     drawn(ax)
 
 
+def test_scatter_draws_each_group_in_its_colour_and_names_it():
+    places = np.arange(24.0).reshape(12, 2)
+    for groups, names in (([3, 7, 7] * 4, ["3", "7"]), (["ann", "bob", "cleo"] * 4, ["ann", "bob", "cleo"])):
+        ax = figures.scatter(places, groups, title="hidden layer")
+        assert [text.get_text() for text in ax.get_legend().get_texts()] == names
+        assert len({tuple(drawn_group.get_facecolor()[0]) for drawn_group in ax.collections}) == len(names)
+        shown = {name: c.get_offsets().tolist() for name, c in zip(names, ax.collections, strict=True)}
+        expected = [place for place, group in zip(places.tolist(), groups, strict=True) if str(group) == names[0]]
+        assert shown[names[0]] == expected
+        drawn(ax)
+
+
 def test_figures_draw_into_given_axes():
-    _, axes = plt.subplots(1, 6)
+    _, axes = plt.subplots(1, 7)
+    figures.scatter(np.eye(2), [1, 2], axes[6])
     figures.waveform(TONE, 8000, axes[0])
     figures.spectrogram(FEATURES, CONFIG, axes[1], colour_bar=False)
     figures.weights(FEATURES, CONFIG, 1, axes[2])

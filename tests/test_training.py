@@ -112,6 +112,14 @@ def test_training_sees_training_mode_and_leaves_the_last_weights(learn):
     assert weights["norm.num_batches_tracked"] == 15
 
 
+def test_few_clips_are_learned_for_more_epochs_where_asked(learn):
+    """80 clips in batches of 16 are five steps an epoch."""
+    assert len(learn(0, epochs=2, least_steps=9)[1]) == 2
+    weights, history = learn(0, epochs=2, least_steps=11)
+    assert len(history) == 3 and weights["norm.num_batches_tracked"] == 15
+    assert history[-1]["learning_rate"] < history[1]["learning_rate"]  # the schedule ends with the last step
+
+
 # Killed and resumed
 
 

@@ -24,7 +24,7 @@ from utils.metadata import PROJECT, read_metadata, sha256, verify
 from utils.objectives import Contrastive, Joint, Supervised
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
 from utils.report import CONFIGS, TABLES, made_by
-from utils.selftraining import pseudo_labels
+from utils.selftraining import opinions_of, pseudo_labels
 from utils.training import train
 
 RUNS = PROJECT / "runs"  # checkpoints and interrupted runs; ignored by git
@@ -127,13 +127,13 @@ def _label(model: nn.Module, experiment: Experiment, split: Split, share: float)
         raise InputError(f"{experiment.name}: self-training needs clips without labels, and the split has none")
     features, _ = features_of(split.unlabelled, experiment.features)
     floor = experiment.features.floor
-    rows, digits = pseudo_labels(
+    opinions = opinions_of(
         predict(model, features, floor),
         embed(model, features, floor),
         split.unlabelled["speaker"].to_numpy(str),
-        share,
         experiment.self_training.neighbours,
     )
+    rows, digits = pseudo_labels(opinions, share)
     return split.unlabelled.iloc[rows.tolist()].assign(label=digits.numpy())
 
 

@@ -199,6 +199,25 @@ def speaker_bars(models: Mapping[str, Sequence[Mapping[str, float]]], ax: Axes |
     return ax
 
 
+def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title: str = "") -> Axes:
+    """Points in a plane, coloured by the group that each belongs to.
+
+    Args:
+        places: (points, 2); what the axes count means nothing, as with t-SNE and UMAP, so they have no ticks.
+        groups: (points,) digits or names, at most 20 different ones.
+    """
+    ax = ax or _axes(4.5, 4)
+    groups = np.asarray(groups)
+    names = np.unique(groups)
+    colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20").colors
+    for name, colour in zip(names, colours, strict=False):
+        marker, size = (f"${name}$", 25) if len(str(name)) == 1 else ("o", 9)  # a digit is drawn as itself
+        ax.scatter(*places[groups == name].T, size, color=colour, marker=marker, label=name, linewidth=0)
+    ax.set(title=title, xticks=[], yticks=[])
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.1)
+    return ax
+
+
 def player(clip: pd.Series) -> Audio:
     """A control that plays a clip of the course from its file, for which the page must be in `notebooks/`.
 

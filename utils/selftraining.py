@@ -12,7 +12,7 @@ from torch import Tensor
 class SelfTrainingConfig:
     """In round n the share `rounds[n]` of the unlabelled clips is learned from (Cascante-Bonilla et al. 2021)."""
 
-    rounds: tuple[float, ...] = (0.3, 0.6, 0.9)
+    rounds: tuple[float, ...] = (0.3, 0.6, 0.8, 0.9)
     neighbours: int = 20  # clips whose opinions are averaged, the clip's own among them; 1: only that
 
     def __post_init__(self):
@@ -20,33 +20,40 @@ class SelfTrainingConfig:
             raise ValueError("need rounds within (0, 1] and neighbours >= 1")
 
 
-def pseudo_labels(
-    probabilities: Tensor, embeddings: Tensor, speakers: np.ndarray, share: float, neighbours: int
-) -> tuple[Tensor, Tensor]:
-    """Which unlabelled clips to believe, and what they are taken for.
-
-    Two things are known of clips without labels: which of them sound alike (`agree`), and, as whoever records a corpus
-    writes down who speaks and asks everybody for every digit, that a speaker says each digit equally often (`balance`).
+def pseudo_labels(opinions: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Which clips to believe, and what they are taken for: of each digit the surest, and as many.
 
     Args:
-        probabilities: (clips, 10), the model's.
-        embeddings: (clips, width), the model's last hidden layer.
-        speakers: (clips,) names.
+        opinions: (clips, 10), see `opinions_of`.
         share: of the clips; a digit that is heard less often than that gives all its clips.
-        neighbours: see `agree`.
 
     Returns:
-        (chosen,) rows, and (chosen,) digits: of each digit the surest, and as many.
+        (chosen,) rows, and (chosen,) digits.
     """
-    opinions = agree(probabilities, embeddings, neighbours)
-    for name in np.unique(speakers):
-        own = torch.from_numpy(speakers == name)
-        opinions[own] = balance(opinions[own])
     confidence, digits = opinions.max(1)
     most = max(1, round(share * len(digits) / 10))
     rows = [(digits == digit).nonzero().squeeze(1) for digit in range(10)]
     rows = torch.cat([own[confidence[own].argsort(descending=True, stable=True)[:most]] for own in rows])
     return rows, digits[rows]
+
+
+def opinions_of(probabilities: Tensor, embeddings: Tensor, speakers: np.ndarray, neighbours: int) -> Tensor:
+    """What a model makes of clips without labels, in the light of what else is known about them (clips, 10).
+
+    Which of a speaker's clips sound alike (`agree`); and, as whoever records a corpus writes down who speaks and asks
+    everybody for every digit, that each speaker says each digit equally often (`balance`).
+
+    Args:
+        probabilities: (clips, 10), the model's.
+        embeddings: (clips, width), the model's last hidden layer.
+        speakers: (clips,) names.
+        neighbours: see `agree`.
+    """
+    opinions = torch.empty(probabilities.shape)
+    for name in np.unique(speakers):
+        own = torch.from_numpy(speakers == name)
+        opinions[own] = balance(agree(probabilities[own], embeddings[own], neighbours))
+    return opinions
 
 
 def balance(probabilities: Tensor, iterations: int = 20) -> Tensor:

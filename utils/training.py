@@ -1,5 +1,6 @@
 """The training loop: an objective's batches move a model's weights, seeded, and resumed after an interruption."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ class Optimisation:
     """How weights are moved. Rates are AdamW's (Loshchilov and Hutter 2019)."""
 
     epochs: int = 40
+    least_steps: int = 0  # more epochs where the clips are so few that there would be fewer steps
     batch_size: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
@@ -35,8 +37,8 @@ class Optimisation:
             raise ValueError(f"schedule is {self.schedule!r}; use {', '.join(SCHEDULES)}")
         if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0 or self.weight_decay < 0:
             raise ValueError("need epochs >= 1, batch_size >= 2, learning_rate > 0 and weight_decay >= 0")
-        if not 0 <= self.average < 1:
-            raise ValueError("need average within [0, 1)")
+        if self.least_steps < 0 or not 0 <= self.average < 1:
+            raise ValueError("need least_steps >= 0 and average within [0, 1)")
         if self.patience is not None and self.patience < 1:
             raise ValueError("patience is a number of epochs, at least 1, or null")
 
@@ -77,7 +79,8 @@ def train(
         )
     weights = [*objective.trained(model), *objective.parameters()]
     optimizer = torch.optim.AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
-    scheduler = make_scheduler(optimizer, config, steps=config.epochs * len(objective.batches))
+    epochs = max(config.epochs, math.ceil(config.least_steps / len(objective.batches)))
+    scheduler = make_scheduler(optimizer, config, steps=epochs * len(objective.batches))
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
     final = averaged.module if config.average else model
 
@@ -89,9 +92,9 @@ def train(
         "scheduler": scheduler,
     }
     history, best = _resume(parts, state)
-    bar = tqdm(total=config.epochs, desc=title, unit="epoch", leave=False, disable=not progress)
+    bar = tqdm(total=epochs, desc=title, unit="epoch", leave=False, disable=not progress)
     bar.update(len(history))
-    while len(history) < config.epochs and not _stopped_improving(history, config.patience):
+    while len(history) < epochs and not _stopped_improving(history, config.patience):
         started = time.perf_counter()
         objective.generator.manual_seed(seed * 100_003 + len(history))
         torch.manual_seed(seed * 100_003 + len(history))  # dropout draws from the global generator
