@@ -6,7 +6,18 @@ import pytest
 import yaml
 
 from utils import InputError
-from utils.config import ALL_MODELS, build, load_experiment, load_yaml, make_model, parse_experiment, snapshot, to_dict
+from utils.config import (
+    ALL_MODELS,
+    build,
+    find_experiment,
+    load_experiment,
+    load_experiments,
+    load_yaml,
+    make_model,
+    parse_experiment,
+    snapshot,
+    to_dict,
+)
 from utils.metadata import PROJECT
 
 CONFIGS = sorted((PROJECT / "configs").glob("*.yaml"))
@@ -21,10 +32,13 @@ def parse(values: dict):
 # The project's own
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_config_of_the_project_reads_as_its_snapshot_does(path):
-    experiment = load_experiment(path)
-    assert experiment.name == path.stem
+EXPERIMENTS = {name: made for path in CONFIGS for name, made in load_experiments(path).items()}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_config_of_the_project_reads_as_its_snapshot_does(name):
+    experiment = EXPERIMENTS[name]
+    assert experiment.name == name
     text = yaml.safe_dump(snapshot(experiment))
     assert parse_experiment(yaml.safe_load(text), "snapshot", "another name") == experiment
     assert (PROJECT / experiment.data.metadata).is_file()
@@ -38,6 +52,72 @@ def test_a_snapshot_writes_every_default_out():
         assert values[section]
     assert set(values["model"]) == {"name", *ALL_MODELS["cnn1d"][1].__dataclass_fields__}
     assert list(snapshot(parse(LINEAR))) == ["experiment", "data", "features", "model"]
+
+
+def test_no_two_experiments_have_the_same_name():
+    assert len(EXPERIMENTS) == sum(len(load_experiments(path)) for path in CONFIGS)
+
+
+# Variants
+
+
+@pytest.fixture
+def variants(tmp_path):
+    """`variants(text)`: the path of a file with variants of a base that has two augmentations and three epochs."""
+    base = NETWORK | {"augmentation": {"warp_time": 0.3, "jitter_frames": 2}, "training": {"epochs": 3}}
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(base))
+
+    def write(text: str):
+        path = tmp_path / "several.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_variant_changes_what_it_names_and_nothing_else(variants):
+    path = variants(
+        "base: base.yaml\nvariants:\n"
+        "  same: {}\n  bare:\n"
+        "  calm: {augmentation: {warp_time: null}, training: {epochs: 5}, pretraining: {epochs: 7}}\n"
+    )
+    made = load_experiments(path)
+    assert list(made) == ["same", "bare", "calm"]
+    base = load_experiment(path.parent / "base.yaml")
+    assert made["same"] == made["bare"].__class__(**vars(made["bare"]) | {"name": "same"})
+    assert made["same"].augmentation == base.augmentation and made["same"].training == base.training
+    assert made["calm"].augmentation.warp_time is None and made["calm"].augmentation.jitter_frames == 2
+    assert made["calm"].training.epochs == 5 and made["calm"].pretraining.epochs == 7
+    assert made["calm"].training.batch_size == base.training.batch_size
+    assert find_experiment("calm", path.parent) == made["calm"] == load_experiment(path, "calm")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("base: base.yaml\nvariants: {a: {trainin: {}}}", ["several.yaml: a", "'trainin'", "'training'"]),
+        ("base: base.yaml\nvariants: {a: {training: {epoch: 3}}}", ["several.yaml: a: training", "'epochs'"]),
+        ("base: none.yaml\nvariants: {a: {}}", ["none.yaml", "No such file"]),
+        ("variants: {a: {}}", ["'base'"]),
+        ("base: base.yaml\nvariants: [a]", ["several.yaml: variants"]),
+        ("base: base.yaml\nmodel: {}\nvariants: {a: {}}", ["unknown key 'model'"]),
+    ],
+)
+def test_variants_that_are_wrong_are_named(variants, text, parts):
+    with pytest.raises(InputError) as error:
+        load_experiments(variants(text))
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_a_file_of_several_asks_for_one(variants):
+    path = variants("base: base.yaml\nvariants: {a: {}, b: {}}")
+    with pytest.raises(InputError, match="name one; known are a, b"):
+        load_experiment(path)
+    with pytest.raises(InputError, match="no variant 'c'; known are a, b"):
+        load_experiment(path, "c")
+    with pytest.raises(InputError, match="no file has an experiment 'c'"):
+        find_experiment("c", path.parent)
 
 
 # What is given is used

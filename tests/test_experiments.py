@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from utils import checkpoints, experiments, results
-from utils.config import DataConfig, load_experiment
+from utils.config import DataConfig, find_experiment, load_experiment
 from utils.metadata import PROJECT
 from utils.report import CONFIGS, TABLES
 
@@ -30,9 +30,9 @@ def test_a_shipped_checkpoint_is_that_of_the_results(path):
     _, experiment = checkpoints.load(path)
     result = results.load(results.result_path(results.STORE, path.name, "course", 0))
     assert json.loads((path / "metrics.json").read_text()) == result["metrics"]
-    assert experiment == load_experiment(CONFIGS / f"{path.name}.yaml")
+    assert experiment == find_experiment(path.name, CONFIGS)
 
 
 @pytest.mark.parametrize("name", sorted({name for table in TABLES.values() for name in table.experiments}))
 def test_each_experiment_of_the_tables_has_a_config(name):
-    assert load_experiment(CONFIGS / f"{name}.yaml").name == name
+    assert find_experiment(name, CONFIGS).name == name

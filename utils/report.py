@@ -16,8 +16,22 @@ from utils.protocols import split_name
 CONFIGS = PROJECT / "configs"
 TRAIN_SPEAKERS = ("george", "jackson", "nicolas", "theo")
 HELD_OUT = ("lucas", "yweweler")  # DEV and TEST: no choice of settings has seen them
-EXPERIMENTS = {"linear": 1, "cnn1d": 5}  # seeds of each; a linear model has one solution, whatever the seed
-CHOICES = {"cnn1d": 2, "cnn1d_no_augmentation": 1, "cnn1d_voices": 1}  # what the 1-D CNN could have been
+# seeds of each; a linear model has one solution, whatever the seed
+EXPERIMENTS = {"linear": 1, "cnn1d": 5, "gru": 5, "vit": 5, "resnet": 5, "resnet_voices": 5}
+CONTRASTIVE = {f"{loss}_{use}": 5 for loss in ("nt_xent", "supcon", "triplet") for use in ("probe", "tuned")}
+ONE_SPEAKER = {
+    f"one_{kind}": 5
+    for kind in (
+        "plain",
+        "waveform",
+        "spectrogram",
+        "both",
+        "contrastive",
+        "self_trained",
+        "voices",
+        "voices_self_trained",
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -61,18 +75,13 @@ def per_fold(protocol: str, speakers: tuple[str, ...]) -> dict[str, Callable[[di
     return {name: lambda row, name=name: f"{100 * fmean(row['folds'][f'{protocol}-{name}']):.1f}" for name in speakers}
 
 
+ACCURACY = {
+    "TEST accuracy, %": lambda row: percent(row["accuracy"]),
+    "DEV accuracy, %": lambda row: percent(row["dev_accuracy"]),
+}
+TAKES = {"takes": lambda row: str(row["takes"]), **ACCURACY, "seeds": COST["seeds"], "command": COST["command"]}
 TABLES = {
-    "course": Table(
-        "course",
-        (None,),
-        {
-            "TEST accuracy, %": lambda row: percent(row["accuracy"]),
-            "DEV accuracy, %": lambda row: percent(row["dev_accuracy"]),
-            "TEST macro F1, %": lambda row: percent(row["macro_f1"]),
-            **COST,
-        },
-        also={"cnn1d_voices": 5},
-    ),
+    "course": Table("course", (None,), {**ACCURACY, "TEST macro F1, %": lambda row: percent(row["macro_f1"]), **COST}),
     "loso": Table(
         "loso",
         TRAIN_SPEAKERS + HELD_OUT,
@@ -93,7 +102,33 @@ TABLES = {
             "seeds": COST["seeds"],
             "command": COST["command"],
         },
-        also=CHOICES,
+    ),
+    "contrastive": Table(
+        "course",
+        (None,),
+        {**ACCURACY, **{name: COST[name] for name in ("seeds", "training", "command")}},
+        only={"cnn1d": 5} | CONTRASTIVE | {"joint": 5},
+    ),
+    "labels": Table("course", (None,), TAKES, only={"cnn1d": 5, "nt_xent_few": 5}, takes=(1, 2, 5, 10)),
+    "george": Table(
+        "one-speaker",
+        ("george",),
+        {**ACCURACY, **{name: COST[name] for name in ("seeds", "training", "command")}},
+        only=ONE_SPEAKER,
+    ),
+    "one-speaker": Table(
+        "one-speaker",
+        TRAIN_SPEAKERS,
+        {
+            "mean of four, %": lambda row: percent(row["accuracy"]),
+            **per_fold("one-speaker", TRAIN_SPEAKERS),
+            "seeds": COST["seeds"],
+            "command": COST["command"],
+        },
+        only=ONE_SPEAKER,
+    ),
+    "george-labels": Table(
+        "one-speaker", ("george",), TAKES, only={"one_both": 5, "one_contrastive": 5}, takes=(1, 2, 5, 10)
     ),
 }
 
