@@ -72,6 +72,16 @@ def test_a_clip_of_one_frame_gets_an_answer(model):
     assert model(*pad(clips(1, 1), FLOOR)).isfinite().all()
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_networks_head_is_a_dropout_and_a_linear_layer_on_its_embedding(name):
+    """What a linear probe and a projection rely on."""
+    kind, config = MODELS[name]
+    network = kind(config(n_mels=MELS))
+    dropout, linear = network.head
+    assert isinstance(dropout, torch.nn.Dropout)
+    assert network.embed(*pad(clips(30, 12), FLOOR)).shape == (2, linear.in_features)
+
+
 @torch.no_grad()
 def test_the_head_turns_the_embedding_into_the_logits(model):
     batch = pad(clips(30, 12), FLOOR)
