@@ -1,7 +1,8 @@
 """Contrastive losses: what belongs together comes to lie together, whatever the voice.
 
-All three take points on the unit sphere, `z` (n, dims), and `groups` (n,): points of one group belong together. Two
-augmented views of each clip, each clip its own group, need no label; digits as groups use the labels.
+Three take points on the unit sphere, `z` (n, dims), and `groups` (n,): points of one group belong together. Two
+augmented views of each clip, each clip its own group, need no label; digits as groups use the labels. The fourth,
+`swav`, finds groups itself, without labels.
 """
 
 import torch
@@ -74,6 +75,46 @@ def triplet(z: Tensor, groups: Tensor, margin: float) -> Tensor:
     wanted = _same(groups).unsqueeze(2) & (groups.unsqueeze(0) != groups.unsqueeze(1)).unsqueeze(1)
     broken = excess[wanted & (excess > 0)]
     return broken.sum() / max(1, len(broken))
+
+
+def swav(similarity: Tensor, speakers: Tensor, temperature: float, sharpness: float = 0.05) -> Tensor:
+    """Swapped assignments (Caron et al. 2020, SwAV, eq. 1 and 2): each view has to tell the group of the other view.
+
+    Groups are points on the sphere, the prototypes, that are learned with the network. A view is assigned by its
+    similarity to them, balanced so that all groups are equally large. Here they are so *for each speaker*: then a group
+    cannot be a voice, and what all speakers' clips can be grouped by is what they say.
+
+    Args:
+        similarity: (2N, prototypes), cosines; first all first views, then all second views.
+        speakers: (N,) numbers.
+        temperature: of the predictions.
+        sharpness: the temperature of the assignments.
+    """
+    first, second = similarity.chunk(2)
+    return (
+        _swapped(first, second, speakers, temperature, sharpness)
+        + _swapped(second, first, speakers, temperature, sharpness)
+    ) / 2
+
+
+def _swapped(predicts: Tensor, assigned: Tensor, speakers: Tensor, temperature: float, sharpness: float) -> Tensor:
+    with torch.no_grad():
+        assignment = torch.empty_like(assigned)
+        for speaker in speakers.unique():
+            own = assigned[speakers == speaker]
+            assignment[speakers == speaker] = balance(((own - own.max()) / sharpness).exp(), iterations=3)
+    return F.cross_entropy(predicts / temperature, assignment)
+
+
+def balance(shares: Tensor, iterations: int) -> Tensor:
+    """Scale columns and rows in turn, until columns have the same sum and rows sum to 1 (Sinkhorn and Knopp 1967).
+
+    `shares` (n, groups) are positive: to what share each point belongs to each group.
+    """
+    for _ in range(iterations):
+        shares = shares / shares.sum(0).clamp_min(1e-12)
+        shares = shares / shares.sum(1, keepdim=True).clamp_min(1e-12)
+    return shares
 
 
 def _same(groups: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from pytorch_metric_learning import losses as pml
 from pytorch_metric_learning.reducers import AvgNonZeroReducer
 from torch.nn.functional import normalize
 
-from model_neural.contrastive import Projection, nt_xent, supervised_contrastive, triplet
+from model_neural.contrastive import Projection, balance, nt_xent, supervised_contrastive, swav, triplet
 
 
 def points(n: int, dims: int = 8) -> torch.Tensor:
@@ -112,6 +112,40 @@ def test_triplets_that_keep_the_margin_cost_nothing():
     z = torch.eye(3)[[0, 0, 1, 1]].requires_grad_()
     loss = triplet(z, torch.tensor([0, 0, 1, 1]), 0.5)
     assert loss.item() == 0 and torch.autograd.grad(loss, z)[0].isfinite().all()
+
+
+def test_balance_makes_groups_equally_large():
+    skewed = torch.rand(200, 10, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.2, 3, 10)
+    balanced = balance(skewed, iterations=50)
+    torch.testing.assert_close(balanced.sum(1), torch.ones(200))
+    torch.testing.assert_close(balanced.sum(0), torch.full((10,), 20.0), atol=0.01, rtol=0)
+
+
+def test_swav_predicts_the_other_views_assignment():
+    """Written out: a speaker's assignments by themselves, and the cross-entropy both ways."""
+    similarity = points(24, 5)  # two views of twelve clips, five prototypes
+    expected = []
+    for this, other in ((similarity[:12], similarity[12:]), (similarity[12:], similarity[:12])):
+        for i in range(12):
+            own = [k for k in range(12) if SPEAKERS[k] == SPEAKERS[i]]
+            shares = [[math.exp(float(other[k, g]) / 0.05) for g in range(5)] for k in own]
+            for _ in range(3):
+                columns = [sum(row[g] for row in shares) for g in range(5)]
+                shares = [[row[g] / columns[g] for g in range(5)] for row in shares]
+                shares = [[value / sum(row) for value in row] for row in shares]
+            below = sum(math.exp(float(this[i, g]) / 0.2) for g in range(5))
+            chances = [math.exp(float(this[i, g]) / 0.2) / below for g in range(5)]
+            expected.append(-sum(q * math.log(p) for q, p in zip(shares[own.index(i)], chances, strict=True)))
+    assert swav(similarity, SPEAKERS, 0.2).item() == pytest.approx(sum(expected) / 24, rel=1e-4)
+
+
+def test_swav_rewards_groups_that_hold_both_views_and_all_speakers():
+    group = torch.tensor([0, 1, 2, 0, 1, 2])
+    speakers = torch.tensor([0, 0, 0, 1, 1, 1])
+    said = 2 * torch.nn.functional.one_hot(group, 3) - 1.0
+    voices = 2 * torch.nn.functional.one_hot(speakers, 3) - 1.0
+    by_word, by_voice = (swav(torch.cat([s, s]), speakers, 0.1) for s in (said, voices))
+    assert by_word < 0.01 < by_voice
 
 
 def test_a_projection_lies_on_the_sphere():

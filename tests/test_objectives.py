@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from conftest import experiment_of
 
 from model_neural.cnn1d import CNN1d, CNN1dConfig
-from model_neural.contrastive import nt_xent, supervised_contrastive, triplet
+from model_neural.contrastive import nt_xent, supervised_contrastive, swav, triplet
 from utils import InputError, experiments, objectives
 from utils.augmentation import AugmentationConfig
 from utils.dataset import SpokenDigits
@@ -90,6 +90,19 @@ def test_contrastive_compares_what_the_projection_makes_of_the_last_hidden_layer
     features, frames = LogMel(FEATURES)(waveforms, lengths)
     z = objective.projection(model.embed(features.repeat(2, 1, 1), frames.repeat(2)))
     torch.testing.assert_close(objective.loss(model, batch), LOSSES[name](z, labels, speakers))
+
+
+def test_swav_compares_with_prototypes_that_it_learns(dataset, model):
+    config = PretrainingConfig(batch_size=16, contrastive=ContrastiveConfig("swav", temperature=0.2, prototypes=5))
+    objective = Contrastive(24, dataset, FEATURES, PLAIN, config)
+    (waveforms, lengths), _, speakers = batch = first_batch(objective)
+    features, frames = LogMel(FEATURES)(waveforms, lengths)
+    z = objective.projection(model.embed(features.repeat(2, 1, 1), frames.repeat(2)))
+    cosines = F.cosine_similarity(z.unsqueeze(1), objective.prototypes.unsqueeze(0), dim=2)
+    loss = objective.loss(model, batch)
+    torch.testing.assert_close(loss, swav(cosines, speakers, 0.2))
+    loss.backward()
+    assert objective.prototypes.grad.abs().sum() > 0
 
 
 def test_joint_is_cross_entropy_and_a_weight_of_the_contrastive_loss(dataset, model):

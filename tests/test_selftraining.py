@@ -9,19 +9,12 @@ from conftest import experiment_of
 from torch.nn.functional import one_hot
 
 from utils import InputError, experiments
-from utils.selftraining import SelfTrainingConfig, agree, balance, opinions_of, pseudo_labels
+from utils.selftraining import SelfTrainingConfig, agree, opinions_of, pseudo_labels
 
 
 def sure_of(*digits: int, sure: float = 0.9) -> torch.Tensor:
     """(clips, 10): each digit with that probability, the others alike."""
     return one_hot(torch.tensor(digits), 10) * (sure - (1 - sure) / 9) + (1 - sure) / 9
-
-
-def test_balance_hears_each_digit_equally_often():
-    skewed = torch.rand(200, 10, generator=torch.Generator().manual_seed(0)) * torch.linspace(0.2, 3, 10)
-    balanced = balance(skewed / skewed.sum(1, keepdim=True))
-    torch.testing.assert_close(balanced.sum(1), torch.ones(200))
-    torch.testing.assert_close(balanced.sum(0), torch.full((10,), 20.0), atol=0.5, rtol=0)
 
 
 def test_agree_averages_over_the_nearest():

@@ -21,7 +21,7 @@ from utils.corpora import synthetic
 from utils.dataset import SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, embed, metrics, predict
 from utils.metadata import PROJECT, read_metadata, sha256, verify
-from utils.objectives import Contrastive, Joint, Supervised
+from utils.objectives import UNLABELLED, Contrastive, Joint, Supervised
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
 from utils.report import CONFIGS, TABLES, made_by
 from utils.selftraining import opinions_of, pseudo_labels
@@ -171,7 +171,7 @@ def pretrain(
 def _pretraining_clips(experiment: Experiment, split: Split) -> pd.DataFrame:
     clips = split.train if split.unlabelled is None else pd.concat([split.train, split.unlabelled])
     clips = clips.sort_values("identifier")  # who is labelled and who is not makes no difference here
-    if experiment.pretraining.contrastive.loss == "nt-xent":
+    if experiment.pretraining.contrastive.loss in UNLABELLED:
         return clips.assign(label=-1)
     if split.unlabelled is not None:
         loss = experiment.pretraining.contrastive.loss

@@ -12,29 +12,31 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model_neural.contrastive import Projection, nt_xent, supervised_contrastive, triplet
+from model_neural.contrastive import Projection, nt_xent, supervised_contrastive, swav, triplet
 from utils.augmentation import AugmentationConfig, Augmenter
 from utils.dataset import SpokenDigits, training_batches
 from utils.features import FeatureConfig
 from utils.training import Optimisation
 
-LOSSES = ("nt-xent", "supcon", "triplet")
+LOSSES = ("nt-xent", "swav", "supcon", "triplet")
+UNLABELLED = ("nt-xent", "swav")
 
 
 @dataclass(frozen=True)
 class ContrastiveConfig:
     """Which loss of `model_neural.contrastive`, on a sphere of how many dimensions."""
 
-    loss: str = "nt-xent"  # two views of a clip; or with labels "supcon" (across speakers) or "triplet"
+    loss: str = "nt-xent"  # or "swav", of two views of a clip; with labels "supcon" (across speakers) or "triplet"
     temperature: float = 0.1
     margin: float = 0.3  # of "triplet"
     dims: int = 64
+    prototypes: int = 10  # of "swav"
 
     def __post_init__(self):
         if self.loss not in LOSSES:
             raise ValueError(f"loss is {self.loss!r}; use {', '.join(LOSSES)}")
-        if self.temperature <= 0 or self.margin <= 0 or self.dims < 2:
-            raise ValueError("need temperature > 0, margin > 0 and dims >= 2")
+        if self.temperature <= 0 or self.margin <= 0 or min(self.dims, self.prototypes) < 2:
+            raise ValueError("need temperature > 0, margin > 0, dims >= 2 and prototypes >= 2")
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,8 @@ class Contrastive(Objective):
         super().__init__(dataset, features, augmentation, config.batch_size)
         self.config = config.contrastive
         self.projection = Projection(width, self.config.dims)
+        if self.config.loss == "swav":
+            self.prototypes = nn.Parameter(torch.randn(self.config.prototypes, self.config.dims))
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
         (waveforms, lengths), labels, speakers = batch
@@ -129,6 +133,8 @@ class Contrastive(Objective):
         match self.config.loss:
             case "nt-xent":
                 return nt_xent(z, torch.arange(len(labels)).repeat(2), self.config.temperature)
+            case "swav":
+                return swav(z @ F.normalize(self.prototypes, dim=1).T, speakers, self.config.temperature)
             case "supcon":
                 return supervised_contrastive(z, labels.repeat(2), self.config.temperature, speakers.repeat(2))
             case "triplet":

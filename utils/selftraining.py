@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model_neural.contrastive import balance
+
 
 @dataclass(frozen=True)
 class SelfTrainingConfig:
@@ -52,16 +54,8 @@ def opinions_of(probabilities: Tensor, embeddings: Tensor, speakers: np.ndarray,
     opinions = torch.empty(probabilities.shape)
     for name in np.unique(speakers):
         own = torch.from_numpy(speakers == name)
-        opinions[own] = balance(agree(probabilities[own], embeddings[own], neighbours))
+        opinions[own] = balance(agree(probabilities[own], embeddings[own], neighbours), iterations=20)
     return opinions
-
-
-def balance(probabilities: Tensor, iterations: int = 20) -> Tensor:
-    """Scale the digits so that each is heard equally often (Sinkhorn and Knopp 1967): (clips, 10), rows sum to 1."""
-    for _ in range(iterations):
-        probabilities = probabilities / probabilities.sum(0).clamp_min(1e-12)
-        probabilities = probabilities / probabilities.sum(1, keepdim=True).clamp_min(1e-12)
-    return probabilities
 
 
 def agree(probabilities: Tensor, embeddings: Tensor, neighbours: int) -> Tensor:
