@@ -45,14 +45,13 @@ class SpokenDigits(Dataset):
 class BucketSampler(Sampler[list[int]]):
     """Batches of clips of similar length, so that little of a batch is padding, in random order.
 
-    Clips are shuffled, cut into buckets of eight batches, sorted by length within their bucket and cut into
-    batches; then the batches are shuffled. An incomplete last batch is left out; the next epoch draws anew.
+    Clips are shuffled, cut into buckets of so many batches, sorted by length within their bucket and cut into
+    batches; then the batches are shuffled. An incomplete last batch is left out; the next epoch draws anew. With
+    buckets of one batch, any clips come together.
     """
 
-    BUCKET = 8
-
-    def __init__(self, lengths: list[int], batch_size: int, generator: torch.Generator):
-        self.lengths, self.generator = torch.tensor(lengths), generator
+    def __init__(self, lengths: list[int], batch_size: int, generator: torch.Generator, bucket: int):
+        self.lengths, self.generator, self.bucket = torch.tensor(lengths), generator, bucket
         self.batch_size = min(batch_size, len(lengths))
 
     def __len__(self) -> int:
@@ -60,19 +59,19 @@ class BucketSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         shuffled = torch.randperm(len(self.lengths), generator=self.generator)
-        buckets = shuffled[: len(self) * self.batch_size].split(self.BUCKET * self.batch_size)
+        buckets = shuffled[: len(self) * self.batch_size].split(self.bucket * self.batch_size)
         by_length = torch.cat([bucket[self.lengths[bucket].argsort(stable=True)] for bucket in buckets])
         batches = by_length.split(self.batch_size)
         for i in torch.randperm(len(batches), generator=self.generator):
             yield batches[i].tolist()
 
 
-def training_batches(dataset: SpokenDigits, batch_size: int, generator: torch.Generator) -> DataLoader:
-    """Batches in an order from `generator`.
+def training_batches(dataset: SpokenDigits, batch_size: int, generator: torch.Generator, bucket: int = 8) -> DataLoader:
+    """Batches in an order from `generator`; see `BucketSampler`.
 
     A batch is ((waveforms (batch, samples), lengths (batch,)), labels (batch,), speakers (batch,)).
     """
-    sampler = BucketSampler([len(waveform) for waveform in dataset.waveforms], batch_size, generator)
+    sampler = BucketSampler([len(waveform) for waveform in dataset.waveforms], batch_size, generator, bucket)
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=_collate, generator=generator)
 
 

@@ -64,11 +64,18 @@ class PretrainingConfig(Optimisation):
 class Objective(nn.Module):
     """What all objectives have: clips in batches, and augmentation from the same generator."""
 
-    def __init__(self, dataset: SpokenDigits, features: FeatureConfig, augmentation: AugmentationConfig, batch: int):
+    def __init__(
+        self,
+        dataset: SpokenDigits,
+        features: FeatureConfig,
+        augmentation: AugmentationConfig,
+        batch_size: int,
+        bucket: int = 8,
+    ):
         super().__init__()
         self.floor = features.floor
         self.generator = torch.Generator()
-        self.batches = training_batches(dataset, batch, self.generator)
+        self.batches = training_batches(dataset, batch_size, self.generator, bucket)
         self.augment = Augmenter(augmentation, features, self.generator)
 
     def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
@@ -121,7 +128,8 @@ class Contrastive(Objective):
         config: PretrainingConfig,
     ):
         """`width` is that of the model's last hidden layer."""
-        super().__init__(dataset, features, augmentation, config.batch_size)
+        # any clips come together: among clips of the same length some digits would be rare, and others easily found
+        super().__init__(dataset, features, augmentation, config.batch_size, bucket=1)
         self.config = config.contrastive
         self.projection = Projection(width, self.config.dims)
         if self.config.loss == "swav":

@@ -18,7 +18,8 @@ TRAIN_SPEAKERS = ("george", "jackson", "nicolas", "theo")
 HELD_OUT = ("lucas", "yweweler")  # DEV and TEST: no choice of settings has seen them
 # seeds of each; a linear model has one solution, whatever the seed
 EXPERIMENTS = {"linear": 1, "cnn1d": 5, "gru": 5, "vit": 5, "resnet": 5, "resnet_voices": 5}
-CONTRASTIVE = {f"{loss}_{use}": 5 for loss in ("nt_xent", "supcon", "triplet") for use in ("probe", "tuned")}
+CONTRASTIVE = {f"{loss}_{use}": 5 for loss in ("nt_xent", "swav", "supcon", "triplet") for use in ("probe", "tuned")}
+FEW_LABELS = {"cnn1d": 5, "few_swav": 5, "few_self_trained": 5, "few_swav_self_trained": 5}
 ONE_SPEAKER = {
     f"one_{kind}": 5
     for kind in (
@@ -28,6 +29,7 @@ ONE_SPEAKER = {
         "both",
         "contrastive",
         "self_trained",
+        "contrastive_self_trained",
         "voices",
         "voices_self_trained",
     )
@@ -109,7 +111,7 @@ TABLES = {
         {**ACCURACY, **{name: COST[name] for name in ("seeds", "training", "command")}},
         only={"cnn1d": 5} | CONTRASTIVE | {"joint": 5},
     ),
-    "labels": Table("course", (None,), TAKES, only={"cnn1d": 5, "nt_xent_few": 5}, takes=(1, 2, 5, 10)),
+    "labels": Table("course", (None,), TAKES, only=FEW_LABELS, takes=(1, 2, 5, 10)),
     "george": Table(
         "one-speaker",
         ("george",),
