@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from utils import InputError, results
-from utils.config import Experiment, find_experiment, parse_experiment, snapshot
+from utils.config import Experiment, find_experiment, load_experiments, parse_experiment, snapshot
 from utils.files import write_whole
 from utils.metadata import COURSE_METADATA, PROJECT, sha256
 from utils.protocols import split_name
@@ -19,6 +19,7 @@ HELD_OUT = ("lucas", "yweweler")  # DEV and TEST: no choice of settings has seen
 # seeds of each; a linear model has one solution, whatever the seed
 EXPERIMENTS = {"linear": 1, "cnn1d": 5, "gru": 5, "vit": 5, "resnet": 5, "resnet_voices": 5}
 CONTRASTIVE = {f"{loss}_{use}": 5 for loss in ("nt_xent", "swav", "supcon", "triplet") for use in ("probe", "tuned")}
+ABLATION = dict.fromkeys(load_experiments(CONFIGS / "ablation.yaml"), 3)
 FEW_LABELS = {"cnn1d": 5, "few_swav": 5, "few_self_trained": 5, "few_swav_self_trained": 5}
 ONE_SPEAKER = {
     f"one_{kind}": 5
@@ -104,6 +105,17 @@ TABLES = {
             "seeds": COST["seeds"],
             "command": COST["command"],
         },
+    ),
+    "ablation": Table(
+        "inside-train",
+        TRAIN_SPEAKERS,
+        {
+            "mean of four, %": lambda row: percent(row["accuracy"]),
+            **per_fold("inside-train", TRAIN_SPEAKERS),
+            "seeds": COST["seeds"],
+            "command": COST["command"],
+        },
+        only=ABLATION,
     ),
     "contrastive": Table(
         "course",
