@@ -323,6 +323,50 @@ def test_reproduce_runs_what_is_missing_and_renders_the_tables(sdr, project, tab
     assert sorted(tables) == [("eve", 0), ("finn", 0)]
 
 
+def test_reproduce_says_how_long_it_will_take_by_how_long_such_runs_took(sdr, project, tables):
+    done = sdr("reproduce", "--jobs", 1, "--seeds", 1)
+    assert "about 1 minutes, 1 at a time; 2 runs of unknown length come on top" in done.out
+    for path in project.store.rglob("seed-*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"train_seconds": 599.0}))
+    assert "about 20 minutes, 1 at a time\n" in sdr("reproduce", "--jobs", 1).out
+    assert "about" not in sdr("reproduce", "--jobs", 1).out  # nothing is left to do
+
+
+def test_reproduce_pre_trains_once_for_all_runs_that_share_it(sdr, project, tables, write_config, monkeypatch):
+    """Few takes and many, and the folds of a protocol whose clips are the same: one pre-training each seed."""
+    write_config(
+        "cnn1d",
+        "little",
+        data={"unlabelled": True},
+        pretraining={"epochs": 1, "batch_size": 16},
+        training={"epochs": 1},
+    )
+    table = Table("one-speaker", ("ada", "bob"), {}, takes=(1, 2))
+    for module in (report, experiments):
+        monkeypatch.setattr(module, "TABLES", {"made": table})
+    monkeypatch.setattr(experiments, "RUNS", project.runs)
+    (project.folder / "README.md").write_text("# Made\n")
+    done = sdr("reproduce", "--jobs", 1, "--seeds", 1)
+    assert done.status == 0, done
+    assert sorted(tables) == [("ada", 0), ("ada", 0), ("bob", 0), ("bob", 0)]
+    assert len(list((project.runs / "pretrained").glob("*.state"))) == 1
+
+
+def test_train_takes_one_experiment_of_several_and_few_labels(sdr, project, write_config, tmp_path):
+    base = write_config("cnn1d", "base", training={"epochs": 1})
+    several = tmp_path / "several.yaml"
+    several.write_text(f"base: {base.name}\nvariants: {{calm: {{}}, wild: {{training: {{epochs: 2}}}}}}\n")
+    assert sdr("train", several, "--variant", "wild", "--takes", 1).status == 0
+    (path,) = project.store.rglob("seed-0.json")
+    assert path == project.store / "wild" / "course-takes-1" / "seed-0.json"
+    result = json.loads(path.read_text())
+    assert result["train_clips"] == 40 and len(result["history"]) == 2
+    sdr("train", several).refused("name one; known are calm, wild")
+    sdr("train", several, "--variant", "clam").refused("no variant 'clam'")
+    for wrong in (0, -1, "x"):
+        sdr("train", several, "--variant", "calm", f"--takes={wrong}").refused("--takes", str(wrong))
+
+
 def test_reproduce_runs_again_what_was_made_by_another_config(sdr, project, tables, write_config):
     sdr("reproduce", "--jobs", 1, "--seeds", 1)
     tables.clear()

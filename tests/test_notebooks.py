@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from utils import InputError, notebooks
-from utils.config import load_experiment
+from utils.config import find_experiment, load_experiment
 from utils.metadata import COURSE_METADATA, PROJECT, speech_data
 from utils.report import CONFIGS
 
@@ -231,3 +231,6 @@ def test_small_shortens_training_alone(monkeypatch):
     short = notebooks.small(network)
     assert short.training.epochs == notebooks.EPOCHS < network.training.epochs
     assert (short.model, short.features, short.augmentation) == (network.model, network.features, network.augmentation)
+    pretrained = notebooks.small(find_experiment("swav_tuned", CONFIGS))
+    assert pretrained.pretraining.epochs == notebooks.EPOCHS
+    assert pretrained.pretraining.contrastive.loss == "swav"

@@ -55,7 +55,9 @@ def small(experiment: Experiment) -> Experiment:
     """The experiment as it is; in a small run one that trains for a moment."""
     if not SMALL or experiment.training is None:
         return experiment
-    return replace(experiment, training=replace(experiment.training, epochs=EPOCHS, batch_size=32))
+    short = {"epochs": EPOCHS, "batch_size": 32, "least_steps": 0}
+    pretraining = experiment.pretraining and replace(experiment.pretraining, **short)
+    return replace(experiment, training=replace(experiment.training, **short), pretraining=pretraining)
 
 
 def _stand_in() -> pd.DataFrame:
