@@ -183,6 +183,27 @@ def test_tint_adds_its_gain_and_leaves_silence_alone():
     assert (lowered == FLOOR).all()
 
 
+def test_gate_mutes_what_is_not_above_a_bands_own_noise_by_the_margin():
+    features = torch.full((2, 30, 3), -1.0)  # a room's noise
+    features[:, 10:20] = 2.0  # a word
+    features[:, 20:25, 0] = -0.4  # a weak consonant, in one band
+    gated, frames = aug.gate(features, torch.tensor([30, 30]), torch.tensor([0.5, 0.7]), FLOOR)
+    assert frames.tolist() == [30, 30]
+    assert torch.equal(gated[:, 10:20], features[:, 10:20])
+    assert (gated[:, :10] == FLOOR).all() and (gated[:, 25:] == FLOOR).all()
+    assert (gated[0, 20:25, 0] == features[0, 20:25, 0]).all()  # 0.6 above the noise
+    assert (gated[1, 20:25, 0] == FLOOR).all()
+
+
+def test_noise_comes_to_its_share_of_the_clips():
+    waveforms, lengths = batch(*[tone(500, 0.2)] * 400)
+    config = AugmentationConfig(noise_snr_db=(0.0, 0.0), noise_share=0.25)
+    features, frames = Augmenter(config, FEATURES, seeded())(waveforms, lengths)
+    clean, _ = LogMel(FEATURES)(waveforms, lengths)
+    same_as_clean = sum(torch.equal(clip, other) for clip, other in zip(features, clean, strict=True))
+    assert 0.68 < same_as_clean / 400 < 0.82
+
+
 def test_jitter_cuts_frames_off_or_adds_silence():
     before = sketch([20, 12, 9])
     start, end = torch.tensor([2, -3, 0]), torch.tensor([1, 2, -4])
@@ -252,6 +273,7 @@ SPECTRAL = {
     "warp": lambda x, n: aug.warp_frequency(x, n, torch.full((len(x),), 0.9), FeatureConfig(n_mels=6)),
     "warp time": lambda x, n: aug.warp_time(x, n, torch.tensor([[0.5, 1.5, 1, 0.7, 1]]).expand(len(x), -1)),
     "shift bands": lambda x, n: aug.shift_bands(x, n, torch.tensor([[1.0, -0.5, 2]]).expand(len(x), -1)),
+    "gate": lambda x, n: aug.gate(x, n, torch.full((len(x),), 0.5), FLOOR),
     "tint": lambda x, n: aug.tint(x, n, torch.arange(6.0).view(1, 2, 3).expand(len(x), -1, -1), FLOOR),
     "jitter": lambda x, n: aug.jitter_ends(x, n, torch.full((len(x),), -2), torch.full((len(x),), 1), FLOOR),
 }
@@ -281,6 +303,7 @@ EACH = {
     "warp_time": 0.6,
     "shift_bands": 3.0,
     "tint_db": 8.0,
+    "gate_db": 12.0,
     "jitter_frames": 4,
     "mask_bands": 6,
     "mask_frames": 6,

@@ -172,6 +172,19 @@ def tint(features: Tensor, frames: Tensor, gains: Tensor, floor: float) -> Batch
     return torch.where(features > floor, (features + gain).clamp_min(floor), features), frames
 
 
+def gate(features: Tensor, frames: Tensor, margin: Tensor, floor: float) -> Batch:
+    """A recorder, or a call, that mutes what is quiet: the room's noise goes, and weak consonants with it.
+
+    What lies below each band's own noise, the level that a tenth of the clip's frames do not reach, plus `margin`
+    (batch,), in units of the features, falls to the floor.
+    """
+    inside = valid_frames(frames, features.shape[1]).unsqueeze(2)
+    levels = features.masked_fill(~inside, torch.inf).sort(dim=1).values
+    tenth = (frames // 10).view(-1, 1, 1).expand(-1, 1, features.shape[2])
+    threshold = levels.gather(1, tenth) + margin.view(-1, 1, 1)
+    return features.masked_fill(features <= threshold, floor), frames
+
+
 def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, floor: float) -> Batch:
     """Cut `start` and `end` (batch,) frames off the ends, or add as many of silence where negative."""
     start, end = start.minimum(frames // 4), end.minimum(frames // 4)  # never more than half a clip
@@ -205,6 +218,7 @@ class AugmentationConfig:
 
     gain_db: tuple[float, float] | None = None
     noise_snr_db: tuple[float, float] | None = None
+    noise_share: float = 1.0  # of the clips that noise is added to
     equaliser_db: float | None = None  # largest gain or loss of a band
     speed: tuple[float, float] | None = None
     pitch: tuple[float, float] | None = None
@@ -213,6 +227,7 @@ class AugmentationConfig:
     warp_time: float | None = None  # parts of a clip are up to so much faster or slower (0.5: by half)
     shift_bands: float | None = None  # regions of the spectrum move up to so many mel bands
     tint_db: float | None = None  # largest gain or loss of a part of the clip in time and frequency
+    gate_db: float | None = None  # half of the clips lose what is quiet, by a margin up to this
     jitter_frames: int | None = None  # at most so many frames cut from or added to either end
     mask_bands: int | None = None  # widest of two frequency masks, in mels
     mask_frames: int | None = None  # widest of two time masks, in frames; at most a fifth of the clip
@@ -222,6 +237,10 @@ class AugmentationConfig:
             factors = getattr(self, name)
             if factors is not None and not 0.5 <= factors[0] <= factors[1] <= 2:
                 raise ValueError(f"{name} is a range of factors within 0.5 and 2, not {factors}")
+        if not 0 < self.noise_share <= 1:
+            raise ValueError(
+                f"noise_share is within 0 and 1, not {self.noise_share}; noise_snr_db: null takes noise away"
+            )
         if self.warp_time is not None and not 0 < self.warp_time < 1:
             raise ValueError(f"warp_time is within 0 and 1, not {self.warp_time}")
 
@@ -245,6 +264,12 @@ class Augmenter:
         """Evenly distributed numbers between `low` and `high`."""
         return low + (high - low) * torch.rand(shape, generator=self.generator)
 
+    def some(self, share: float, changed: Tensor, unchanged: Tensor) -> Tensor:
+        """Clips (batch, ...) of which this share is changed, drawn clip by clip; a share of 1 draws nothing."""
+        if share == 1:
+            return changed
+        return torch.where(self.draw(0, 1, len(changed), *[1] * (changed.ndim - 1)) < share, changed, unchanged)
+
     def __call__(self, waveforms: Tensor, lengths: Tensor) -> Batch:
         """Waveforms (batch, samples) with lengths (batch,) to features (batch, frames, mels) with frames (batch,)."""
         config, floor, n = self.config, self.front_end.config.floor, len(waveforms)
@@ -257,12 +282,16 @@ class Augmenter:
             waveforms, lengths = equalise(waveforms, lengths, bands_db)
         if config.noise_snr_db is not None:
             snr_db, slope = self.draw(*config.noise_snr_db, n), self.draw(0, 2, n)
-            waveforms, lengths = add_noise(waveforms, lengths, snr_db, slope, self.generator)
+            noisy, lengths = add_noise(waveforms, lengths, snr_db, slope, self.generator)
+            waveforms = self.some(config.noise_share, noisy, waveforms)
         if config.gain_db is not None:
             waveforms, lengths = change_gain(waveforms, lengths, self.draw(*config.gain_db, n))
 
         features, frames = self.front_end(waveforms, lengths)
 
+        if config.gate_db is not None:
+            gated, _ = gate(features, frames, self.draw(0, config.gate_db / self.front_end.config.std_db, n), floor)
+            features = self.some(0.5, gated, features)
         if config.stretch is not None:
             features, frames = stretch_time(features, frames, self.draw(*config.stretch, n), floor)
         if config.warp is not None:
