@@ -373,3 +373,27 @@ def test_a_run_is_had_only_when_config_and_clips_are_the_same(corpus, trained, t
     assert experiments._has(trained.experiment, 0, store)
     assert not experiments._has(trained.experiment, 1, store)
     assert not experiments._has(trained.experiment, 0, tmp_path)
+
+
+def test_a_result_made_before_a_setting_existed_was_made_with_its_default(put, project, models):
+    path = put(0.75, dev=0.5)
+    edit(path, lambda result: result["config"]["data"].pop("takes"))
+    assert report.rows("course")[0]["accuracy_mean"] == 0.75
+    edit(path, lambda result: result["config"]["model"].pop("size"))  # the config of today has another than the default
+    with pytest.raises(InputError, match="'model'"):
+        report.rows("course")
+
+
+def test_a_table_of_few_labels_has_a_row_for_each_number_of_takes(put, project, monkeypatch):
+    table = report.Table("course", (None,), report.TAKES, only={"little": 2}, takes=(1, 5))
+    monkeypatch.setattr(report, "TABLES", {"few": table})
+    for seed, accuracy in enumerate((0.5, 0.6)):
+        put(accuracy, "course-takes-1", seed, dev=0.4)
+    put(0.9, "course-takes-5", dev=0.8)
+    rows = report.rows("few")
+    assert [(row["takes"], row["protocol"], row["seeds"]) for row in rows] == [
+        (1, "course-takes-1", 2),
+        (5, "course-takes-5", 1),
+    ]
+    assert rows[0]["accuracy_mean"] == pytest.approx(0.55)
+    assert "| little | 5 | 90.0 | 80.0 | 1 |" in report.markdown("few")
