@@ -49,10 +49,12 @@ def test_holm_by_its_published_steps():
 
 
 def test_over_seeds_pairs_the_seeds():
-    one, other = [0.9, 0.8, 0.85], [0.85, 0.76, 0.79]
-    difference, p = comparison.over_seeds(one, other)
-    assert difference == pytest.approx(0.05)
-    assert p == pytest.approx(stats.ttest_1samp(np.subtract(one, other), 0).pvalue)
+    one, other = {0: 0.9, 1: 0.8, 2: 0.85, 7: 0.1}, {2: 0.79, 1: 0.76, 0: 0.85, 8: 0.9}
+    difference, p, seeds = comparison.over_seeds(one, other)
+    assert difference == pytest.approx(0.05) and seeds == 3
+    assert p == pytest.approx(stats.ttest_rel([0.9, 0.8, 0.85], [0.85, 0.76, 0.79]).pvalue)
+    difference, p, seeds = comparison.over_seeds({0: 0.9}, other)
+    assert difference == pytest.approx(0.05) and np.isnan(p) and seeds == 1
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Is one model better than another, or was it luck? Paired tests on what both heard in the same clips."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -100,7 +100,13 @@ def compare(experiments: Sequence[str], split: str = "course", store: Path = res
     return table
 
 
-def over_seeds(one: Sequence[float], other: Sequence[float]) -> tuple[float, float]:
-    """The mean difference of accuracies that were measured with the same seeds, and p of none (paired t-test)."""
-    difference = np.subtract(one, other)
-    return float(difference.mean()), float(stats.ttest_rel(one, other).pvalue)
+def over_seeds(one: Mapping[int, float], other: Mapping[int, float]) -> tuple[float, float, int]:
+    """How much better `one` is with the same seeds: the mean difference, p of none (paired t-test), how many seeds.
+
+    Args:
+        one, other: accuracies by seed; seeds that only one of them has do not count. p is nan below two.
+    """
+    seeds = sorted(one.keys() & other.keys())
+    difference = np.array([one[seed] - other[seed] for seed in seeds])
+    p = float(stats.ttest_1samp(difference, 0).pvalue) if len(seeds) > 1 else float("nan")
+    return float(difference.mean()), p, len(seeds)

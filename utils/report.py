@@ -166,10 +166,9 @@ def rows(name: str, store: Path = results.STORE) -> list[dict]:
 
 def _row(name: str, table: Table, experiment: str, takes: int | None, store: Path) -> dict | None:
     splits = table.splits(takes)
-    paths = [[results.result_path(store, experiment, split, seed) for split in splits] for seed in range(100)]
-    complete = [
-        [results.load(path) for path in fold_paths] for fold_paths in paths if all(p.exists() for p in fold_paths)
-    ]
+    paths = {seed: [results.result_path(store, experiment, split, seed) for split in splits] for seed in range(100)}
+    seeds = [seed for seed, own in paths.items() if all(path.exists() for path in own)]
+    complete = [[results.load(path) for path in paths[seed]] for seed in seeds]
     if not complete:
         return None
     for run in (run for folds in complete for run in folds):
@@ -193,6 +192,7 @@ def _row(name: str, table: Table, experiment: str, takes: int | None, store: Pat
         "train_seconds": fmean(over_seeds(lambda run: run["train_seconds"])),
         "command": f"sdr reproduce {name} --model {experiment}",
         "accuracy": accuracy,
+        "by_seed": dict(zip(seeds, accuracy, strict=True)),
         "macro_f1": over_seeds(lambda run: run["metrics"]["TEST"]["macro_f1"]),
         "folds": {split: over_seeds(lambda run: run["metrics"]["TEST"]["accuracy"], [split]) for split in splits},
     }
