@@ -104,9 +104,9 @@ def over_seeds(one: Mapping[int, float], other: Mapping[int, float]) -> tuple[fl
     """How much better `one` is with the same seeds: the mean difference, p of none (paired t-test), how many seeds.
 
     Args:
-        one, other: accuracies by seed; seeds that only one of them has do not count. p is nan below two.
+        one, other: accuracies by seed; seeds that only one of them has do not count. Below three p is nan.
     """
     seeds = sorted(one.keys() & other.keys())
     difference = np.array([one[seed] - other[seed] for seed in seeds])
-    p = float(stats.ttest_1samp(difference, 0).pvalue) if len(seeds) > 1 else float("nan")
+    p = float(stats.ttest_1samp(difference, 0).pvalue) if len(seeds) > 2 else float("nan")
     return float(difference.mean()), p, len(seeds)
