@@ -28,7 +28,7 @@ from utils.training import make_scheduler, train
 
 FEATURES = FeatureConfig(n_mels=20)
 AUGMENTATION = AugmentationConfig(noise_snr_db=(5.0, 35.0))
-PLAIN = AugmentationConfig(**dict.fromkeys(AugmentationConfig.__dataclass_fields__))  # none at all
+PLAIN = AugmentationConfig()  # none at all
 ALL = {"weight_decay": 0.01, "label_smoothing": 0.1}  # of all configs here
 
 
