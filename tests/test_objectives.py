@@ -122,6 +122,12 @@ def test_joint_is_cross_entropy_and_a_weight_of_the_contrastive_loss(dataset, mo
     torch.testing.assert_close(losses[2] - losses[0], 3 * contrast)
 
 
+@pytest.mark.parametrize("other", [{"mixup": 0.3}, {"only_head": True}])
+def test_joint_training_refuses_what_it_would_leave_out(other):
+    with pytest.raises(ValueError, match="contrastive_weight does not go together"):
+        TrainingConfig(contrastive_weight=0.5, **other)
+
+
 def test_a_projection_is_trained_and_resumed_with_its_model(dataset, tmp_path):
     def learn(epochs, state=None):
         torch.manual_seed(0)

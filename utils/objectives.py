@@ -52,6 +52,8 @@ class TrainingConfig(Optimisation):
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1 or self.mixup < 0 or self.contrastive_weight < 0:
             raise ValueError("need label_smoothing within [0, 1), mixup >= 0 and contrastive_weight >= 0")
+        if self.contrastive_weight and (self.mixup or self.only_head):
+            raise ValueError("contrastive_weight does not go together with mixup or only_head")
 
 
 @dataclass(frozen=True)
