@@ -284,11 +284,11 @@ def test_train_refuses_a_linear_model_without_clips_of_each_digit(sdr, project, 
 def tables(project, corpus, write_config, monkeypatch, tmp_path):
     """One made table, of two folds and two seeds of a linear model; `tables` collects the runs that are made."""
     write_config("linear", "little")
-    table = Table("loso", ("eve", "finn"), {"accuracy, %": lambda row: f"{100 * row['accuracy_mean']:.1f}"})
+    columns = {"accuracy, %": lambda row: f"{100 * row['accuracy_mean']:.1f}"}
+    table = Table("loso", ("eve", "finn"), columns, {"little": 2})
     for module in (report, experiments):
         monkeypatch.setattr(module, "CONFIGS", tmp_path)
         monkeypatch.setattr(module, "TABLES", {"made": table})
-    monkeypatch.setattr(report, "EXPERIMENTS", {"little": 2})
     monkeypatch.setattr(report, "COURSE_METADATA", corpus.metadata)
     (project.folder / "README.md").write_text("# Made\n<!-- table made -->\n<!-- end of table -->\n")
     made, run = [], experiments.run
@@ -341,7 +341,7 @@ def test_reproduce_pre_trains_once_for_all_runs_that_share_it(sdr, project, tabl
         pretraining={"epochs": 1, "batch_size": 16},
         training={"epochs": 1},
     )
-    table = Table("one-speaker", ("ada", "bob"), {}, takes=(1, 2))
+    table = Table("one-speaker", ("ada", "bob"), {}, {"little": 2}, takes=(1, 2))
     for module in (report, experiments):
         monkeypatch.setattr(module, "TABLES", {"made": table})
     monkeypatch.setattr(experiments, "RUNS", project.runs)

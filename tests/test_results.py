@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from statistics import fmean, stdev
 
 import numpy as np
@@ -49,7 +50,8 @@ def models(tmp_path, monkeypatch):
     for name, size in (("little", 5), ("large", 9)):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump({"model": {"name": "linear", "size": size}}))
     monkeypatch.setattr(report, "CONFIGS", folder)
-    monkeypatch.setattr(report, "EXPERIMENTS", {"little": 3, "large": 1})
+    made = {name: replace(table, experiments={"little": 3, "large": 1}) for name, table in report.TABLES.items()}
+    monkeypatch.setattr(report, "TABLES", made)
     return folder
 
 
@@ -385,7 +387,7 @@ def test_a_result_made_before_a_setting_existed_was_made_with_its_default(put, p
 
 
 def test_a_table_of_few_labels_has_a_row_for_each_number_of_takes(put, project, monkeypatch):
-    table = report.Table("course", (None,), report.TAKES, only={"little": 2}, takes=(1, 5))
+    table = report.Table("course", (None,), report.TAKES, {"little": 2}, takes=(1, 5))
     monkeypatch.setattr(report, "TABLES", {"few": table})
     for seed, accuracy in enumerate((0.5, 0.6)):
         put(accuracy, "course-takes-1", seed, dev=0.4)

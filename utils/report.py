@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -44,14 +44,8 @@ class Table:
     protocol: str
     folds: tuple[str | None, ...]
     columns: dict[str, Callable[[dict], str]]
-    also: dict[str, int] = field(default_factory=dict)  # experiments besides `EXPERIMENTS`, or with other seeds
-    only: dict[str, int] = field(default_factory=dict)  # experiments instead of all those
+    experiments: dict[str, int]  # which are compared, and the seeds of each
     takes: tuple[int | None, ...] = (None,)  # how many are labelled (see `few_takes`): a row for each
-
-    @property
-    def experiments(self) -> dict[str, int]:
-        """The experiments that are compared, and the seeds of each."""
-        return self.only or EXPERIMENTS | self.also
 
     def splits(self, takes: int | None = None) -> list[str]:
         """The protocol with each of its folds, as the results store names them."""
@@ -73,76 +67,38 @@ COST = {
 }
 
 
-def per_fold(protocol: str, speakers: tuple[str, ...]) -> dict[str, Callable[[dict], str]]:
-    """A column for each speaker who is left out: the mean over the seeds."""
-    return {name: lambda row, name=name: f"{100 * fmean(row['folds'][f'{protocol}-{name}']):.1f}" for name in speakers}
+def costs(*names: str) -> dict[str, Callable[[dict], str]]:
+    """Some of the columns of `COST`."""
+    return {name: COST[name] for name in names}
+
+
+def by_speaker(protocol: str, speakers: tuple[str, ...]) -> dict[str, Callable[[dict], str]]:
+    """The columns of a table with a fold for each speaker: the mean over the folds, and each fold's over the seeds."""
+    folds = {name: lambda row, name=name: f"{100 * fmean(row['folds'][f'{protocol}-{name}']):.1f}" for name in speakers}
+    return {"mean, %": lambda row: percent(row["accuracy"]), **folds, **costs("seeds", "command")}
 
 
 ACCURACY = {
     "TEST accuracy, %": lambda row: percent(row["accuracy"]),
     "DEV accuracy, %": lambda row: percent(row["dev_accuracy"]),
 }
-TAKES = {"takes": lambda row: str(row["takes"]), **ACCURACY, "seeds": COST["seeds"], "command": COST["command"]}
+F1 = {"TEST macro F1, %": lambda row: percent(row["macro_f1"])}
+TRAINED = ACCURACY | costs("seeds", "training", "command")
+TAKES = {"takes": lambda row: str(row["takes"])} | ACCURACY | costs("seeds", "command")
+UNHEARD = {"lucas and yweweler, %": lambda row: percent(row["held_out"])}
+INSIDE = by_speaker("inside-train", TRAIN_SPEAKERS)
+SIX = TRAIN_SPEAKERS + HELD_OUT
 TABLES = {
-    "course": Table("course", (None,), {**ACCURACY, "TEST macro F1, %": lambda row: percent(row["macro_f1"]), **COST}),
-    "loso": Table(
-        "loso",
-        TRAIN_SPEAKERS + HELD_OUT,
-        {
-            "mean of six, %": lambda row: percent(row["accuracy"]),
-            "lucas and yweweler, %": lambda row: percent(row["held_out"]),
-            **per_fold("loso", TRAIN_SPEAKERS + HELD_OUT),
-            "seeds": COST["seeds"],
-            "command": COST["command"],
-        },
-    ),
-    "inside-train": Table(
-        "inside-train",
-        TRAIN_SPEAKERS,
-        {
-            "mean of four, %": lambda row: percent(row["accuracy"]),
-            **per_fold("inside-train", TRAIN_SPEAKERS),
-            "seeds": COST["seeds"],
-            "command": COST["command"],
-        },
-    ),
-    "ablation": Table(
-        "inside-train",
-        TRAIN_SPEAKERS,
-        {
-            "mean of four, %": lambda row: percent(row["accuracy"]),
-            **per_fold("inside-train", TRAIN_SPEAKERS),
-            "seeds": COST["seeds"],
-            "command": COST["command"],
-        },
-        only=ABLATION,
-    ),
-    "contrastive": Table(
-        "course",
-        (None,),
-        {**ACCURACY, **{name: COST[name] for name in ("seeds", "training", "command")}},
-        only={"cnn1d": 5} | CONTRASTIVE | {"joint": 5},
-    ),
-    "labels": Table("course", (None,), TAKES, only=FEW_LABELS, takes=(1, 2, 5, 10)),
-    "george": Table(
-        "one-speaker",
-        ("george",),
-        {**ACCURACY, **{name: COST[name] for name in ("seeds", "training", "command")}},
-        only=ONE_SPEAKER,
-    ),
-    "one-speaker": Table(
-        "one-speaker",
-        TRAIN_SPEAKERS,
-        {
-            "mean of four, %": lambda row: percent(row["accuracy"]),
-            **per_fold("one-speaker", TRAIN_SPEAKERS),
-            "seeds": COST["seeds"],
-            "command": COST["command"],
-        },
-        only=ONE_SPEAKER,
-    ),
+    "course": Table("course", (None,), ACCURACY | F1 | COST, EXPERIMENTS),
+    "loso": Table("loso", SIX, UNHEARD | by_speaker("loso", SIX), EXPERIMENTS),
+    "inside-train": Table("inside-train", TRAIN_SPEAKERS, INSIDE, EXPERIMENTS),
+    "ablation": Table("inside-train", TRAIN_SPEAKERS, INSIDE, ABLATION),
+    "contrastive": Table("course", (None,), TRAINED, {"cnn1d": 5} | CONTRASTIVE | {"joint": 5}),
+    "labels": Table("course", (None,), TAKES, FEW_LABELS, takes=(1, 2, 5, 10)),
+    "george": Table("one-speaker", ("george",), TRAINED, ONE_SPEAKER),
+    "one-speaker": Table("one-speaker", TRAIN_SPEAKERS, by_speaker("one-speaker", TRAIN_SPEAKERS), ONE_SPEAKER),
     "george-labels": Table(
-        "one-speaker", ("george",), TAKES, only={"one_both": 5, "one_contrastive": 5}, takes=(1, 2, 5, 10)
+        "one-speaker", ("george",), TAKES, {"one_both": 5, "one_contrastive": 5}, takes=(1, 2, 5, 10)
     ),
 }
 
