@@ -1,7 +1,9 @@
-"""What tests share: a small corpus of made clips that a model learns in a second, and the command `sdr`."""
+"""What tests share: a small corpus of made clips that a model learns in a second, the command `sdr`, a web server."""
 
 import inspect
+import threading
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -197,3 +199,52 @@ def sdr(capfd):
         return Finished(status, *capfd.readouterr())
 
     return run
+
+
+class Server(ThreadingHTTPServer):
+    """Serves `content` at any address, as well or as badly as it is told to, and remembers what it served."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.content = b""
+        self.status = 200
+        self.ranges = True
+        self.breaks_after = None  # bytes, after which the connection closes though more was promised
+        self.served = []  # of each request: the Range header and how many bytes of content it got
+        self.url = f"http://127.0.0.1:{self.server_port}/digits.zip"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        server, asked = self.server, self.headers.get("Range")
+        if server.status != 200:
+            server.served.append((asked, 0))
+            return self.send_error(server.status)
+        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.ranges else 0
+        if start and start >= len(server.content):
+            server.served.append((asked, 0))
+            return self.send_error(416)
+        content = server.content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            end = len(server.content)
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        content = content[: server.breaks_after]
+        server.served.append((asked, len(content)))
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with Server() as running:
+        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield running
+        running.shutdown()

@@ -8,11 +8,9 @@ import os
 import random
 import subprocess
 import sys
-import threading
 import time
 import wave
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -35,55 +33,6 @@ def archive_of(clips: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-class Server(ThreadingHTTPServer):
-    """Serves `content` at any address, as well or as badly as it is told to, and remembers what it served."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.content = archive_of(CLIPS)
-        self.status = 200
-        self.ranges = True
-        self.breaks_after = None  # bytes, after which the connection closes though more was promised
-        self.served = []  # of each request: the Range header and how many bytes of content it got
-        self.url = f"http://127.0.0.1:{self.server_port}/digits.zip"
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        server, asked = self.server, self.headers.get("Range")
-        if server.status != 200:
-            server.served.append((asked, 0))
-            return self.send_error(server.status)
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and server.ranges else 0
-        if start and start >= len(server.content):
-            server.served.append((asked, 0))
-            return self.send_error(416)
-        content = server.content[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            end = len(server.content)
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{end}")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        content = content[: server.breaks_after]
-        server.served.append((asked, len(content)))
-        self.wfile.write(content)
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with Server() as running:
-        threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield running
-        running.shutdown()
-
-
 @pytest.fixture
 def fetch(server, tmp_path):
     """`fetch()` of the ten made clips into `fetch.folder` from the test's own server."""
@@ -93,6 +42,8 @@ def fetch(server, tmp_path):
         for name, clip in CLIPS.items()
     ]
     metadata.write_text("identifier\tspeaker\tsplit\tlabel\tfile\tsha256\n" + "".join(rows))
+
+    server.content = archive_of(CLIPS)
 
     def run(**changes):
         arguments = {"url": server.url, "metadata": metadata, "progress": False} | changes

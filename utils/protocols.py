@@ -117,17 +117,43 @@ def ratio(clips: pd.DataFrame, fold: str | None = None) -> Split:
     """Speakers dealt into 80 % training, 10 % validation and 10 % test by the seed `fold` (at least one each)."""
     if fold is None or not fold.isdecimal():
         raise InputError(f"protocol ratio: its fold is a seed, a whole number, not {fold!r}")
-    speakers = np.random.default_rng(int(fold)).permutation(sorted(clips["speaker"].unique()))
+    speakers = sorted(clips["speaker"].unique())
     if len(speakers) < 3:
         raise InputError(f"protocol ratio: needs three speakers or more, and there are {len(speakers)}")
+    part = clips["speaker"].map(deal(speakers, int(fold)))
+    return Split(f"ratio-{fold}", clips[part == "TRAIN"], {"TEST": clips[part == "TEST"]}, clips[part == "DEV"])
+
+
+def deal(speakers: list[str], seed: int) -> dict[str, str]:
+    """Three speakers or more dealt into TRAIN, DEV and TEST: 80, 10 and 10 %, at least one each."""
+    order = np.random.default_rng(seed).permutation(speakers).tolist()
     share = max(1, round(len(speakers) / 10))
-    test, validation = set(speakers[:share]), set(speakers[share : 2 * share])
-    return Split(
-        f"ratio-{fold}",
-        clips[~clips["speaker"].isin(test | validation)],
-        {"TEST": clips[clips["speaker"].isin(test)]},
-        clips[clips["speaker"].isin(validation)],
-    )
+    splits = dict.fromkeys(order[:share], "TEST") | dict.fromkeys(order[share : 2 * share], "DEV")
+    return dict.fromkeys(order[2 * share :], "TRAIN") | splits
+
+
+BECKER = (  # AudioMNIST's speakers in the five groups of Becker et al. 2018 (their preprocess_data.py)
+    "28 56 07 19 35 01 06 16 23 34 46 53",
+    "36 57 09 24 37 02 08 17 29 39 48 54",
+    "43 58 14 25 38 03 10 20 30 40 49 55",
+    "12 47 59 15 27 41 04 11 21 31 44 50",
+    "26 52 60 18 32 42 05 13 22 33 45 51",
+)
+
+
+def becker(clips: pd.DataFrame, fold: str | None = None) -> Split:
+    """AudioMNIST's published folds "0" to "4": three groups of 12 speakers train, one validates, one tests."""
+    folds = [str(fold) for fold in range(len(BECKER))]
+    if fold not in folds:
+        raise InputError(f"protocol becker: its folds are {', '.join(folds)}, not {fold!r}")
+    groups = [group.split() for group in BECKER]
+    test, validation = groups[int(fold) - 1], groups[int(fold) - 2]
+    unknown = sorted(set(clips["speaker"]) - {speaker for group in groups for speaker in group})
+    if unknown:
+        raise InputError(f"protocol becker: speaker '{unknown[0]}' is none of AudioMNIST's 60")
+    heard = ~clips["speaker"].isin(test + validation)
+    unheard, validating = clips["speaker"].isin(test), clips["speaker"].isin(validation)
+    return Split(f"becker-{fold}", clips[heard], {"TEST": clips[unheard]}, clips[validating])
 
 
 PROTOCOLS: dict[str, Callable[[pd.DataFrame, str | None], Split]] = {
@@ -137,6 +163,7 @@ PROTOCOLS: dict[str, Callable[[pd.DataFrame, str | None], Split]] = {
     "one-speaker": one_speaker,
     "one-inside-train": one_inside_train,
     "ratio": ratio,
+    "becker": becker,
 }
 
 
