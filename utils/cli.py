@@ -58,7 +58,8 @@ def parser() -> argparse.ArgumentParser:
         return made
 
     add = command(data, "fetch or make a corpus and check it").add_argument
-    add("corpus", choices=("sdr", "synthetic"), help="the course's clips (FSDD), or speech by eSpeak NG")
+    known = "the course's clips (FSDD), AudioMNIST, Arabic Speech Commands, or speech by eSpeak NG"
+    add("corpus", choices=("sdr", "audiomnist", "arabic", "synthetic"), help=known)
     add("--speakers", type=int, default=12, help="synthetic: number of voices (default: %(default)s)")
     add("--takes", type=int, default=10, help="synthetic: takes of each digit by each voice (default: %(default)s)")
     add("--seed", type=seed, default=0, help="synthetic: the same seed speaks the same clips (default: %(default)s)")
@@ -103,14 +104,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def data(given: argparse.Namespace) -> None:
-    from utils.corpora import fsdd, synthetic
+    from utils.corpora import arabic, audiomnist, fsdd, synthetic
     from utils.metadata import speech_data
 
-    if given.corpus == "sdr":
-        print(fsdd.fetch(speech_data()))
-    else:
-        folder = speech_data() / "synthetic"
-        print(synthetic.speak(folder, speakers=given.speakers, takes=given.takes, seed=given.seed))
+    folder = speech_data() / given.corpus
+    match given.corpus:
+        case "sdr":
+            print(fsdd.fetch(speech_data()))
+        case "audiomnist":
+            print(audiomnist.fetch(folder))
+        case "arabic":
+            print(arabic.tabulate(folder))
+        case "synthetic":
+            print(synthetic.speak(folder, speakers=given.speakers, takes=given.takes, seed=given.seed))
 
 
 def train(given: argparse.Namespace) -> None:
