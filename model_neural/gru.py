@@ -1,4 +1,7 @@
-"""A recurrent network (gated recurrent units, Cho et al. 2014) that reads a clip forwards and backwards."""
+"""A convolutional recurrent network: two convolutions find edges in a spectrogram, gated recurrent units read them.
+
+The units are those of Cho et al. 2014, forwards and backwards; convolutions before them as in Choi et al. 2017.
+"""
 
 from dataclasses import dataclass
 
@@ -9,11 +12,11 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 @dataclass(frozen=True)
 class GRUConfig:
-    """`width` units in each direction of each layer; `stack` frames are read at a time."""
+    """`width` units in each direction of each layer; the second of two convolutions halves the number of frames."""
 
     n_mels: int = 40
-    stack: int = 2
-    width: int = 80
+    channels: tuple[int, int] = (16, 32)  # of the convolutions, each of which halves the number of bands
+    width: int = 64
     layers: int = 2
     dropout: float = 0.3
     classes: int = 10
@@ -24,21 +27,22 @@ class GRU(nn.Module):
 
     def __init__(self, config: GRUConfig):
         super().__init__()
-        self.stack = config.stack
+        first, second = config.channels
+        self.first = MaskedConv(1, first, 5, stride=(1, 2))
+        self.second = MaskedConv(first, second, 3, stride=(2, 2))
+        bands = (config.n_mels + 3) // 4
         between = config.dropout if config.layers > 1 else 0.0  # PyTorch's is applied between layers alone
+        self.dropout = nn.Dropout(config.dropout)
         self.recurrent = nn.GRU(
-            config.stack * config.n_mels,
-            config.width,
-            config.layers,
-            batch_first=True,
-            dropout=between,
-            bidirectional=True,
+            second * bands, config.width, config.layers, batch_first=True, dropout=between, bidirectional=True
         )
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(4 * config.width, config.classes))
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
         """The last hidden layer (batch, 4 x width): mean and maximum over time of both directions' states."""
-        x, lengths = stack_frames(features, lengths, self.stack)
+        x, lengths = self.first(features.unsqueeze(1), lengths)
+        x, lengths = self.second(x, lengths)
+        x = self.dropout(x.transpose(1, 2).flatten(2))  # (batch, frames, channels x bands)
         packed = pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
         x, _ = pad_packed_sequence(self.recurrent(packed)[0], batch_first=True)  # zero behind the clip's end
         mean = x.sum(1) / lengths.unsqueeze(1)
@@ -51,9 +55,16 @@ class GRU(nn.Module):
         return self.head(self.embed(features, lengths))
 
 
-def stack_frames(features: Tensor, lengths: Tensor, n: int) -> tuple[Tensor, Tensor]:
-    """Every `n` frames side by side as one, zero behind a clip's end: (batch, frames / n, n x mels), rounded up."""
-    inside = torch.arange(features.shape[1], device=features.device) < lengths.unsqueeze(1)
-    x = features.masked_fill(~inside.unsqueeze(2), 0.0)
-    x = nn.functional.pad(x, (0, 0, 0, -features.shape[1] % n))
-    return x.unflatten(1, (-1, n)).flatten(2), (lengths + n - 1) // n
+class MaskedConv(nn.Module):
+    """Mask, convolution, batch normalisation, ReLU; `stride` is that of frames and that of bands."""
+
+    def __init__(self, before: int, after: int, kernel: int, stride: tuple[int, int]):
+        super().__init__()
+        self.stride = stride[0]
+        self.conv = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm2d(after)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        inside = torch.arange(x.shape[2], device=x.device) < lengths.unsqueeze(1)
+        x = x * inside[:, None, :, None]
+        return torch.relu(self.norm(self.conv(x))), (lengths + self.stride - 1) // self.stride

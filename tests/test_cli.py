@@ -228,7 +228,7 @@ def test_train_writes_to_the_store_that_is_given(sdr, project, write_config, tmp
     ("sections", "parts"),
     [
         ({"training": {"epoch": 3}}, ("training", "'epoch'", "'epochs'")),
-        ({"model": {"name": "cnn"}}, ("'cnn'", "'cnn1d'")),
+        ({"model": {"name": "cnn1"}}, ("'cnn1'", "'cnn1d'")),
         ({"training": {"epochs": "many"}}, ("epochs", "whole number")),
         ({"data": {"protocol": "corse"}}, ("'corse'", "course")),
         ({"data": {"protocol": "loso"}}, ("loso", "ada", "--fold")),

@@ -168,10 +168,12 @@ def test_cost_counts_parameters_and_the_multiply_adds_of_a_second():
 
 
 def test_cost_counts_recurrent_layers():
-    width, frames = 16, 51  # of a second, stacked by two
-    model = GRU(GRUConfig(n_mels=20, width=width, layers=2))
-    layers = sum(2 * 3 * width * (inputs + width) for inputs in (2 * 20, 2 * width))  # two directions, three gates
-    assert cost(model, FeatureConfig(n_mels=20))["multiply_adds"] == frames * layers + 4 * width * 10
+    width, frames = 16, 101  # of a second
+    model = GRU(GRUConfig(n_mels=20, channels=(2, 3), width=width, layers=2))
+    convolutions = frames * 10 * 2 * 25 + 51 * 5 * 3 * 2 * 9  # to 10 bands; to 51 frames and 5 bands
+    layers = sum(2 * 3 * width * (inputs + width) for inputs in (3 * 5, 2 * width))  # two directions, three gates
+    total = convolutions + 51 * layers + 4 * width * 10
+    assert cost(model, FeatureConfig(n_mels=20))["multiply_adds"] == total
 
 
 def test_cost_leaves_the_statistics_of_batch_normalisation_alone():
