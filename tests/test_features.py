@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from utils import InputError, features
 from utils.audio import read_audio
 from utils.benchmark import librosa_features
+from utils.config import load_experiment
 from utils.features import FeatureConfig, LogMel, extract, features_of_files, pad
-from utils.metadata import speech_data
+from utils.metadata import PROJECT, speech_data
 
 
 def sounds(rate: int = RATE) -> list[np.ndarray]:
@@ -87,6 +88,47 @@ def test_features_of_recordings_equal_librosa_too():
         theirs = librosa_features(clip, config)
         assert ours.shape == theirs.shape
         np.testing.assert_allclose(ours, theirs, atol=0.01 / config.std_db)
+
+
+RECORDINGS = [
+    f"{folder}/{name}"
+    for folder, names in (
+        ("audiomnist/02", ["0_02_0.wav", "7_02_3.wav"]),  # 48 kHz, very quiet
+        ("arabic/dataset/nine", ["00000001_NO_01.wav"]),  # 16 kHz, 1.0 s
+        (".", ["6_lucas_0.wav", "0_george_0.wav"]),  # 8 kHz
+    )
+    for name in names
+]
+
+
+@pytest.mark.parametrize("name", RECORDINGS)
+def test_the_published_recipe_on_recordings(name):
+    """configs/audiomnist_cnn.yaml beside what its model card says, written with librosa."""
+    if not (speech_data() / name).exists():
+        pytest.skip(f"{name} is not here")
+    config = load_experiment(PROJECT / "configs" / "audiomnist_cnn.yaml").features
+    clip = read_audio(speech_data() / name, 16_000)
+    (ours,) = extract([clip], config)
+    assert ours.shape == (101, 64)
+    missing = 16_000 - len(clip)
+    second = clip[-missing // 2 :][:16_000] if missing < 0 else np.pad(clip, (missing // 2, missing - missing // 2))
+    mel = librosa.feature.melspectrogram(
+        y=second, sr=16_000, n_fft=512, win_length=400, hop_length=160, n_mels=64, fmin=20, fmax=8000, power=2.0
+    )
+    theirs = (librosa.power_to_db(mel, ref=np.max, top_db=80) + 40) / 20
+    np.testing.assert_allclose(ours, theirs.T, atol=0.01 / 20)
+
+
+@pytest.mark.parametrize(
+    ("samples", "kept"), [(100, (0, 100)), (7, (0, 7)), (160, (0, 160)), (161, (0, 160)), (407, (123, 283))]
+)
+def test_a_fixed_length_centres_and_crops_evenly(samples, kept):
+    clip = torch.arange(1.0, samples + 1)
+    centred, _ = features._centre(*pad([clip, torch.ones(500)]), 160)
+    left = (160 - min(samples, 160)) // 2
+    expected = torch.zeros(160)
+    expected[left : left + kept[1] - kept[0]] = clip[kept[0] : kept[1]]
+    torch.testing.assert_close(centred[0], expected)
 
 
 @pytest.mark.parametrize("trim_db", [None, 30.0])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils import InputError
-from utils.metadata import COLUMNS, COURSE_METADATA, PROJECT, read_metadata, sha256, speech_data, verify
+from utils.metadata import COLUMNS, COURSE_METADATA, PROJECT, find_metadata, read_metadata, sha256, speech_data, verify
 from utils.protocols import (
     PROTOCOLS,
     Split,
@@ -439,3 +439,10 @@ def test_speech_data_follows_the_variable_and_home(tmp_path, monkeypatch):
     assert speech_data() == (tmp_path / "clips").resolve()
     monkeypatch.setenv("SDR_SPEECH_DATA", "")
     assert speech_data() == PROJECT / "speech_data"
+
+
+def test_a_configs_table_lies_in_the_project_or_with_its_clips(tmp_path, monkeypatch):
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
+    assert find_metadata("SDR_metadata.tsv") == COURSE_METADATA
+    assert find_metadata("speech_data/arabic/metadata.tsv") == tmp_path.resolve() / "arabic" / "metadata.tsv"
+    assert find_metadata(str(tmp_path / "mine.tsv")) == tmp_path / "mine.tsv"

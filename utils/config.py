@@ -27,7 +27,7 @@ ALL_MODELS = {"linear": (Linear, LinearConfig), **MODELS}
 class DataConfig:
     """Which clips, and who of their speakers is heard in training (see `utils.protocols`)."""
 
-    metadata: str = "SDR_metadata.tsv"  # relative to the project's folder
+    metadata: str = "SDR_metadata.tsv"  # where it lies: see `utils.metadata.find_metadata`
     protocol: str = "course"
     fold: str | None = None  # the speaker who is left out, or the protocol's seed
     takes: int | None = None  # so many labelled takes of each digit by each training speaker; null: all

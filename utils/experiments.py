@@ -20,7 +20,7 @@ from utils.config import Experiment, find_experiment, make_model, snapshot
 from utils.corpora import synthetic
 from utils.dataset import SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, embed, metrics, predict
-from utils.metadata import PROJECT, read_metadata, sha256, verify
+from utils.metadata import PROJECT, find_metadata, read_metadata, sha256, verify
 from utils.objectives import UNLABELLED, Contrastive, Joint, Supervised
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
 from utils.report import CONFIGS, TABLES, made_by
@@ -43,7 +43,7 @@ def split_of(experiment: Experiment, seed: int = 0) -> Split:
     data = experiment.data
     if data.protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol '{data.protocol}'; known are {', '.join(PROTOCOLS)}")
-    clips = read_metadata(PROJECT / data.metadata)
+    clips = read_metadata(find_metadata(data.metadata))
     verify(clips)
     split = PROTOCOLS[data.protocol](clips, data.fold)
     if data.takes:
@@ -219,7 +219,7 @@ def run(
     torch.set_num_threads(1)  # sums depend on the number of threads; and runs are many, so the cores are not idle
     split = split_of(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed, runs)
-    config, clips_sha256 = snapshot(experiment), sha256(PROJECT / experiment.data.metadata)
+    config, clips_sha256 = snapshot(experiment), sha256(find_metadata(experiment.data.metadata))
     # another config, or another table, never resumes from it
     state = folder.parent / f".seed-{seed}-{_key(config, clips_sha256)}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
@@ -329,5 +329,5 @@ def _has(experiment: Experiment, seed: int, store: Path) -> bool:
     if not path.exists():
         return False
     result = results.load(path)
-    same_clips = result["metadata_sha256"] == sha256(PROJECT / experiment.data.metadata)
+    same_clips = result["metadata_sha256"] == sha256(find_metadata(experiment.data.metadata))
     return same_clips and made_by(result) == experiment

@@ -34,7 +34,9 @@ class FeatureConfig:
     f_max: float = 4000.0
     level: str = "clip_max"  # 0 dB is the clip's loudest mel band; "none": full scale
     range_db: float = 55.0  # what lies further below 0 dB is raised to this floor: room noise varies, speech does not
+    seconds: float | None = None  # make every clip this long: pad with silence, or crop, evenly on both sides
     trim_db: float | None = 35.0  # drop leading and trailing frames this far below the loudest frame; null: keep all
+    least_power: float = 1e-20  # of a mel band: what is weaker counts as this (librosa's `amin`)
     mean_db: float = -55.0  # features are (dB - mean_db) / std_db: with mean_db at the floor, silence is zero
     std_db: float = 20.0
 
@@ -45,8 +47,11 @@ class FeatureConfig:
             raise ValueError(f"need 0 <= f_min < f_max <= sample_rate / 2, not {self.f_min} and {self.f_max} Hz")
         if not 0 < self.hop_length <= self.win_length <= self.n_fft:
             raise ValueError("need 0 < hop_length <= win_length <= n_fft")
-        if self.range_db <= 0 or self.std_db <= 0 or (self.trim_db is not None and self.trim_db <= 0):
-            raise ValueError("range_db, std_db and trim_db must be positive")
+        positive = (self.range_db, self.std_db, self.least_power, 1.0 if self.trim_db is None else self.trim_db)
+        if min(positive) <= 0:
+            raise ValueError("range_db, std_db, least_power and trim_db must be positive")
+        if self.seconds is not None and (self.trim_db is not None or self.seconds * self.sample_rate < 1):
+            raise ValueError("seconds is positive, and needs trim_db: null, or clips would differ in length again")
 
     @property
     def floor(self) -> float:
@@ -80,7 +85,8 @@ class LogMel(nn.Module):
         """Waveforms to features.
 
         Args:
-            waveforms: (batch, samples), zero after each clip's end.
+            waveforms: (batch, samples); what lies after a clip's end has no influence where `seconds` is given,
+                and is zero otherwise.
             lengths: (batch,) samples of each clip.
 
         Returns:
@@ -88,6 +94,8 @@ class LogMel(nn.Module):
             of each clip. A frame is `hop_length` samples.
         """
         config = self.config
+        if config.seconds is not None:
+            waveforms, lengths = _centre(waveforms, lengths, round(config.seconds * config.sample_rate))
         spectrum = torch.stft(
             waveforms,
             config.n_fft,
@@ -105,7 +113,7 @@ class LogMel(nn.Module):
         if config.trim_db is not None:
             mel, frames = _trim(mel, frames, config.trim_db)
         peak = mel.amax(dim=(1, 2), keepdim=True) if config.level == "clip_max" else mel.new_ones(1)
-        level_db = 10 * torch.log10(mel.clamp_min(1e-20) / peak.clamp_min(1e-20))
+        level_db = 10 * torch.log10(mel.clamp_min(config.least_power) / peak.clamp_min(config.least_power))
         level_db = level_db.clamp_min(-config.range_db)
         return (level_db - config.mean_db) / config.std_db, frames
 
@@ -113,6 +121,15 @@ class LogMel(nn.Module):
 def valid_frames(lengths: Tensor, frames: int) -> Tensor:
     """(batch,) lengths to a mask (batch, frames), true where a clip is and false where its padding is."""
     return torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def _centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """Each clip in the middle of so many samples: silence on both sides, or both ends cropped."""
+    start = torch.where(lengths > samples, (lengths - samples) // 2, -((samples - lengths) // 2))
+    index = start.unsqueeze(1) + torch.arange(samples, device=waveforms.device)
+    inside = (index >= 0) & (index < lengths.unsqueeze(1))
+    centred = waveforms.gather(1, index.clamp(0, waveforms.shape[1] - 1)).masked_fill(~inside, 0.0)
+    return centred, torch.full_like(lengths, samples)
 
 
 def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,15 @@ def speech_data() -> Path:
     return Path(os.environ.get("SDR_SPEECH_DATA") or PROJECT / "speech_data").expanduser().resolve()
 
 
+def find_metadata(name: str) -> Path:
+    """Where the table lies that a config calls `name`: relative to the project, or to where the clips lie.
+
+    The latter if it begins with `speech_data/`: such a table comes with its clips, as `sdr data` makes it.
+    """
+    path = Path(name)
+    return speech_data().joinpath(*path.parts[1:]) if path.parts[:1] == ("speech_data",) else PROJECT / path
+
+
 def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFrame:
     """Read a metadata table and find its clips.
 

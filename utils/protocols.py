@@ -62,6 +62,12 @@ def course(clips: pd.DataFrame, fold: str | None = None) -> Split:
     return Split("course", _part(clips, "TRAIN"), _reported(clips))
 
 
+def by_split(clips: pd.DataFrame, fold: str | None = None) -> Split:
+    """The split that the table's own column gives, for corpora whose DEV has speakers of its own: DEV validates."""
+    _no_fold("split", fold)
+    return Split("split", _part(clips, "TRAIN"), {"TEST": _part(clips, "TEST")}, _part(clips, "DEV"))
+
+
 def leave_one_speaker_out(clips: pd.DataFrame, fold: str | None = None) -> Split:
     """Train on all speakers but `fold`, whatever their split, and test on `fold`."""
     unheard = _speaker(clips, "loso", fold)
@@ -158,6 +164,7 @@ def becker(clips: pd.DataFrame, fold: str | None = None) -> Split:
 
 PROTOCOLS: dict[str, Callable[[pd.DataFrame, str | None], Split]] = {
     "course": course,
+    "split": by_split,
     "loso": leave_one_speaker_out,
     "inside-train": inside_train,
     "one-speaker": one_speaker,
