@@ -38,6 +38,7 @@ ONE_SPEAKER = {
         "voices_self_trained",
     )
 }
+EACH_SPEAKER = {f"one_{kind}": 5 for kind in ("plain", "both", "contrastive", "self_trained", "voices")}
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ TABLES = {
     "contrastive": Table("course", (None,), TRAINED, {"cnn1d": 5} | CONTRASTIVE | {"joint": 5}),
     "labels": Table("course", (None,), TAKES, FEW_LABELS, takes=(1, 2, 5, 10)),
     "george": Table("one-speaker", ("george",), TRAINED, ONE_SPEAKER),
-    "one-speaker": Table("one-speaker", TRAIN_SPEAKERS, by_speaker("one-speaker", TRAIN_SPEAKERS), ONE_SPEAKER),
+    "one-speaker": Table("one-speaker", TRAIN_SPEAKERS, by_speaker("one-speaker", TRAIN_SPEAKERS), EACH_SPEAKER),
     "george-labels": Table(
         "one-speaker", ("george",), TAKES, {"one_both": 5, "one_contrastive": 5}, takes=(1, 2, 5, 10)
     ),
