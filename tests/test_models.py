@@ -11,7 +11,7 @@ import model_baseline
 from model_baseline import Linear, LinearConfig
 from model_baseline.linear import make_classifier, pool, truncate
 from model_neural import MODELS
-from model_neural.vit import ViT, ViTConfig
+from model_neural.vit import PATCH, STEP, ViT, ViTConfig
 from utils.config import ALL_MODELS
 from utils.evaluation import predict
 from utils.features import FeatureConfig, extract, pad
@@ -194,18 +194,31 @@ def test_a_linear_model_that_makes_no_sense_is_refused(wrong):
 
 def test_attention_maps_are_shares_of_what_lies_within_the_clip():
     torch.manual_seed(0)
-    config = ViTConfig(n_mels=MELS, patch=(4, 8), stride=(2, 4), depth=3, heads=2, width=16)
-    model = ViT(config).eval()
-    maps = model.attention_maps(*pad(clips(21, 9), FLOOR))
-    assert maps.shape == (2, 3, 2, 11, 4)  # clips, layers, heads, a column each 2 of 21 frames, rows each 4 of 20 mels
+    model = ViT(ViTConfig(n_mels=MELS, depth=3, heads=2, width=16)).eval()
+    maps = model.attention_maps(*pad(clips(42, 17), FLOOR))
+    assert maps.shape == (2, 3, 2, 6, 3)  # clips, layers, heads, a column each 8 of 42 frames, rows each 8 of 20 mels
     assert (maps >= 0).all() and (maps.sum((3, 4)) < 1).all()  # the rest is the class token's look at itself
-    assert not maps[1, :, :, 5:].any()  # behind the end of the shorter clip
-    assert (maps[1, :, :, :5] > 0).all()
-    alone = model.attention_maps(*pad(clips(21, 9)[1:], FLOOR))
-    torch.testing.assert_close(maps[1:, :, :, :5], alone)
+    assert not maps[1, :, :, 3:].any()  # behind the end of the shorter clip
+    assert (maps[1, :, :, :3] > 0).all()
+    alone = model.attention_maps(*pad(clips(42, 17)[1:], FLOOR))
+    torch.testing.assert_close(maps[1:, :, :, :3], alone)
+
+
+def test_a_patch_sees_what_it_says():
+    """A frame or a band counts for the token in whose patch it lies, and for no other."""
+    torch.manual_seed(0)
+    model = ViT(ViTConfig(n_mels=40)).eval()
+    features = torch.randn(1, 80, 40, requires_grad=True)
+    tokens, _ = model.tokens(features, torch.tensor([80]))
+    column, row = 4, 2
+    tokens[0, 1 + column * model.rows + row].square().sum().backward()
+    frames, mels = features.grad[0].nonzero().T
+    for seen, place in ((frames, column), (mels, row)):
+        assert (seen.max() - seen.min() + 1).item() <= PATCH
+        assert seen.min() >= place * STEP - PATCH // 2 and seen.max() <= place * STEP + PATCH // 2
 
 
 def test_a_transformer_that_does_not_fit_is_refused():
-    for wrong in ({"patch": (4, 50)}, {"stride": (0, 5)}, {"width": 30, "heads": 4}):
+    for wrong in ({"width": 30, "heads": 4}, {"width": 12, "heads": 4}):
         with pytest.raises(ValueError):
             ViTConfig(n_mels=MELS, **wrong)

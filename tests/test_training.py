@@ -19,7 +19,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from utils import InputError, experiments, objectives, training
 from utils.augmentation import AugmentationConfig
 from utils.config import load_experiment
-from utils.dataset import BucketSampler, SpokenDigits, features_of, training_batches
+from utils.dataset import BucketSampler, Spectrograms, SpokenDigits, features_of, training_batches
 from utils.features import FeatureConfig
 from utils.metadata import COURSE_METADATA, PROJECT, read_metadata, speech_data
 from utils.objectives import Supervised, TrainingConfig, mix
@@ -216,7 +216,8 @@ DIES = """
 
 def test_sdr_train_killed_by_the_system_goes_on_and_ends_the_same(corpus, tmp_path, sdr, monkeypatch):
     config = tmp_path / "tiny.yaml"
-    config.write_text(yaml.safe_dump(settings(corpus, "cnn1d", training={"epochs": 4, "average": 0.9})))
+    learning = {"training": {"epochs": 4, "average": 0.9}, "augmentation": {"noise_snr_db": [5, 35]}}
+    config.write_text(yaml.safe_dump(settings(corpus, "cnn1d", **learning)))
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     died = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(DIES), config, killed],
@@ -560,3 +561,26 @@ def test_an_interrupted_run_does_not_go_on_with_other_clips(corpus, tmp_path, mo
     write_metadata(table, clips[clips["speaker"] != "ada"])
     experiments.run(experiment, 0, **folder)
     assert len(epochs) == 2 + 2
+
+
+def test_without_augmentation_features_are_computed_once_and_the_same(corpus, project):
+    """What is read from the cache is what an augmentation of nothing computes batch by batch."""
+    clips = corpus.clips.query("split == 'TRAIN'")
+    waveforms, spectrograms = SpokenDigits(clips, FEATURES.sample_rate), Spectrograms(clips, FEATURES)
+    objectives_ = [
+        objectives.Supervised(kind, FEATURES, AugmentationConfig(), TrainingConfig(batch_size=16))
+        for kind in (waveforms, spectrograms)
+    ]
+    by_label = []
+    for objective in objectives_:
+        objective.generator.manual_seed(0)
+        seen = {}
+        for inputs, labels, speakers in objective.batches:
+            features, frames = objective.augment(*inputs)
+            for clip, n, *who in zip(features, frames, labels.tolist(), speakers.tolist(), strict=True):
+                seen.setdefault(tuple(who), []).append(clip[:n])
+        by_label.append({who: sorted(own, key=lambda clip: (len(clip), clip.sum())) for who, own in seen.items()})
+    assert by_label[0].keys() == by_label[1].keys()
+    for who, own in by_label[0].items():
+        for ours, theirs in zip(own, by_label[1][who], strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)

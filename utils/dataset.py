@@ -12,6 +12,8 @@ from tqdm.auto import tqdm
 from utils.audio import read_audio
 from utils.features import FeatureConfig, features_of_files, pad
 
+Batch = tuple[tuple[Tensor, Tensor], Tensor, Tensor]  # (padded inputs, their lengths), labels, speakers
+
 
 class SpokenDigits(Dataset):
     """The clips of a metadata table as waveforms in memory (3,000 clips of the course take 40 MB).
@@ -32,14 +34,46 @@ class SpokenDigits(Dataset):
         hidden = None if progress else True
         with tqdm(clips["path"], "reading clips", unit=" clips", leave=False, disable=hidden) as paths:
             self.waveforms = [torch.from_numpy(read_audio(path, sample_rate)) for path in paths]
-        self.labels = torch.tensor(clips["label"].to_numpy())
-        self.speakers = torch.tensor(np.unique(clips["speaker"], return_inverse=True)[1])
+        self.labels, self.speakers = _labels(clips), _speakers(clips)
 
     def __len__(self) -> int:
         return len(self.waveforms)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         return self.waveforms[index], self.labels[index], self.speakers[index]
+
+    def batch(self, examples: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
+        """Some clips as one batch; behind a clip's end lies silence."""
+        return _batch(examples, padding=0.0)
+
+
+class Spectrograms(Dataset):
+    """The clips of a metadata table as features, for training without augmentation: computed once, then read.
+
+    They lie in the cache on disk (see `features_of_files`), of which only what a batch needs comes into memory.
+
+    Args:
+        clips: as for `SpokenDigits`.
+        config: of the features.
+
+    Attributes:
+        features: a list of (frames, mels).
+        labels, speakers: as for `SpokenDigits`.
+    """
+
+    def __init__(self, clips: pd.DataFrame, config: FeatureConfig):
+        self.features, self.labels = features_of(clips, config)
+        self.speakers, self.floor = _speakers(clips), config.floor
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        return self.features[index], self.labels[index], self.speakers[index]
+
+    def batch(self, examples: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
+        """Some clips as one batch; behind a clip's end lies the floor."""
+        return _batch(examples, self.floor)
 
 
 class BucketSampler(Sampler[list[int]]):
@@ -66,20 +100,32 @@ class BucketSampler(Sampler[list[int]]):
             yield batches[i].tolist()
 
 
-def training_batches(dataset: SpokenDigits, batch_size: int, generator: torch.Generator, bucket: int = 8) -> DataLoader:
+def training_batches(
+    dataset: SpokenDigits | Spectrograms, batch_size: int, generator: torch.Generator, bucket: int = 8
+) -> DataLoader:
     """Batches in an order from `generator`; see `BucketSampler`.
 
-    A batch is ((waveforms (batch, samples), lengths (batch,)), labels (batch,), speakers (batch,)).
+    A batch is ((inputs (batch, longest, ...), lengths (batch,)), labels (batch,), speakers (batch,)).
     """
-    sampler = BucketSampler([len(waveform) for waveform in dataset.waveforms], batch_size, generator, bucket)
-    return DataLoader(dataset, batch_sampler=sampler, collate_fn=_collate, generator=generator)
+    inputs = dataset.waveforms if isinstance(dataset, SpokenDigits) else dataset.features
+    sampler = BucketSampler([len(clip) for clip in inputs], batch_size, generator, bucket)
+    return DataLoader(dataset, batch_sampler=sampler, collate_fn=dataset.batch, generator=generator)
 
 
-def _collate(examples: list[tuple[Tensor, Tensor, Tensor]]) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor]:
-    waveforms, labels, speakers = zip(*examples, strict=True)
-    return pad(waveforms), torch.stack(labels), torch.stack(speakers)
+def _batch(examples: list[tuple[Tensor, Tensor, Tensor]], padding: float) -> Batch:
+    inputs, labels, speakers = zip(*examples, strict=True)
+    return pad(inputs, padding), torch.stack(labels), torch.stack(speakers)
+
+
+def _labels(clips: pd.DataFrame) -> Tensor:
+    return torch.tensor(clips["label"].to_numpy())
+
+
+def _speakers(clips: pd.DataFrame) -> Tensor:
+    """A number for each clip's speaker, in the order of their names."""
+    return torch.tensor(np.unique(clips["speaker"], return_inverse=True)[1])
 
 
 def features_of(clips: pd.DataFrame, config: FeatureConfig) -> tuple[list[Tensor], Tensor]:
     """The clips of a metadata table as features, a list of (frames, mels), and their labels (clips,)."""
-    return features_of_files(clips["path"].tolist(), config), torch.tensor(clips["label"].to_numpy())
+    return features_of_files(clips["path"].tolist(), config), _labels(clips)

@@ -16,9 +16,10 @@ from tqdm.auto import tqdm
 
 import model_baseline
 from utils import InputError, checkpoints, results
+from utils.augmentation import AugmentationConfig
 from utils.config import Experiment, find_experiment, make_model, snapshot
 from utils.corpora import synthetic
-from utils.dataset import SpokenDigits, features_of
+from utils.dataset import Spectrograms, SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, embed, metrics, predict
 from utils.metadata import PROJECT, find_metadata, read_metadata, sha256, verify
 from utils.objectives import UNLABELLED, Contrastive, Joint, Supervised
@@ -103,12 +104,11 @@ def _learn(
 ) -> list[dict]:
     """Supervised training in place: the history."""
     config = experiment.training
-    given = (
-        SpokenDigits(split.train, experiment.features.sample_rate, progress=progress),
-        experiment.features,
-        experiment.augmentation,
-        config,
-    )
+    if experiment.augmentation == AugmentationConfig() and not config.contrastive_weight:
+        clips = Spectrograms(split.train, experiment.features)
+    else:
+        clips = SpokenDigits(split.train, experiment.features.sample_rate, progress=progress)
+    given = clips, experiment.features, experiment.augmentation, config
     torch.manual_seed(seed)
     return train(
         model,

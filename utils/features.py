@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 from utils import audio
 from utils.metadata import PROJECT, sha256
 
-CACHE = joblib.Memory(PROJECT / ".cache", verbose=0)
+CACHE = joblib.Memory(PROJECT / ".cache", mmap_mode="c", verbose=0)  # features are read where they lie, not loaded
 LEVELS = ("clip_max", "none")
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model_neural.contrastive import Projection, nt_xent, supervised_contrastive, swav, triplet
 from utils.augmentation import AugmentationConfig, Augmenter
-from utils.dataset import SpokenDigits, training_batches
+from utils.dataset import Spectrograms, SpokenDigits, training_batches
 from utils.features import FeatureConfig
 from utils.training import Optimisation
 
@@ -68,7 +68,7 @@ class Objective(nn.Module):
 
     def __init__(
         self,
-        dataset: SpokenDigits,
+        dataset: SpokenDigits | Spectrograms,
         features: FeatureConfig,
         augmentation: AugmentationConfig,
         batch_size: int,
@@ -78,7 +78,10 @@ class Objective(nn.Module):
         self.floor = features.floor
         self.generator = torch.Generator()
         self.batches = training_batches(dataset, batch_size, self.generator, bucket)
-        self.augment = Augmenter(augmentation, features, self.generator)
+        if isinstance(dataset, SpokenDigits):
+            self.augment = Augmenter(augmentation, features, self.generator)
+        else:
+            self.augment = lambda inputs, frames: (inputs, frames)  # they are features already
 
     def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
         """The model's weights that this objective moves."""
@@ -90,11 +93,11 @@ class Objective(nn.Module):
 
 
 class Supervised(Objective):
-    """Cross-entropy between what a model makes of augmented clips and their labels."""
+    """Cross-entropy between what a model makes of clips, augmented if they are waveforms, and their labels."""
 
     def __init__(
         self,
-        dataset: SpokenDigits,
+        dataset: SpokenDigits | Spectrograms,
         features: FeatureConfig,
         augmentation: AugmentationConfig,
         config: TrainingConfig,
@@ -106,9 +109,9 @@ class Supervised(Objective):
         return model.head.parameters() if self.config.only_head else model.parameters()
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
-        (waveforms, lengths), labels, _ = batch
+        clips, labels, _ = batch
         with torch.no_grad():
-            inputs, frames = self.augment(waveforms, lengths)
+            inputs, frames = self.augment(*clips)
         targets = F.one_hot(labels, num_classes=10).float()
         if self.config.mixup:
             inputs, frames, targets = mix(inputs, frames, targets, self.config.mixup, self.generator)
