@@ -1,10 +1,12 @@
 """The 2-D convolutional network of the AudioMNIST system, on log-mels of one second.
 
 Its architecture is that of the published model fergarciadlc/audio-mnist-cnn: four blocks of convolution, batch
-normalisation, ReLU, maximum pooling and dropout, then the mean over time and frequency and two linear layers.
+normalisation, ReLU, maximum pooling and dropout of whole channels, then the mean over time and frequency and two linear
+layers.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -43,11 +45,11 @@ class CNN2d(nn.Module):
                 nn.BatchNorm2d(after),
                 nn.ReLU(),
                 nn.MaxPool2d(2),
-                nn.Dropout(config.dropout),
+                nn.Dropout2d(config.dropout),
             )
-            for before, after in zip(channels, channels[1:], strict=False)
+            for before, after in pairwise(channels)
         )
-        self.hidden = nn.Linear(channels[-1], config.hidden)
+        self.hidden = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(channels[-1], config.hidden))
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(config.hidden, config.classes))
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:

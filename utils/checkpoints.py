@@ -1,10 +1,14 @@
 """Checkpoints: a folder with a trained model and all that is needed to use it, written whole or not at all."""
 
 import json
+import os
 import pickle
+import re
 import zipfile
 from pathlib import Path
 
+import pooch
+import requests
 import torch
 import yaml
 from torch import nn
@@ -12,9 +16,10 @@ from torch import nn
 from utils import InputError
 from utils.config import Experiment, load_yaml, make_model, parse_experiment, snapshot
 from utils.files import whole_folder
-from utils.metadata import COURSE_METADATA, sha256
+from utils.metadata import COURSE_METADATA, PROJECT, sha256
 
 WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 # what reading a file raises that does not hold a model's weights
 DAMAGED = (
     zipfile.BadZipFile,
@@ -47,23 +52,33 @@ def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: d
 def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     """Read a checkpoint: the model in evaluation mode, and its experiment, whose `features` it must be given.
 
-    The weights are read as tensors only: a file that holds pickled code is refused, not run.
+    The weights are read as tensors only: a file that holds pickled code is refused, not run. Checkpoints of the layout
+    of fergarciadlc/audio-mnist-cnn can be read as well.
+
+    Args:
+        folder: or, where there is no such folder, the name of a model on the Hugging Face Hub, as "owner/name", which
+            is downloaded once and kept in `.cache/`.
 
     Raises:
-        InputError: a file is missing or damaged, or weights and snapshot do not belong together.
+        InputError: a file is missing or damaged, weights and snapshot do not belong together, or the Hub cannot be
+            reached.
     """
     folder = Path(folder)
+    if not folder.exists() and HUB_NAME.fullmatch(str(folder)):
+        folder = _from_hub(str(folder))
     for name in (WEIGHTS, SNAPSHOT):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a checkpoint: it has no {name}")
-    experiment = parse_experiment(load_yaml(folder / SNAPSHOT), str(folder / SNAPSHOT), folder.name)
+    values, where = load_yaml(folder / SNAPSHOT), str(folder / SNAPSHOT)
+    published = "dataset" in values
+    experiment = published_experiment(values, where) if published else parse_experiment(values, where, folder.name)
     model = make_model(experiment)
     try:
         with zipfile.ZipFile(folder / WEIGHTS) as parts:  # torch.load does not look at the checksums
             if parts.testzip() is not None:
                 raise zipfile.BadZipFile("a checksum is wrong")
         state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
-        model.load_state_dict(state)
+        model.load_state_dict(_renamed(state) if published else state)
     except DAMAGED as error:
         why = str(error).strip().splitlines()[:1]
         raise InputError(f"{folder / WEIGHTS}: not a file of weights, or a damaged one ({''.join(why)})") from None
@@ -72,6 +87,91 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
         why = "a damaged file" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
         raise InputError(f"{folder / WEIGHTS}: {why}") from None
     return model.eval(), experiment
+
+
+def published_experiment(values: dict, where: str) -> Experiment:
+    """The experiment that a snapshot in the layout of fergarciadlc/audio-mnist-cnn describes.
+
+    Its sections are `dataset`, `features` (of `audio`, `stft`, `mel`, `normalization`), `model` (of `backbone`, `head`,
+    `output`) and `training`. Raises `InputError` where one describes something that `CNN2d` and `LogMel` are not.
+    """
+    try:
+        features, model, training = values["features"], values["model"], values.get("training", {})
+        audio, stft, mel, norm = (features[part] for part in ("audio", "stft", "mel", "normalization"))
+        backbone, head, callbacks = model["backbone"], model["head"], training.get("callbacks") or {}
+        for what, given, known in (
+            ("features.type", features.get("type"), "mel_spectrogram_db"),
+            ("features.mel.power", mel.get("power", 2.0), 2.0),
+            ("features.normalization.strategy", norm["strategy"], "fixed"),
+            ("model.backbone.kernels", backbone.get("kernels", 3), 3),
+            ("model.backbone.batch_norm", backbone.get("batch_norm", True), True),
+        ):
+            if given != known:
+                raise InputError(f"{where}: {what} is {given!r}; only {known!r} can be rebuilt")
+        sections = {
+            "data": {
+                "metadata": "speech_data/audiomnist/metadata.tsv",
+                "protocol": "ratio",
+                "fold": str(values["dataset"]["split"]["seed"]),
+            },
+            "features": {
+                "sample_rate": audio["sample_rate"],
+                "seconds": audio["fixed_duration_sec"],
+                **{name: stft[name] for name in ("n_fft", "win_length", "hop_length")},
+                "n_mels": mel["n_mels"],
+                "f_min": mel["fmin"],
+                "f_max": mel["fmax"],
+                "range_db": 80.0,
+                "least_power": 1e-10,
+                "trim_db": None,
+                "mean_db": norm["mean"],
+                "std_db": norm["std"],
+            },
+            "model": {
+                "name": "cnn2d",
+                "channels": backbone["filters"],
+                "hidden": head["units"],
+                "dropout": head.get("dropout", 0.3),
+                "classes": model["output"]["num_classes"],
+            },
+            "training": {
+                "epochs": training.get("epochs", 30),
+                "batch_size": training.get("batch_size", 64),
+                "learning_rate": training.get("learning_rate", 1e-3),
+                "weight_decay": 0,
+                "schedule": "plateau",
+                "patience": callbacks.get("early_stopping", {}).get("patience", 8),
+                "label_smoothing": 0,
+            },
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{where}: not a snapshot of a known layout ({type(error).__name__}: {error})") from None
+    return parse_experiment(sections, where, str(values.get("name", "audio-mnist-cnn")))
+
+
+def _renamed(state: dict) -> dict:
+    """Weights of the published layout under the names of `CNN2d`: its classifier's two linear layers."""
+    layers = sorted({int(name.split(".")[1]) for name in state if name.startswith("classifier.")})
+    if len(layers) != 2:
+        raise LookupError(f"the classifier has {len(layers)} layers with weights, not 2")
+    names = {f"classifier.{layers[0]}.": "hidden.1.", f"classifier.{layers[1]}.": "head.1."}
+    for old, new in names.items():
+        state = {name.replace(old, new): weight for name, weight in state.items()}
+    return state
+
+
+def _from_hub(name: str) -> Path:
+    """The folder that a model of the Hugging Face Hub has been downloaded to."""
+    address, folder = os.environ.get("HF_ENDPOINT", "https://huggingface.co"), PROJECT / ".cache" / "hub" / name
+    pooch.get_logger().setLevel("WARNING")  # it would advise to pin a sum, and a model has none
+    for file in (WEIGHTS, SNAPSHOT):
+        url = f"{address}/{name}/resolve/main/{file}"
+        try:
+            pooch.retrieve(url, known_hash=None, path=folder, fname=file)
+        except requests.RequestException as error:
+            answer = getattr(error.response, "status_code", None) or type(error).__name__
+            raise InputError(f"{name}: no such folder, and not to be had from the Hub ({url}: {answer})") from None
+    return folder
 
 
 CARD_TEXT = """\

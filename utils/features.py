@@ -13,11 +13,13 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
+from tqdm.auto import tqdm
 
 from utils import audio
 from utils.metadata import PROJECT, sha256
 
 CACHE = joblib.Memory(PROJECT / ".cache", mmap_mode="c", verbose=0)  # features are read where they lie, not loaded
+PART = 3000  # clips whose features are computed at a time
 LEVELS = ("clip_max", "none")
 
 
@@ -182,6 +184,18 @@ def features_of_files(paths: Sequence[str | Path], config: FeatureConfig) -> lis
 def _compute(
     config: FeatureConfig, contents: list[str], code: list[str], paths: Sequence[str | Path]
 ) -> tuple[np.ndarray, list[int]]:
-    """All clips' frames one after the other (frames, mels), and how many frames each clip has."""
+    """All clips' frames one after the other (frames, mels), and how many frames each clip has.
+
+    Many clips are shared out among the cores, always in the same parts: the numbers do not depend on the cores.
+    """
+    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
+    jobs = joblib.Parallel(n_jobs=min(joblib.cpu_count(), len(parts)), return_as="generator")
+    computed = jobs(joblib.delayed(_compute_part)(config, part) for part in parts)
+    bar = tqdm(computed, "features", len(parts), leave=False, unit_scale=PART, unit=" clips", disable=len(parts) == 1)
+    frames, lengths = zip(*bar, strict=True)
+    return np.concatenate(frames), [length for part in lengths for length in part]
+
+
+def _compute_part(config: FeatureConfig, paths: Sequence[str | Path]) -> tuple[np.ndarray, list[int]]:
     clips = extract([audio.read_audio(path, config.sample_rate) for path in paths], config)
     return torch.cat(clips).numpy(), [len(clip) for clip in clips]
