@@ -214,6 +214,10 @@ def test_train_leaves_a_result_and_a_checkpoint_that_predict_takes(sdr, project,
     assert f"TEST: accuracy {result['metrics']['TEST']['accuracy']:.1%}" in done.out
     folder = done.out.splitlines()[-1].removeprefix("checkpoint: ")
     assert Path(folder) == project.runs / "mine" / "loso-finn" / "seed-5"
+    drawn = {path.name for path in (Path(folder) / "figures").iterdir()}
+    assert drawn == {"TEST_confusion.png", "TEST_speakers.png", "TEST_digits.png"} | {
+        "curves.png" for _ in result["history"]
+    }
     predicted = sdr("predict", folder, corpus.folder / "2_finn_1.wav", "--json")
     assert predicted.status == 0 and len(json.loads(predicted.out)) == 1
 
@@ -504,3 +508,28 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, length):
     finally:
         os.close(writing)
     assert done.stderr == ""
+
+
+# Tracking
+
+
+def test_train_is_tracked_where_mlflow_is_installed(sdr, project, write_config):
+    mlflow = pytest.importorskip("mlflow")
+    done = sdr("train", write_config("cnn1d", "mine"), "--seed", 5)
+    assert done.status == 0 and "make tracking" in done.out
+    client = mlflow.MlflowClient(f"sqlite:///{project.runs / 'mlflow' / 'runs.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("mine").experiment_id])
+    result = results.load(project.store / "mine" / "course" / "seed-5.json")
+    assert run.data.params["training.epochs"] == "2" and run.data.params["model.name"] == "cnn1d"
+    assert run.data.metrics["TEST accuracy"] == pytest.approx(result["metrics"]["TEST"]["accuracy"])
+    losses = [entry.value for entry in client.get_metric_history(run.info.run_id, "loss")]
+    assert losses == pytest.approx([row["loss"] for row in result["history"]])
+    kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert {"best_model.pt", "config_snapshot.yaml", "figures"} <= kept
+
+
+def test_without_mlflow_nothing_is_said_or_written(sdr, project, write_config, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)  # its import fails
+    done = sdr("train", write_config())
+    assert done.status == 0 and "track" not in done.out + done.err
+    assert not (project.runs / "mlflow").exists()

@@ -120,7 +120,7 @@ def data(given: argparse.Namespace) -> None:
 
 
 def train(given: argparse.Namespace) -> None:
-    from utils import experiments, results
+    from utils import experiments, figures, results, tracking
     from utils.config import load_experiment
 
     experiment = load_experiment(given.config, given.variant)
@@ -133,7 +133,11 @@ def train(given: argparse.Namespace) -> None:
     result = experiments.run(experiment, given.seed, store=given.store or results.STORE, progress=True)
     for name, values in result["metrics"].items():
         print(f"{name}: {_summary(values)}")
-    print(f"checkpoint: {experiments.checkpoint_folder(experiment, result['protocol'], given.seed)}")
+    folder = experiments.checkpoint_folder(experiment, result["protocol"], given.seed)
+    figures.save_run(result, folder / "figures")
+    if tracking.track(result, folder):
+        print("tracked: `make tracking` shows this run beside the others")
+    print(f"checkpoint: {folder}")
 
 
 def evaluate(given: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ colour-blind (Okabe and Ito 2008).
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import librosa
 import matplotlib.pyplot as plt
@@ -17,6 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from utils.features import FeatureConfig
+from utils.files import whole_folder
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 SPEECH = plt.get_cmap("magma", 32)  # of levels; few shades and sharp edges keep the notebooks small
@@ -197,6 +199,32 @@ def speaker_bars(models: Mapping[str, Sequence[Mapping[str, float]]], ax: Axes |
     ax.set_xticks(range(len(speakers)), speakers)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return ax
+
+
+def save_run(result: dict, folder: Path) -> None:
+    """The figures of a run (a result of `utils.experiments.run`) as PNG files in `folder`, whole or not at all.
+
+    `curves.png` of the history; for every part that was tested, as TEST, `TEST_confusion.png`, `TEST_speakers.png`
+    and `TEST_digits.png`.
+    """
+    stages: dict[str, list[dict]] = {}
+    for row in result["history"]:
+        stages.setdefault(row.get("stage", "training"), []).append(row)
+    with whole_folder(folder) as new, plt.rc_context(STYLE):
+        drawn = {"curves": learning_curves(stages)[0]} if stages else {}
+        for part, measured in result["metrics"].items():
+            title = f"{part}: {100 * measured['accuracy']:.1f} % of {measured['n']} clips"
+            drawn[f"{part}_confusion"] = confusion(measured["confusion"], title=title)
+            for kind in ("speaker", "digit"):
+                accuracy = {name: 100 * value for name, value in measured[f"per_{kind}"].items()}
+                ax = _axes(2 + 0.3 * len(accuracy), 2.8)
+                ax.bar(list(accuracy), list(accuracy.values()))
+                ax.set(title=title, xlabel=kind, ylabel="accuracy / %", ylim=(0, 100))
+                ax.tick_params(axis="x", rotation=90 if len(accuracy) > 10 else 0)
+                drawn[f"{part}_{kind}s"] = ax
+        for name, ax in drawn.items():
+            ax.figure.savefig(new / f"{name}.png", bbox_inches="tight")
+            plt.close(ax.figure)
 
 
 def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title: str = "") -> Axes:
