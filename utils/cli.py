@@ -122,6 +122,7 @@ def data(given: argparse.Namespace) -> None:
 def train(given: argparse.Namespace) -> None:
     from utils import experiments, figures, results, tracking
     from utils.config import load_experiment
+    from utils.parallel import this_process
 
     experiment = load_experiment(given.config, given.variant)
     data = experiment.data
@@ -131,6 +132,8 @@ def train(given: argparse.Namespace) -> None:
         data = replace(data, takes=given.takes)
     experiment = replace(experiment, data=data)
     result = experiments.run(experiment, given.seed, store=given.store or results.STORE, progress=True)
+    if this_process().rank > 0:
+        return
     for name, values in result["metrics"].items():
         print(f"{name}: {_summary(values)}")
     folder = experiments.checkpoint_folder(experiment, result["protocol"], given.seed)

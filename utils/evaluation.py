@@ -30,11 +30,12 @@ def embed(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size
 def _in_batches(model: nn.Module, function, features: Sequence[Tensor], floor: float, batch_size: int) -> Tensor:
     """What a function of the model makes of each clip; clips of similar length go together."""
     model.eval()
+    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     order = sorted(range(len(features)), key=lambda i: len(features[i]))
-    parts = [
-        function(*pad([features[i] for i in order[start : start + batch_size]], floor))
-        for start in range(0, len(order), batch_size)
-    ]
+    parts = []
+    for start in range(0, len(order), batch_size):
+        clips, lengths = pad([features[i] for i in order[start : start + batch_size]], floor)
+        parts.append(function(clips.to(device), lengths.to(device)).cpu())
     return torch.cat(parts)[torch.tensor(order).argsort()]
 
 

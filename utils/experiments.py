@@ -23,6 +23,7 @@ from utils.dataset import Spectrograms, SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, embed, metrics, predict
 from utils.metadata import PROJECT, find_metadata, read_metadata, sha256, verify
 from utils.objectives import UNLABELLED, Contrastive, Joint, Supervised
+from utils.parallel import this_process
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
 from utils.report import CONFIGS, TABLES, made_by
 from utils.selftraining import opinions_of, pseudo_labels
@@ -211,7 +212,8 @@ def run(
 ) -> dict:
     """Train, test and write down: a checkpoint in `runs`, a result in `store`. The same inputs give the same numbers.
 
-    A run that was killed goes on from its last whole epoch.
+    A run that was killed goes on from its last whole epoch. Of several processes that `torchrun` started, the first
+    writes.
 
     Returns:
         The result as it was written (see `utils.results`).
@@ -242,6 +244,8 @@ def run(
         "history": history,
         "environment": results.environment(),
     }
+    if this_process().rank > 0:
+        return result
     checkpoints.save(folder, model, experiment, result)
     results.save(results.result_path(store, experiment.name, split.name, seed), result, pd.concat(tables))
     for done in state.parent.glob(f"{state.stem}*.state"):

@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model_neural.contrastive import Projection, nt_xent, supervised_contrastive, swav, triplet
+from utils import InputError
 from utils.augmentation import AugmentationConfig, Augmenter
 from utils.dataset import Spectrograms, SpokenDigits, training_batches
 from utils.features import FeatureConfig
+from utils.parallel import this_process
 from utils.training import Optimisation
 
 LOSSES = ("nt-xent", "swav", "supcon", "triplet")
@@ -115,6 +117,7 @@ class Supervised(Objective):
         targets = F.one_hot(labels, num_classes=10).float()
         if self.config.mixup:
             inputs, frames, targets = mix(inputs, frames, targets, self.config.mixup, self.generator)
+        inputs, frames, targets = this_process().share(inputs, frames, targets)
         if self.config.only_head:
             model.eval()  # or the statistics of batch normalisation would move
             model.head.train()
@@ -141,11 +144,13 @@ class Contrastive(Objective):
             self.prototypes = nn.Parameter(torch.randn(self.config.prototypes, self.config.dims))
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
-        (waveforms, lengths), labels, speakers = batch
-        z = self.projection(model.embed(*two_views(self.augment, waveforms, lengths, self.floor)))
+        (waveforms, lengths), *others = batch
+        inputs, frames = _alone(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = _alone(*others)
+        z = self.projection(model.embed(inputs, frames))
         match self.config.loss:
             case "nt-xent":
-                return nt_xent(z, torch.arange(len(labels)).repeat(2), self.config.temperature)
+                return nt_xent(z, torch.arange(len(labels), device=z.device).repeat(2), self.config.temperature)
             case "swav":
                 return swav(z @ F.normalize(self.prototypes, dim=1).T, speakers, self.config.temperature)
             case "supcon":
@@ -172,13 +177,22 @@ class Joint(Objective):
         self.projection = Projection(width, self.contrastive.dims)
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
-        (waveforms, lengths), labels, speakers = batch
-        labels, speakers = labels.repeat(2), speakers.repeat(2)
-        embedding = model.embed(*two_views(self.augment, waveforms, lengths, self.floor))
+        (waveforms, lengths), *others = batch
+        inputs, frames = _alone(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = (numbers.repeat(2) for numbers in _alone(*others))
+        embedding = model.embed(inputs, frames)
         naming = F.cross_entropy(model.head(embedding), labels, label_smoothing=self.config.label_smoothing)
         z = self.projection(embedding)
         contrast = supervised_contrastive(z, labels, self.contrastive.temperature, speakers)
         return naming + self.config.contrastive_weight * contrast
+
+
+def _alone(*batch: Tensor) -> tuple[Tensor, ...]:
+    """A batch on this process' device, where it is the only process: a contrastive loss needs its batch whole."""
+    process = this_process()
+    if process.many > 1:
+        raise InputError("contrastive learning goes on in one process; start it without torchrun")
+    return process.share(*batch)
 
 
 def mix(

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
@@ -15,6 +16,7 @@ from tqdm.auto import tqdm
 from utils import InputError
 from utils.evaluation import predict
 from utils.files import write_whole
+from utils.parallel import this_process
 
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 
@@ -77,12 +79,16 @@ def train(
         raise InputError(
             "early stopping and the schedule 'plateau' need validation speakers, and the protocol has none"
         )
+    process = this_process()
+    model.to(process.device)
+    objective.to(process.device)
     weights = [*objective.trained(model), *objective.parameters()]
     optimizer = torch.optim.AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
     epochs = max(config.epochs, math.ceil(config.least_steps / len(objective.batches)))
     scheduler = make_scheduler(optimizer, config, steps=epochs * len(objective.batches))
     averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True)
     final = averaged.module if config.average else model
+    network = process.wrap(model)
 
     parts = {
         "model": model,
@@ -91,14 +97,14 @@ def train(
         "optimizer": optimizer,
         "scheduler": scheduler,
     }
-    history, best = _resume(parts, state)
-    bar = tqdm(total=epochs, desc=title, unit="epoch", leave=False, disable=not progress)
+    history, best = _resume(parts, state, process.device)
+    bar = tqdm(total=epochs, desc=title, unit="epoch", leave=False, disable=not progress or process.rank > 0)
     bar.update(len(history))
     while len(history) < epochs and not _stopped_improving(history, config.patience):
         started = time.perf_counter()
         objective.generator.manual_seed(seed * 100_003 + len(history))
         torch.manual_seed(seed * 100_003 + len(history))  # dropout draws from the global generator
-        loss = _epoch(model, objective, weights, optimizer, scheduler, averaged)
+        loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged))
         row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
         if validation is not None:
             row |= _validate(final, *validation, objective.floor)
@@ -107,13 +113,14 @@ def train(
             if isinstance(scheduler, ReduceLROnPlateau):
                 scheduler.step(row["validation_loss"])
         history.append(row | {"seconds": time.perf_counter() - started})
-        if state is not None:
+        if state is not None and process.rank == 0:
             saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
             write_whole(state, lambda path, saved=saved: torch.save(saved, path))
         bar.update()
         bar.set_postfix({name: f"{row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row})
     bar.close()
     model.load_state_dict(best or final.state_dict())
+    model.cpu()
     return history
 
 
@@ -125,18 +132,19 @@ def _epoch(
     scheduler: LRScheduler | ReduceLROnPlateau,
     averaged: AveragedModel,
 ) -> float:
-    """Every batch once; the mean loss."""
+    """Every batch once; the mean loss. GPUs compute in mixed precision."""
     model.train()
-    losses = []
+    losses, kind = [], weights[0].device.type
     for batch in objective.batches:
-        loss = objective.loss(model, batch)
+        with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
+            loss = objective.loss(model, batch)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(weights, max_norm=5.0)
         optimizer.step()
         if not isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step()
-        averaged.update_parameters(model)
+        averaged.update_parameters(model.module if isinstance(model, DistributedDataParallel) else model)
         losses.append(loss.item())
     return sum(losses) / len(losses)
 
@@ -173,11 +181,11 @@ def _stopped_improving(history: list[dict], patience: int | None) -> bool:
     return len(history) - 1 - accuracy.index(max(accuracy)) >= patience
 
 
-def _resume(parts: dict, state: Path | None) -> tuple[list[dict], dict | None]:
+def _resume(parts: dict, state: Path | None, device: torch.device) -> tuple[list[dict], dict | None]:
     """Put back what an interrupted run saved: its history and, with validation, its best weights."""
     if state is None or not state.exists():
         return [], None
-    saved = torch.load(state, weights_only=True)
+    saved = torch.load(state, map_location=device, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     return saved["history"], saved["best"]
