@@ -248,11 +248,25 @@ def arabic_corpus(tmp_path):
 
 
 def test_arabic_digits_keep_their_authors_split(arabic_corpus):
-    clips = read_metadata(arabic.tabulate(arabic_corpus).table)
+    clips = arabic.tabulate(arabic_corpus)
     assert clips[["speaker", "split"]].drop_duplicates().to_numpy().tolist() == [
         ["00000001", "TRAIN"], ["00000002", "DEV"], ["00000003", "TEST"]
     ]  # fmt: skip
     assert sorted(clips["label"].unique()) == [0, 9]  # other words are no digits
+
+
+def test_a_copy_is_checked_clip_by_clip(arabic_corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
+    table = tmp_path / "arabic.tsv"
+    arabic.tabulate(arabic_corpus).to_csv(table, sep="\t", index=False)
+    report = arabic.check(arabic_corpus, table)
+    assert (report.clips, report.speakers) == (6, 3)
+    clip = arabic_corpus / "dataset" / "nine" / "00000002_NO_01.wav"
+    clip.write_bytes(wav(1))
+    assert "nine/00000002_NO_01.wav" in refused(arabic.check, arabic_corpus, table)
+    clip.unlink()
+    assert "no clip at" in refused(arabic.check, arabic_corpus, table)
+    assert arabic.ORIGIN in refused(arabic.check, tmp_path / "nowhere", table)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +276,7 @@ def test_arabic_digits_keep_their_authors_split(arabic_corpus):
         (lambda folder: (folder / "val.csv").write_text("path,word\na,b\n"), ["val.csv", "'file' and 'class'"]),
         (lambda folder: (folder / "val.csv").write_text("file,class\nx.wav,zero\n"), ["val.csv, row 2", "x.wav"]),
         (lambda folder: (folder / "val.csv").write_text((folder / "test.csv").read_text()), ["test.csv", "in DEV"]),
-        (lambda folder: (folder / "dataset/zero/00000002_NO_01.wav").unlink(), ["00000002_NO_01.wav", "no clip"]),
+        (lambda folder: (folder / "dataset/zero/00000002_NO_01.wav").unlink(), ["00000002_NO_01.wav", "no such file"]),
         (lambda folder: (folder / "dataset/zero/00000002_NO_01.wav").write_bytes(b""), ["0 bytes"]),
     ],
 )
@@ -280,3 +294,16 @@ def test_the_real_speaker_02(tmp_path):
     folder = tmp_path / "audiomnist"
     shutil.copytree(REAL, folder / "02")
     assert audiomnist.tabulate(folder).clips == len(list(REAL.glob("*.wav")))
+
+
+def test_the_arabic_table_has_the_authors_numbers():
+    clips = pd.read_csv(arabic.TABLE, sep="\t", dtype=str)
+    assert clips.groupby("split")["speaker"].nunique().to_dict() == {"TRAIN": 18, "DEV": 6, "TEST": 6}
+    assert clips.groupby("split").size().to_dict() == {"TRAIN": 1800, "DEV": 600, "TEST": 600}
+
+
+@pytest.mark.skipif(not (REAL_ARABIC / "train.csv").exists(), reason="needs speech_data/arabic")
+def test_the_arabic_table_is_that_of_the_real_corpus():
+    made = arabic.tabulate(REAL_ARABIC, progress=False).astype(str)
+    pd.testing.assert_frame_equal(made, pd.read_csv(arabic.TABLE, sep="\t", dtype=str))
+    assert arabic.check(REAL_ARABIC).clips == 3000

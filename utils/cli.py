@@ -114,7 +114,7 @@ def data(given: argparse.Namespace) -> None:
         case "audiomnist":
             print(audiomnist.fetch(folder))
         case "arabic":
-            print(arabic.tabulate(folder))
+            print(arabic.check(folder))
         case "synthetic":
             print(synthetic.speak(folder, speakers=given.speakers, takes=given.takes, seed=given.seed))
 

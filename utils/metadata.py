@@ -35,7 +35,8 @@ def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFr
     Args:
         path: a TSV with the columns `identifier speaker split label file`; further columns are kept.
         root: the folder that `file` is relative to. If not given it is the TSV's own folder, except that
-            `speech_data/...` follows the variable `SDR_SPEECH_DATA` where that is set.
+            `speech_data/...` follows the variable `SDR_SPEECH_DATA` where that is set, and is the project's own folder
+            of clips in a table of the project.
 
     Returns:
         One row a clip, in the file's order: `identifier`, `speaker` and `split` as text, `label` as an
@@ -98,7 +99,8 @@ def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFr
 
 def locate(file: str, metadata: Path, root: str | Path | None) -> str:
     """Where the clip that a metadata table calls `file` lies (see `read_metadata`)."""
-    if root is None and os.environ.get("SDR_SPEECH_DATA") and Path(file).parts[:1] == ("speech_data",):
+    ours = os.environ.get("SDR_SPEECH_DATA") or metadata.resolve().is_relative_to(PROJECT)
+    if root is None and ours and Path(file).parts[:1] == ("speech_data",):
         return str(speech_data().joinpath(*Path(file).parts[1:]))
     return str(Path(root if root is not None else metadata.parent) / file)
 
