@@ -293,7 +293,6 @@ def tables(project, corpus, write_config, monkeypatch, tmp_path):
     for module in (report, experiments):
         monkeypatch.setattr(module, "CONFIGS", tmp_path)
         monkeypatch.setattr(module, "TABLES", {"made": table})
-    monkeypatch.setattr(report, "COURSE_METADATA", corpus.metadata)
     (project.folder / "README.md").write_text("# Made\n<!-- table made -->\n<!-- end of table -->\n")
     made, run = [], experiments.run
 

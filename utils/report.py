@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from utils import InputError, results
 from utils.config import Experiment, find_experiment, load_experiments, parse_experiment, snapshot
 from utils.files import write_whole
-from utils.metadata import COURSE_METADATA, PROJECT, sha256
+from utils.metadata import PROJECT, find_metadata, sha256
 from utils.protocols import split_name
 
 CONFIGS = PROJECT / "configs"
@@ -82,10 +82,8 @@ def by_speaker(protocol: str, speakers: tuple[str, ...]) -> dict[str, Callable[[
     return {"mean, %": lambda row: percent(row["accuracy"]), **folds, **costs("seeds", "command")}
 
 
-ACCURACY = {
-    "TEST accuracy, %": lambda row: percent(row["accuracy"]),
-    "DEV accuracy, %": lambda row: percent(row["dev_accuracy"]),
-}
+TEST = {"TEST accuracy, %": lambda row: percent(row["accuracy"])}
+ACCURACY = TEST | {"DEV accuracy, %": lambda row: percent(row["dev_accuracy"])}
 F1 = {"TEST macro F1, %": lambda row: percent(row["macro_f1"])}
 TRAINED = ACCURACY | costs("seeds", "training", "command")
 TAKES = {"takes": lambda row: str(row["takes"])} | ACCURACY | costs("seeds", "command")
@@ -104,6 +102,7 @@ TABLES = {
     "george-labels": Table(
         "one-speaker", ("george",), TAKES, {"one_both": 5, "one_contrastive": 5}, takes=(1, 2, 5, 10)
     ),
+    "arabic": Table("split", (None,), TEST | F1 | COST, {"arabic_cnn": 5, "arabic_small": 5}),
 }
 
 
@@ -165,11 +164,12 @@ def _row(name: str, table: Table, experiment: str, takes: int | None, store: Pat
 
 
 def _check_belongs(run: dict, experiment: str) -> None:
-    """A run of a table was made from the course's clips and by the config that lies in `configs/`."""
+    """A run of a table was made by the config that lies in `configs/`, from the clips that it names."""
     where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
-    if run["metadata_sha256"] != sha256(COURSE_METADATA):
-        raise InputError(f"{where}: not made from the clips of {COURSE_METADATA.name}")
-    now, then = snapshot(find_experiment(experiment, CONFIGS)), snapshot(made_by(run))
+    config = find_experiment(experiment, CONFIGS)
+    if run["metadata_sha256"] != sha256(find_metadata(config.data.metadata)):
+        raise InputError(f"{where}: not made from the clips of {config.data.metadata}")
+    now, then = snapshot(config), snapshot(made_by(run))
     for key in ("protocol", "fold", "takes"):  # they are the table's
         now["data"][key] = then["data"][key]
     for section in now.keys() | then.keys():
