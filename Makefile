@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 READY := .venv/.installed
 UNFINISHED := .venv/.unfinished
 
-.PHONY: help quickstart test test-all results notebooks lock clean
+.PHONY: help quickstart test test-all results notebooks tracking lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -36,6 +36,11 @@ results: $(READY) ## train and evaluate everything again: every table
 
 notebooks: $(READY) ## run every notebook again and save it
 	$(BIN)/python -m utils.notebooks
+
+tracking: $(READY) ## MLflow's pages of all runs of `sdr train`
+	@$(BIN)/python -c 'import mlflow' 2>/dev/null || $(PIP) install 'mlflow>=3.1'
+	@mkdir -p runs/mlflow
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow/runs.db
 
 lock: ## after a change of the dependencies: poetry.lock and requirements.txt
 	@$(POETRY) help export >/dev/null 2>&1 || \
