@@ -4,10 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
+from conftest import experiment_of, write_metadata
 
-from utils import checkpoints, experiments, results
+from utils import InputError, checkpoints, experiments, results
 from utils.config import DataConfig, find_experiment, load_experiment
-from utils.metadata import PROJECT
+from utils.metadata import PROJECT, read_metadata
 from utils.report import CONFIGS, TABLES
 
 
@@ -23,6 +24,40 @@ def test_synthetic_voices_are_trained_on_and_never_tested_on(corpus, monkeypatch
     assert len(split.train) == len(without.train) + 30
     for name, clips in split.tests.items():
         assert clips.equals(without.tests[name])
+
+
+@pytest.fixture
+def other(corpus, tmp_path):
+    """A second corpus: the same clips by people of other names."""
+    clips = corpus.clips.assign(file=lambda clips: clips["path"])
+    clips["speaker"] = "other " + clips["speaker"]
+    return write_metadata(tmp_path / "other.tsv", clips)
+
+
+def test_further_tables_are_trained_on_or_tested_on(corpus, other):
+    plain = experiment_of(corpus)
+    alone = experiments.split_of(plain)
+    tested = experiments.split_of(replace(plain, data=replace(plain.data, also_test=(str(other),))))
+    assert tested.train.equals(alone.train) and list(tested.tests) == ["DEV", "TEST", "other"]
+    assert set(tested.tests["other"]["speaker"]) == {"other eve", "other finn"}
+    both = experiments.split_of(replace(plain, data=replace(plain.data, also_train=(str(other),))))
+    assert len(both.train) == 2 * len(alone.train) and list(both.tests) == ["DEV", "TEST"]
+
+
+def test_a_further_table_may_not_bring_a_speaker_to_both_sides(corpus, other):
+    plain = experiment_of(corpus)
+    leaking = read_metadata(other).assign(speaker="ada", split="TEST")
+    path = write_metadata(other.with_name("leaking.tsv"), leaking.drop(columns="path"))
+    with pytest.raises(InputError, match="speaker 'ada' is on both sides, training and leaking"):
+        experiments.split_of(replace(plain, data=replace(plain.data, also_test=(str(path),))))
+
+
+def test_a_further_table_without_such_clips_is_refused(corpus, other):
+    plain = experiment_of(corpus)
+    tests_alone = read_metadata(other).query("split == 'TEST'").drop(columns="path")
+    path = write_metadata(other.with_name("tests.tsv"), tests_alone)
+    with pytest.raises(InputError, match="no clips in the split TRAIN"):
+        experiments.split_of(replace(plain, data=replace(plain.data, also_train=(str(path),))))
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "checkpoints").glob("*/")), ids=lambda path: path.name)

@@ -32,6 +32,8 @@ class DataConfig:
     fold: str | None = None  # the speaker who is left out, or the protocol's seed
     takes: int | None = None  # so many labelled takes of each digit by each training speaker; null: all
     unlabelled: bool = False  # whether to learn from clips without labels too, where the protocol has some
+    also_train: tuple[str, ...] = ()  # further tables: their TRAIN clips are trained on besides
+    also_test: tuple[str, ...] = ()  # further tables: their TEST clips are tested on besides, under the table's name
     synthetic_voices: int = 0  # trained on besides: so many voices of eSpeak NG, each saying every digit once
 
     def __post_init__(self):
@@ -39,6 +41,11 @@ class DataConfig:
             raise ValueError("synthetic_voices is 0 or at least 3")
         if self.takes is not None and self.takes < 1:
             raise ValueError("takes is at least 1, or null")
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """All tables that clips come from."""
+        return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test)))
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from utils.config import Experiment, find_experiment, make_model, snapshot
 from utils.corpora import synthetic
 from utils.dataset import Spectrograms, SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, embed, metrics, predict
-from utils.metadata import PROJECT, find_metadata, read_metadata, sha256, verify
+from utils.metadata import PROJECT, find_metadata, read_metadata, tables_sha256, verify
 from utils.objectives import UNLABELLED, Contrastive, Joint, Supervised
 from utils.parallel import this_process
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
@@ -45,9 +45,13 @@ def split_of(experiment: Experiment, seed: int = 0) -> Split:
     data = experiment.data
     if data.protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol '{data.protocol}'; known are {', '.join(PROTOCOLS)}")
-    clips = read_metadata(find_metadata(data.metadata))
-    verify(clips)
-    split = PROTOCOLS[data.protocol](clips, data.fold)
+    tables = {name: read_metadata(find_metadata(name)) for name in data.tables}
+    for clips in tables.values():
+        verify(clips)
+    split = PROTOCOLS[data.protocol](tables[data.metadata], data.fold)
+    more = {Path(name).stem: _part(tables[name], "TEST", name) for name in data.also_test}
+    train = [split.train, *(_part(tables[name], "TRAIN", name) for name in data.also_train)]
+    split = replace(split, train=pd.concat(train), tests=split.tests | more)
     if data.takes:
         split = few_takes(split, data.takes, seed)
     if not data.unlabelled:
@@ -57,6 +61,13 @@ def split_of(experiment: Experiment, seed: int = 0) -> Split:
     if data.synthetic_voices:
         split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
     return split
+
+
+def _part(clips: pd.DataFrame, split: str, name: str) -> pd.DataFrame:
+    chosen = clips[clips["split"] == split]
+    if chosen.empty:
+        raise InputError(f"{name}: no clips in the split {split}")
+    return chosen
 
 
 def synthetic_voices(number: int) -> pd.DataFrame:
@@ -221,7 +232,7 @@ def run(
     torch.set_num_threads(1)  # sums depend on the number of threads; and runs are many, so the cores are not idle
     split = split_of(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed, runs)
-    config, clips_sha256 = snapshot(experiment), sha256(find_metadata(experiment.data.metadata))
+    config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.data.tables)
     # another config, or another table, never resumes from it
     state = folder.parent / f".seed-{seed}-{_key(config, clips_sha256)}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
@@ -333,5 +344,5 @@ def _has(experiment: Experiment, seed: int, store: Path) -> bool:
     if not path.exists():
         return False
     result = results.load(path)
-    same_clips = result["metadata_sha256"] == sha256(find_metadata(experiment.data.metadata))
+    same_clips = result["metadata_sha256"] == tables_sha256(data.tables)
     return same_clips and made_by(result) == experiment

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -116,6 +117,12 @@ def sha256(path: str | Path) -> str:
         raise InputError(f"{path}: is a folder, not a file") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def tables_sha256(names: Sequence[str]) -> str:
+    """One digest for the tables that a config names (see `find_metadata`); that of the file where it is one."""
+    digests = [sha256(find_metadata(name)) for name in names]
+    return digests[0] if len(digests) == 1 else hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
 def verify(clips: pd.DataFrame) -> None:

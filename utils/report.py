@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from utils import InputError, results
 from utils.config import Experiment, find_experiment, load_experiments, parse_experiment, snapshot
 from utils.files import write_whole
-from utils.metadata import PROJECT, find_metadata, sha256
+from utils.metadata import PROJECT, tables_sha256
 from utils.protocols import split_name
 
 CONFIGS = PROJECT / "configs"
@@ -38,6 +38,7 @@ ONE_SPEAKER = {
         "voices_self_trained",
     )
 }
+ACROSS = dict.fromkeys(load_experiments(CONFIGS / "corpora.yaml"), 5)
 EACH_SPEAKER = {f"one_{kind}": 5 for kind in ("plain", "both", "contrastive", "self_trained", "voices")}
 
 
@@ -87,6 +88,14 @@ ACCURACY = TEST | {"DEV accuracy, %": lambda row: percent(row["dev_accuracy"])}
 F1 = {"TEST macro F1, %": lambda row: percent(row["macro_f1"])}
 TRAINED = ACCURACY | costs("seeds", "training", "command")
 TAKES = {"takes": lambda row: str(row["takes"])} | ACCURACY | costs("seeds", "command")
+CORPORA = {
+    title: lambda row, part=part: percent(row["tests"][part]) if part in row["tests"] else ""
+    for title, part in (
+        ("course TEST, %", "SDR_metadata"),
+        ("AudioMNIST speaker 02, %", "audiomnist_02"),
+        ("Arabic TEST, %", "arabic"),
+    )
+} | costs("seeds", "parameters", "command")
 UNHEARD = {"lucas and yweweler, %": lambda row: percent(row["held_out"])}
 INSIDE = by_speaker("inside-train", TRAIN_SPEAKERS)
 SIX = TRAIN_SPEAKERS + HELD_OUT
@@ -102,6 +111,7 @@ TABLES = {
     "george-labels": Table(
         "one-speaker", ("george",), TAKES, {"one_both": 5, "one_contrastive": 5}, takes=(1, 2, 5, 10)
     ),
+    "corpora": Table("course", (None,), CORPORA, ACROSS),
     "arabic": Table("split", (None,), TEST | F1 | COST, {"arabic_cnn": 5, "arabic_small": 5}),
 }
 
@@ -157,6 +167,11 @@ def _row(name: str, table: Table, experiment: str, takes: int | None, store: Pat
     }
     if all("DEV" in run["metrics"] for folds in complete for run in folds):
         row["dev_accuracy"] = over_seeds(lambda run: run["metrics"]["DEV"]["accuracy"])
+    own = Path(complete[0][0]["config"]["data"]["metadata"]).stem
+    row["tests"] = {
+        own if part == "TEST" else part: over_seeds(lambda run, part=part: run["metrics"][part]["accuracy"])
+        for part in complete[0][0]["metrics"]
+    }
     if set(HELD_OUT) <= set(table.folds):
         held_out = [f"{table.protocol}-{speaker}" for speaker in HELD_OUT]
         row["held_out"] = over_seeds(lambda run: run["metrics"]["TEST"]["accuracy"], held_out)
@@ -167,8 +182,8 @@ def _check_belongs(run: dict, experiment: str) -> None:
     """A run of a table was made by the config that lies in `configs/`, from the clips that it names."""
     where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
     config = find_experiment(experiment, CONFIGS)
-    if run["metadata_sha256"] != sha256(find_metadata(config.data.metadata)):
-        raise InputError(f"{where}: not made from the clips of {config.data.metadata}")
+    if run["metadata_sha256"] != tables_sha256(config.data.tables):
+        raise InputError(f"{where}: not made from the clips of {', '.join(config.data.tables)}")
     now, then = snapshot(config), snapshot(made_by(run))
     for key in ("protocol", "fold", "takes"):  # they are the table's
         now["data"][key] = then["data"][key]
