@@ -295,16 +295,16 @@ def reproduce(
     missing = [(chosen, seed) for chosen, seed in planned.values() if again or not _has(chosen, seed, store)]
     jobs = jobs or joblib.cpu_count()
     print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
-    if missing:
-        print(_forecast(missing, jobs, store), flush=True)
-    for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
-        synthetic_voices(number)  # before several runs want them at once
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     shared = {}  # pre-trainings that several runs begin with: once each, before several runs do the same
     for chosen, seed in missing:
         if chosen.pretraining is not None:
             clips = _pretraining_clips(chosen, split_of(chosen, seed))
             shared[_pretraining_state(chosen, clips, seed, RUNS)] = chosen, seed
+    if missing:
+        print(_forecast(missing, list(shared.values()), jobs, store), flush=True)
+    for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
+        synthetic_voices(number)  # before several runs want them at once
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     tasks = (joblib.delayed(_only_pretrain)(chosen, seed) for chosen, seed in shared.values())
     for _ in tqdm(parallel(tasks), "pre-training", total=len(shared), unit="run", disable=not shared):
         pass
@@ -320,15 +320,21 @@ def _only_pretrain(experiment: Experiment, seed: int) -> None:
     pretrain(make_model(experiment), experiment, split_of(experiment, seed), seed, RUNS)
 
 
-def _forecast(missing: list[tuple[Experiment, int]], jobs: int, store: Path) -> str:
-    """How long runs will take, by how long the store says that such runs took: a line of text."""
-    took: dict[str, list[float]] = {}
+def _forecast(
+    missing: list[tuple[Experiment, int]], pretrained: list[tuple[Experiment, int]], jobs: int, store: Path
+) -> str:
+    """How long runs, and the pre-trainings that they share, will take, by what such took before: a line of text."""
+    took: dict[str, list[float]] = {}  # by the experiment, without pre-training; and by the experiment's pre-training
     for path in sorted(store.glob("*/*/seed-*.json")):
         result = results.load(path)
-        took.setdefault(result["experiment"], []).append(result["train_seconds"])
-    known = [fmean(took[chosen.name]) for chosen, _ in missing if chosen.name in took]
+        before = sum(row["seconds"] for row in result["history"] if row.get("stage") == "pre-training")
+        took.setdefault(result["experiment"], []).append(result["train_seconds"] - before)
+        took.setdefault(f"{result['experiment']}, pre-training", []).append(before)
+    names = [chosen.name for chosen, _ in missing] + [f"{chosen.name}, pre-training" for chosen, _ in pretrained]
+    known = [fmean(took[name]) for name in names if name in took]
     minutes = (sum(known) + len(missing)) / jobs / 60  # reading and testing take about a second
-    unknown = f"; {len(missing) - len(known)} runs of unknown length come on top" if len(known) < len(missing) else ""
+    new = sum(chosen.name not in took for chosen, _ in missing)
+    unknown = f"; {new} runs of unknown length come on top" if new else ""
     return f"about {max(1, round(minutes))} minutes, {jobs} at a time{unknown}"
 
 
