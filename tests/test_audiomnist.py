@@ -307,3 +307,11 @@ def test_the_arabic_table_is_that_of_the_real_corpus():
     made = arabic.tabulate(REAL_ARABIC, progress=False).astype(str)
     pd.testing.assert_frame_equal(made, pd.read_csv(arabic.TABLE, sep="\t", dtype=str))
     assert arabic.check(REAL_ARABIC).clips == 3000
+
+
+def test_who_has_no_table_yet_is_told_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
+    message = refused(read_metadata, tmp_path.resolve() / "audiomnist" / "metadata.tsv")
+    assert message.endswith("there is no such file; `sdr data audiomnist` makes it")
+    message = refused(audiomnist.fetch, tmp_path / "audiomnist", url="http://127.0.0.1:1/none.zip", progress=False)
+    assert f"put the clips into {tmp_path / 'audiomnist'} by hand" in message

@@ -60,7 +60,8 @@ def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFr
             skip_blank_lines=False,  # so that rows are counted as an editor counts them
         ).fillna("")
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
+        makes = f"; `sdr data {path.parent.name}` makes it" if path.parent.parent == speech_data() else ""
+        raise InputError(f"{path}: there is no such file{makes}") from None
     except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
 

@@ -73,7 +73,7 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progres
             raise InputError(
                 f"{beside}: AudioMNIST needs {DISK_SPACE / 1e9:.0f} GB of disk, and {free / 1e9:.1f} GB are free"
             )
-        archive = download(url, beside, progress)
+        archive = download(url, beside, folder, progress)
         try:
             with whole_folder(folder) as filled:
                 _unzip(archive, filled, url, commit, progress)

@@ -14,8 +14,10 @@ from utils import InputError
 TIMEOUT = 30  # seconds without a byte, after which the server counts as gone
 
 
-def download(url: str, folder: Path, progress: bool) -> Path:
+def download(url: str, folder: Path, clips: Path, progress: bool) -> Path:
     """Fetch an archive into a folder: where it lies now. If the download breaks, a `.part` stays for the next call.
+
+    `clips` is the folder that its clips will go to, for whoever has to put them there by hand.
 
     Raises:
         InputError: the server cannot be reached, answers with an error, or stops before the end.
@@ -24,7 +26,7 @@ def download(url: str, folder: Path, progress: bool) -> Path:
     archive = folder / f"archive-{address}.zip"
     part = archive.with_suffix(".part")
     downloader = functools.partial(_resume, part=part, progress=progress)
-    by_hand = f"; or put the clips into {folder} by hand"
+    by_hand = f"; or put the clips into {clips} by hand"
     # The archive has no sum: GitHub packs it anew at will, with other bytes. What is in it is checked instead.
     pooch.get_logger().setLevel("WARNING")  # it would advise to pin the sum
     try:

@@ -52,7 +52,7 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METAD
         wanted = {name: sums[name] for name in checked if not _is_right(folder / name, sums[name])}
         if wanted:
             folder.mkdir(parents=True, exist_ok=True)
-            archive = download(url, folder, progress)
+            archive = download(url, folder, folder, progress)
             try:
                 clips = _read_clips(archive, wanted, url)
             except InputError:
