@@ -203,6 +203,9 @@ def test_parquet_files_become_clips(parquet):
     assert set(clips["label"]) == {3, 8} and "3_04_1" in clips.index
     assert Path(clips.loc["3_04_1", "path"]).read_bytes() == wav(4)
     assert clips.loc["3_03_0", "age"] == "" and clips.loc["3_04_0", "accent"] == "German"
+    for path in parquet.glob("*.parquet"):
+        path.write_bytes(b"not read again")
+    assert audiomnist.fetch(parquet, progress=False).clips == 12
 
 
 def test_bad_parquet_files_are_refused(parquet):
@@ -212,6 +215,9 @@ def test_bad_parquet_files_are_refused(parquet):
     assert "no column 'speaker_id'" in refused(audiomnist.fetch, parquet, progress=False)
     pd.DataFrame({"speaker_id": ["01"], "audio": [{"bytes": b"x"}], "digit": [11]}).to_parquet(parquet / "a.parquet")
     assert "row 1: no digit" in refused(audiomnist.fetch, parquet, progress=False)
+    (parquet / "a.parquet").rename(parquet / "z.parquet")  # the others are good, and read before
+    assert "z.parquet, row 1: no digit" in refused(audiomnist.fetch, parquet, progress=False)
+    assert all(path.suffix == ".parquet" for path in parquet.iterdir())
 
 
 # Becker's folds

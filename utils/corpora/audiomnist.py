@@ -120,24 +120,30 @@ def tabulate(folder: Path) -> Report:
 
 
 def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
-    """The mirror's parquet files become clips and `metadata.tsv` in `folder`; needs `pyarrow`.
+    """The mirror's parquet files become `clips/` and `metadata.tsv` in `folder`, once; needs `pyarrow`.
 
     Raises:
         InputError: pyarrow is not installed, or a file is not parquet, lacks a column or has a digit that is none.
+            Then no clip is written.
     """
+    table = folder / "metadata.tsv"
+    if table.exists() and (folder / "clips").is_dir():
+        clips = read_metadata(table)
+        return Report(table, len(clips), clips["speaker"].nunique())
     rows, takes = [], {}
-    for file in tqdm(files, "unpacking", unit="file", disable=not progress):
-        table = _read_parquet(file)
-        for number, clip in enumerate(table.to_dict("records"), start=1):
-            speaker, digit = str(clip["speaker_id"]), clip["digit"]
-            if digit not in range(10) or not clip["audio"] or not clip["audio"].get("bytes"):
-                raise InputError(f"{file}, row {number}: no digit from 0 to 9, or no audio")
-            take = takes[speaker, digit] = takes.get((speaker, digit), -1) + 1
-            name = f"{speaker}/{digit}_{speaker}_{take}.wav"
-            write_whole(folder / name, lambda path, clip=clip: path.write_bytes(clip["audio"]["bytes"]))
-            known = {column: _plain(clip[column]) for column in SPEAKER_COLUMNS if column in clip}
-            facts = {"identifier": Path(name).stem, "speaker": speaker, "label": int(digit), "file": name}
-            rows.append(facts | known)
+    with whole_folder(folder / "clips") as filled:
+        for file in tqdm(files, "unpacking", unit="file", disable=not progress):
+            for number, clip in enumerate(_read_parquet(file).to_dict("records"), start=1):
+                speaker, digit = str(clip["speaker_id"]), clip["digit"]
+                if digit not in range(10) or not clip["audio"] or not clip["audio"].get("bytes"):
+                    raise InputError(f"{file}, row {number}: no digit from 0 to 9, or no audio")
+                take = takes[speaker, digit] = takes.get((speaker, digit), -1) + 1
+                name = f"{digit}_{speaker}_{take}.wav"
+                (filled / speaker).mkdir(exist_ok=True)
+                (filled / speaker / name).write_bytes(clip["audio"]["bytes"])
+                known = {column: _plain(clip[column]) for column in SPEAKER_COLUMNS if column in clip}
+                facts = {"identifier": Path(name).stem, "speaker": speaker, "label": int(digit)}
+                rows.append(facts | {"file": f"clips/{speaker}/{name}"} | known)
     return _write_table(folder, rows, [])
 
 
