@@ -264,14 +264,16 @@ def test_arabic_digits_keep_their_authors_split(arabic_corpus):
 def test_a_copy_is_checked_clip_by_clip(arabic_corpus, tmp_path, monkeypatch):
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
     table = tmp_path / "arabic.tsv"
+    others = tmp_path / "others.tsv"
     arabic.tabulate(arabic_corpus).to_csv(table, sep="\t", index=False)
-    report = arabic.check(arabic_corpus, table)
+    arabic.tabulate(arabic_corpus, others=True).to_csv(others, sep="\t", index=False)
+    report = arabic.check(arabic_corpus, table, others)
     assert (report.clips, report.speakers) == (6, 3)
     clip = arabic_corpus / "dataset" / "nine" / "00000002_NO_01.wav"
     clip.write_bytes(wav(1))
-    assert "nine/00000002_NO_01.wav" in refused(arabic.check, arabic_corpus, table)
+    assert "nine/00000002_NO_01.wav" in refused(arabic.check, arabic_corpus, table, others)
     clip.unlink()
-    assert "no clip at" in refused(arabic.check, arabic_corpus, table)
+    assert "no clip at" in refused(arabic.check, arabic_corpus, table, others)
     assert arabic.ORIGIN in refused(arabic.check, tmp_path / "nowhere", table)
 
 
@@ -312,6 +314,8 @@ def test_the_arabic_table_has_the_authors_numbers():
 def test_the_arabic_table_is_that_of_the_real_corpus():
     made = arabic.tabulate(REAL_ARABIC, progress=False).astype(str)
     pd.testing.assert_frame_equal(made, pd.read_csv(arabic.TABLE, sep="\t", dtype=str))
+    others = arabic.tabulate(REAL_ARABIC, others=True, progress=False).astype(str)
+    pd.testing.assert_frame_equal(others, pd.read_csv(arabic.OTHERS, sep="\t", dtype=str))
     assert arabic.check(REAL_ARABIC).clips == 3000
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from utils import InputError
+from utils.audio import read_audio
 from utils.corpora import fsdd, synthetic
 from utils.metadata import COURSE_METADATA, PROJECT, read_metadata, sha256, speech_data
 
@@ -353,7 +354,7 @@ def test_each_seed_has_its_own_voices(monkeypatch):
     heard = []
     monkeypatch.setattr(synthetic, "_espeak", lambda word, voice, *_: heard.append(voice) or np.ones(4000))
     for seed in (0, 1):
-        synthetic._wav({"speaker_index": 0, "label": 9, "take": 0}, seed, 8000)
+        synthetic._wav({"speaker_index": 0, "word": "nine", "take": 0}, seed, 8000)
     assert heard == [synthetic._speaker(seed, 0).voice for seed in (0, 1)]
     assert heard[0] != heard[1]
 
@@ -384,7 +385,7 @@ def test_clips_sound(tmp_path, sample_rate):
 
 def test_pitch_is_that_of_the_voice_at_any_sample_rate(tmp_path):
     """Were the rate converted wrongly, the speech would be higher or lower than eSpeak's own samples."""
-    row = {"speaker_index": 0, "label": 9, "take": 0}
+    row = {"speaker_index": 0, "word": "nine", "take": 0}
     spectra = []
     for sample_rate in (8000, 16000, 44100):
         rate, samples = waveform(synthetic._wav(row, 0, sample_rate))
@@ -471,3 +472,25 @@ def test_1200_clips_are_spoken_in_15_seconds(tmp_path):
     started = time.perf_counter()
     assert len(spoken(tmp_path, speakers=12, takes=10)) == 1201
     assert time.perf_counter() - started < 15
+
+
+def test_what_is_no_digit_shares_neither_words_nor_voices_between_train_and_test(tmp_path):
+    clips = read_metadata(synthetic.speak_others(tmp_path, clips=20, progress=False), digits=False)
+    train, test = (clips[clips["split"] == split] for split in ("TRAIN", "TEST"))
+    assert (len(train), len(test)) == (40, 8)
+    assert (clips["label"] == "noise").sum() == 24
+    assert not set(train["speaker"]) & set(test["speaker"])
+    assert set(train["label"]) & set(test["label"]) == {"noise"}
+    assert all(len(read_audio(path, 8000)) > 1000 for path in clips["path"])
+    files = {path.name: path.read_bytes() for path in tmp_path.glob("*.wav")}
+    synthetic.speak_others(tmp_path, clips=20, progress=False)
+    assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.wav")}
+
+
+def test_other_words_and_digits_are_told_apart_by_their_reader(tmp_path):
+    table = synthetic.speak_others(tmp_path, clips=5, progress=False)
+    with pytest.raises(InputError, match="row 2, column 'label': 'yes' is not a digit"):
+        read_metadata(table)
+    table.write_text(table.read_text().replace("\tyes\t", "\t7\t"))
+    with pytest.raises(InputError, match="row 2, column 'label': '7' is a digit"):
+        read_metadata(table, digits=False)

@@ -14,12 +14,14 @@ from utils.augmentation import AugmentationConfig
 from utils.dataset import SpokenDigits
 from utils.features import FeatureConfig, LogMel
 from utils.objectives import (
+    NO_DIGIT,
     Contrastive,
     ContrastiveConfig,
     Joint,
     PretrainingConfig,
     Supervised,
     TrainingConfig,
+    targets_of,
     two_views,
 )
 from utils.training import train
@@ -194,3 +196,12 @@ def test_a_loss_that_needs_labels_refuses_clips_without(corpus, loss):
 def test_unlabelled_clips_are_refused_where_there_are_none(corpus):
     with pytest.raises(InputError, match="all its clips have labels"):
         experiments.split_of(experiment_of(corpus, "cnn1d", data={"unlabelled": True}))
+
+
+def test_what_is_no_digit_is_to_be_any_of_them():
+    """The loss against its formula: cross-entropy to the uniform distribution (Hendrycks et al. 2019)."""
+    logits = torch.randn(3, 10)
+    targets = targets_of(torch.tensor([4, NO_DIGIT, 0]))
+    losses = F.cross_entropy(logits, targets, reduction="none")
+    by_hand = [-logits[0].log_softmax(0)[4], -logits[1].log_softmax(0).mean(), -logits[2].log_softmax(0)[0]]
+    torch.testing.assert_close(losses, torch.stack(by_hand))

@@ -35,17 +35,21 @@ class DataConfig:
     also_train: tuple[str, ...] = ()  # further tables: their TRAIN clips are trained on besides
     also_test: tuple[str, ...] = ()  # further tables: their TEST clips are tested on besides, under the table's name
     synthetic_voices: int = 0  # trained on besides: so many voices of eSpeak NG, each saying every digit once
+    not_digits: tuple[str, ...] = ()  # tables of other words: on their TRAIN clips the model learns to be unsure
+    synthetic_others: int = 0  # likewise: so many words spoken by eSpeak NG, and as many noises
 
     def __post_init__(self):
         if self.synthetic_voices != 0 and self.synthetic_voices < 3:
             raise ValueError("synthetic_voices is 0 or at least 3")
+        if self.synthetic_others != 0 and self.synthetic_others < 5:
+            raise ValueError("synthetic_others is 0 or at least 5")
         if self.takes is not None and self.takes < 1:
             raise ValueError("takes is at least 1, or null")
 
     @property
     def tables(self) -> tuple[str, ...]:
         """All tables that clips come from."""
-        return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test)))
+        return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test, *self.not_digits)))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from utils.corpora import synthetic
 from utils.dataset import Spectrograms, SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, embed, metrics, predict
 from utils.metadata import PROJECT, find_metadata, read_metadata, tables_sha256, verify
-from utils.objectives import UNLABELLED, Contrastive, Joint, Supervised
+from utils.objectives import NO_DIGIT, UNLABELLED, Contrastive, Joint, Supervised
 from utils.parallel import this_process
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
 from utils.report import CONFIGS, TABLES, made_by
@@ -45,7 +45,7 @@ def split_of(experiment: Experiment, seed: int = 0) -> Split:
     data = experiment.data
     if data.protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol '{data.protocol}'; known are {', '.join(PROTOCOLS)}")
-    tables = {name: read_metadata(find_metadata(name)) for name in data.tables}
+    tables = {name: read_metadata(find_metadata(name), digits=name not in data.not_digits) for name in data.tables}
     for clips in tables.values():
         verify(clips)
     split = PROTOCOLS[data.protocol](tables[data.metadata], data.fold)
@@ -60,7 +60,10 @@ def split_of(experiment: Experiment, seed: int = 0) -> Split:
         raise InputError(f"protocol {data.protocol}: all its clips have labels, so none are to be had without")
     if data.synthetic_voices:
         split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
-    return split
+    others = [_part(tables[name], "TRAIN", name) for name in data.not_digits]
+    if data.synthetic_others:
+        others.append(_part(synthetic_others(data.synthetic_others), "TRAIN", "synthetic_others"))
+    return replace(split, train=pd.concat([split.train, *(clips.assign(label=NO_DIGIT) for clips in others)]))
 
 
 def _part(clips: pd.DataFrame, split: str, name: str) -> pd.DataFrame:
@@ -74,6 +77,12 @@ def synthetic_voices(number: int) -> pd.DataFrame:
     """Clips of so many synthetic voices, each saying every digit once; spoken the first time, kept in `.cache/`."""
     folder = PROJECT / ".cache" / f"voices-{number}"
     return read_metadata(synthetic.speak(folder, speakers=number, takes=1, progress=False)).assign(split="TRAIN")
+
+
+def synthetic_others(number: int) -> pd.DataFrame:
+    """So many synthetic words that are no digits, and as many noises, with their splits; kept as `synthetic_voices`."""
+    folder = PROJECT / ".cache" / f"others-{number}"
+    return read_metadata(synthetic.speak_others(folder, clips=number, progress=False), digits=False)
 
 
 def fit(
@@ -92,6 +101,8 @@ def fit(
     """
     if experiment.training is None:
         features, labels = features_of(split.train, experiment.features)
+        if NO_DIGIT in labels:
+            raise InputError("a linear model learns digits alone: not_digits and synthetic_others are for networks")
         missing = sorted(set(DIGITS) - set(labels.tolist()))
         if missing:
             raise InputError(f"a linear model needs training clips of each digit; none are of {str(missing)[1:-1]}")

@@ -30,7 +30,7 @@ def find_metadata(name: str) -> Path:
     return speech_data().joinpath(*path.parts[1:]) if path.parts[:1] == ("speech_data",) else PROJECT / path
 
 
-def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFrame:
+def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool = True) -> pd.DataFrame:
     """Read a metadata table and find its clips.
 
     Args:
@@ -38,10 +38,11 @@ def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFr
         root: the folder that `file` is relative to. If not given it is the TSV's own folder, except that
             `speech_data/...` follows the variable `SDR_SPEECH_DATA` where that is set, and is the project's own folder
             of clips in a table of the project.
+        digits: whether the labels are digits. Otherwise they are words, none of them a digit.
 
     Returns:
         One row a clip, in the file's order: `identifier`, `speaker` and `split` as text, `label` as an
-        integer 0-9, `file` as written, and `path`, where the clip lies.
+        integer 0-9 (or a word), `file` as written, and `path`, where the clip lies.
 
     Raises:
         InputError: names the row (counted as an editor does, the header being row 1) and the column of
@@ -85,10 +86,13 @@ def read_metadata(path: str | Path, root: str | Path | None = None) -> pd.DataFr
     for column in COLUMNS:
         refuse(table[column].str.strip() == "", column, "is empty")
     refuse(~table["split"].isin(SPLITS), "split", "{cell} is not a split; use " + ", ".join(SPLITS))
-    refuse(~table["label"].isin(LABELS), "label", "{cell} is not a digit from 0 to 9")
+    if digits:
+        refuse(~table["label"].isin(LABELS), "label", "{cell} is not a digit from 0 to 9")
+        table["label"] = table["label"].astype(int)
+    else:
+        refuse(table["label"].isin(LABELS), "label", "{cell} is a digit, and the table is one of other words")
     refuse(table["identifier"].duplicated(), "identifier", "{cell} stands in an earlier row already")
 
-    table["label"] = table["label"].astype(int)
     table["path"] = [locate(file, path, root) for file in table["file"]]
     missing_clip = ~table["path"].map(os.path.isfile)
     if missing_clip.any():

@@ -22,6 +22,7 @@ from utils.training import Optimisation
 
 LOSSES = ("nt-xent", "swav", "supcon", "triplet")
 UNLABELLED = ("nt-xent", "swav")
+NO_DIGIT = -1  # the label of other words and of noise
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Objective(nn.Module):
 
 
 class Supervised(Objective):
-    """Cross-entropy between what a model makes of clips, augmented if they are waveforms, and their labels."""
+    """Cross-entropy between what a model makes of clips, augmented if they are waveforms, and `targets_of` them."""
 
     def __init__(
         self,
@@ -114,7 +115,7 @@ class Supervised(Objective):
         clips, labels, _ = batch
         with torch.no_grad():
             inputs, frames = self.augment(*clips)
-        targets = F.one_hot(labels, num_classes=10).float()
+        targets = targets_of(labels)
         if self.config.mixup:
             inputs, frames, targets = mix(inputs, frames, targets, self.config.mixup, self.generator)
         inputs, frames, targets = this_process().share(inputs, frames, targets)
@@ -173,6 +174,8 @@ class Joint(Objective):
     ):
         """`width` is that of the model's last hidden layer."""
         super().__init__(dataset, features, augmentation, config.batch_size)
+        if NO_DIGIT in dataset.labels:
+            raise InputError("contrastive_weight needs clips of digits alone, without not_digits and synthetic_others")
         self.config, self.contrastive = config, ContrastiveConfig("supcon")
         self.projection = Projection(width, self.contrastive.dims)
 
@@ -193,6 +196,15 @@ def _alone(*batch: Tensor) -> tuple[Tensor, ...]:
     if process.many > 1:
         raise InputError("contrastive learning goes on in one process; start it without torchrun")
     return process.share(*batch)
+
+
+def targets_of(labels: Tensor) -> Tensor:
+    """What a model is to answer (batch, 10): all on the digit; on what is no digit, every digit the same.
+
+    The latter is the outlier exposure of Hendrycks et al. 2019 (their equation for a softmax classifier).
+    """
+    known = labels != NO_DIGIT
+    return torch.where(known.unsqueeze(1), F.one_hot(labels.clamp_min(0), num_classes=10).float(), 0.1)
 
 
 def mix(

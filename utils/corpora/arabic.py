@@ -1,7 +1,7 @@
 """Arabic Speech Commands (Ghandoura et al. 2021): ten digits and 30 other words, 30 speakers, 16 kHz, 1 s a clip.
 
 `arabic.tsv` beside this file lists its digits by its authors' split, which is speaker-disjoint: 18, 6 and 6 speakers in
-TRAIN, DEV and TEST. `tabulate` has made it from a copy of the corpus.
+TRAIN, DEV and TEST; `arabic_others.tsv` ten of its other words. `tabulate` has made them from a copy of the corpus.
 """
 
 import csv
@@ -18,12 +18,15 @@ from utils.metadata import read_metadata, sha256, verify
 
 ORIGIN = "https://github.com/abdulkaderghandoura/arabic-speech-commands-dataset"
 TABLE = Path(__file__).with_name("arabic.tsv")
+OTHERS = Path(__file__).with_name("arabic_others.tsv")
+OTHER_WORDS = ("yes", "no", "start", "stop", "open", "close", "left", "right", "up", "down")
+OTHER_TAKES = 2  # of each by each speaker; what is no digit need not be known as well as the digits
 SPLITS = {"train": "TRAIN", "val": "DEV", "test": "TEST"}
 NAME = re.compile(r"dataset/(?P<word>[\w ]+)/(?P<speaker>\d{8})_NO_(?P<take>\d+)\.wav")
 
 
-def check(folder: Path, table: Path = TABLE) -> Report:
-    """See that a folder holds the corpus's digits, each with the right bytes.
+def check(folder: Path, table: Path = TABLE, others: Path = OTHERS) -> Report:
+    """See that a folder holds the corpus's digits, and its other words, each with the right bytes.
 
     Raises:
         InputError: a clip is missing or another one than the table lists.
@@ -32,11 +35,12 @@ def check(folder: Path, table: Path = TABLE) -> Report:
         raise InputError(f"{folder}: Arabic Speech Commands is not here; clone {ORIGIN} to this place")
     clips = read_metadata(table)
     verify(clips)
+    verify(read_metadata(others, digits=False))
     return Report(table, len(clips), clips["speaker"].nunique())
 
 
-def tabulate(folder: Path, progress: bool = True) -> pd.DataFrame:
-    """The table of the digits in a copy of the corpus, by its authors' three CSV files.
+def tabulate(folder: Path, others: bool = False, progress: bool = True) -> pd.DataFrame:
+    """The table of the digits in a copy of the corpus, or of its other words, by its authors' three CSV files.
 
     Raises:
         InputError: a CSV is missing or not what it should be, a clip that it lists is missing or empty, or a
@@ -51,7 +55,7 @@ def tabulate(folder: Path, progress: bool = True) -> pd.DataFrame:
                 raise InputError(f"{where}: {file!r} is not dataset/{word}/{{speaker}}_NO_{{take}}.wav")
             if split_of.setdefault(clip["speaker"], split) != split:
                 raise InputError(f"{where}: speaker {clip['speaker']} is in {split_of[clip['speaker']]} already")
-            if word not in WORDS:
+            if (word not in OTHER_WORDS or int(clip["take"]) > OTHER_TAKES) if others else word not in WORDS:
                 continue
             path = folder / file
             if path.is_file() and path.stat().st_size == 0:
@@ -61,7 +65,7 @@ def tabulate(folder: Path, progress: bool = True) -> pd.DataFrame:
                     "identifier": f"{word}_{path.stem}",
                     "speaker": clip["speaker"],
                     "split": split,
-                    "label": WORDS.index(word),
+                    "label": word if others else WORDS.index(word),
                     "file": f"speech_data/arabic/{file}",
                     "sha256": sha256(path),
                 }

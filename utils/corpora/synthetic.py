@@ -1,5 +1,7 @@
 """A corpus without recordings: digits spoken by the eSpeak NG synthesiser, by as many speakers as asked for.
 
+And what is no digit: other words, spoken likewise, and noises.
+
 eSpeak NG is under the GPLv3. It is used as a separate shared library, which comes with its data in the wheel
 `espeakng-loader`; nothing of it is part of this project.
 """
@@ -26,6 +28,17 @@ from utils.metadata import COLUMNS, read_metadata, sha256
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NATIVE_RATE = 22050  # Hz, of eSpeak's own samples
+
+# Words that are no digits, those that students know from Speech Commands among them. None sounds like a digit does.
+HEARD = """
+    yes no up down left right on off stop go start open close happy house bird cat dog bed tree wow marvin sheila
+    hello thanks please water music weather coffee today tomorrow morning evening table window street people
+    because never always maybe question answer student teacher paper number letter language computer microphone
+    apple banana orange chicken garden summer winter mother father sister brother doctor money
+"""
+UNHEARD = "follow backward forward visual learn yellow purple monday kitchen pencil river mountain"
+OTHER_WORDS, UNHEARD_WORDS = tuple(HEARD.split()), tuple(UNHEARD.split())  # those of TRAIN, and those of TEST
+ALL_WORDS = (*WORDS, *OTHER_WORDS, *UNHEARD_WORDS)
 
 # British, Scottish, Lancashire, Received Pronunciation, American, New York, Caribbean. The wheel's West
 # Midlands ("foive", "noine") is left out: a linear model trained on the course's recordings understood half
@@ -96,9 +109,37 @@ def speak(
     ):
         if value < least:
             raise InputError(f"{name} is {value}; a synthetic corpus needs at least {least}")
-    folder = Path(folder)
+    return _make(Path(folder), _plan(speakers, takes, seed), seed, sample_rate, progress)
+
+
+def speak_others(folder: Path, *, clips: int, seed: int = 0, sample_rate: int = 8000, progress: bool = True) -> Path:
+    """Speak words that are no digits, and make noises: `clips` of each in TRAIN, a fifth as many in TEST.
+
+    TRAIN's voices are the first hundred of `speak`; neither the voices of TEST nor its words are among them. In the
+    column `label` stands the word, or "noise". Otherwise as for `speak`.
+    """
+    if clips < 5:
+        raise InputError(f"clips is {clips}; a corpus of other words needs at least 5")
+    rows = []
+    for split, number, voices, words in (
+        ("TRAIN", clips, range(100), OTHER_WORDS),
+        ("TEST", clips // 5, range(100, 130), UNHEARD_WORDS),
+    ):
+        for take in range(number):
+            voice = voices[take % len(voices)]
+            # whoever comes round again says another word
+            word = words[(take + take // len(voices)) % len(words)]
+            for label, index in ((word, voice), ("noise", None)):
+                speaker = "noise" if index is None else f"espeak{index:03d}"
+                name = f"{label}_{split.lower()}_{take}"
+                facts = (name, f"{speaker}-{split.lower()}", split, label, f"{name}.wav")
+                rows.append(dict(zip(COLUMNS, facts, strict=True), speaker_index=index, word=label, take=take))
+    return _make(Path(folder), rows, seed, sample_rate, progress)
+
+
+def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress: bool) -> Path:
+    """Speak the rows' clips and write their table, unless they are there already: the table's path."""
     table = folder / "metadata.tsv"
-    rows = _plan(speakers, takes, seed)
     if _is_spoken(table, rows, seed, sample_rate, progress):
         return table
     unfinished = folder / ".unfinished"
@@ -138,21 +179,22 @@ def _plan(speakers: int, takes: int, seed: int) -> list[dict]:
             for take in range(takes):
                 name = f"{digit}_{speaker}_{take}"
                 facts = (name, speaker, split.get(index, "TRAIN"), digit, f"{name}.wav")
-                rows.append(dict(zip(COLUMNS, facts, strict=True), speaker_index=index, take=take))
+                rows.append(dict(zip(COLUMNS, facts, strict=True), speaker_index=index, word=WORDS[digit], take=take))
     return rows
 
 
 def _is_spoken(table: Path, rows: list[dict], seed: int, sample_rate: int, progress: bool) -> bool:
     """Whether the folder already holds this very corpus, whole.
 
-    Its first clip is spoken anew: it differs under another seed, sample rate, eSpeak or version of this code.
+    Its first two clips are made anew: they differ under another seed, sample rate, eSpeak or version of this code.
     """
     try:
-        there = read_metadata(table)
+        there = read_metadata(table, digits=rows[0]["label"] in range(10))
         if there[list(COLUMNS)].to_dict("records") != [{key: row[key] for key in COLUMNS} for row in rows]:
             return False
         sums = dict(zip(there["path"], there["sha256"], strict=True))
-        if next(iter(sums.values())) != hashlib.sha256(_wav(rows[0], seed, sample_rate)).hexdigest():
+        first = [hashlib.sha256(_wav(row, seed, sample_rate)).hexdigest() for row in rows[:2]]
+        if list(sums.values())[:2] != first:
             return False
         clips = tqdm(sums, "checking clips", unit="clip", leave=False, disable=not progress)
         return all(sha256(path) == sums[path] for path in clips)
@@ -183,23 +225,58 @@ def _speaker(seed: int, index: int) -> Speaker:
 
 def _wav(row: dict, seed: int, sample_rate: int) -> bytes:
     """One clip, as the bytes of a WAV file."""
-    speaker = _speaker(seed, row["speaker_index"])
-    draw = _random(seed, row["speaker_index"], row["label"], row["take"])
-    rate = speaker.rate * draw.uniform(0.92, 1.08)
-    pitch = speaker.pitch + draw.uniform(-5, 5)
-    size = speaker.size * draw.uniform(0.99, 1.01)
-    sound = _espeak(WORDS[row["label"]], speaker.voice, rate, pitch, speaker.inflection)
-    sound = np.pad(sound, [round(draw.uniform(0.005, 0.06) * NATIVE_RATE) for _ in range(2)])
-    # To another rate by the Fourier transform: irfft drops the frequencies that are too high, or adds zeros.
-    sound = np.fft.irfft(np.fft.rfft(sound), round(len(sound) * size * sample_rate / NATIVE_RATE))
-    sound /= np.abs(sound).max()
-    sound += draw.normal(0, 10 ** (-(speaker.noise + draw.uniform(-3, 3)) / 20), len(sound))
-    sound *= 10 ** (-(speaker.level + draw.uniform(-1, 1)) / 20)
+    if row["speaker_index"] is None:
+        sound = _noise(_random(seed, row["take"], len(row["split"])), sample_rate)
+    else:
+        sound = _spoken(row, seed, sample_rate)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setparams((1, 2, sample_rate, 0, "NONE", None))
         file.writeframes(np.round(sound.clip(-1, 1) * 32767).astype("<i2").tobytes())
     return buffer.getvalue()
+
+
+def _spoken(row: dict, seed: int, sample_rate: int) -> np.ndarray:
+    """A word as one take of one speaker, in that speaker's room (samples,)."""
+    speaker = _speaker(seed, row["speaker_index"])
+    draw = _random(seed, row["speaker_index"], ALL_WORDS.index(row["word"]), row["take"])
+    rate = speaker.rate * draw.uniform(0.92, 1.08)
+    pitch = speaker.pitch + draw.uniform(-5, 5)
+    size = speaker.size * draw.uniform(0.99, 1.01)
+    sound = _espeak(row["word"], speaker.voice, rate, pitch, speaker.inflection)
+    sound = np.pad(sound, [round(draw.uniform(0.005, 0.06) * NATIVE_RATE) for _ in range(2)])
+    # To another rate by the Fourier transform: irfft drops the frequencies that are too high, or adds zeros.
+    sound = np.fft.irfft(np.fft.rfft(sound), round(len(sound) * size * sample_rate / NATIVE_RATE))
+    sound /= np.abs(sound).max()
+    sound += draw.normal(0, 10 ** (-(speaker.noise + draw.uniform(-3, 3)) / 20), len(sound))
+    return sound * 10 ** (-(speaker.level + draw.uniform(-1, 1)) / 20)
+
+
+def _noise(draw: np.random.Generator, sample_rate: int) -> np.ndarray:
+    """Something that is no speech (samples,): coloured noise, hum, a few tones or knocks, 0.2 to 1.2 s."""
+    samples = round(draw.uniform(0.2, 1.2) * sample_rate)
+    seconds = np.arange(samples) / sample_rate
+    spectrum = np.fft.rfft(draw.normal(size=samples))
+    spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** draw.uniform(-0.2, 1)  # from bluish to brown
+    noise = np.fft.irfft(spectrum, samples)
+    noise /= np.abs(noise).max()
+    match draw.integers(4):
+        case 0:
+            sound = noise
+        case 1:  # mains, with harmonics
+            harmonics = draw.choice([50, 60]) * np.arange(1, 12)
+            sound = sum(draw.uniform() * np.sin(2 * np.pi * hertz * seconds) for hertz in harmonics) + noise
+        case 2:
+            tones = draw.uniform(200, 3000, draw.integers(1, 4))
+            sound = sum(np.sin(2 * np.pi * hertz * seconds) for hertz in tones) + draw.uniform(0, 0.3) * noise
+        case _:
+            starts = draw.uniform(0, seconds[-1], draw.integers(1, 5))
+            decay = draw.uniform(20, 200)
+            knocks = sum(np.exp(-decay * np.maximum(seconds - start, 0)) * (seconds >= start) for start in starts)
+            sound = noise * (knocks + draw.uniform(0, 0.02))
+    if draw.uniform() < 0.5:  # it swells and ebbs, as speech does
+        sound = sound * np.sin(np.linspace(0, np.pi, samples)).clip(0) ** draw.uniform(0.5, 3)
+    return sound / np.abs(sound).max() * 10 ** (-draw.uniform(1, 40) / 20)
 
 
 def _espeak(word: str, voice: str, rate: float, pitch: float, inflection: float) -> np.ndarray:
