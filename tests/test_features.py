@@ -124,7 +124,7 @@ def test_the_published_recipe_on_recordings(name):
 )
 def test_a_fixed_length_centres_and_crops_evenly(samples, kept):
     clip = torch.arange(1.0, samples + 1)
-    centred, _ = features._centre(*pad([clip, torch.ones(500)]), 160)
+    centred, _ = features.centre(*pad([clip, torch.ones(500)]), 160)
     left = (160 - min(samples, 160)) // 2
     expected = torch.zeros(160)
     expected[left : left + kept[1] - kept[0]] = clip[kept[0] : kept[1]]

@@ -14,11 +14,13 @@ import yaml
 from torch import nn
 
 from utils import InputError
-from utils.config import Experiment, load_yaml, make_model, parse_experiment, snapshot
-from utils.files import whole_folder
+from utils.config import Experiment, build, load_yaml, make_model, parse_experiment, snapshot, to_dict
+from utils.files import whole_folder, write_whole
 from utils.metadata import COURSE_METADATA, PROJECT, sha256
+from utils.rejection import Calibration
 
 WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
+CALIBRATION = "calibration.json"  # only where the model has been calibrated
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 # what reading a file raises that does not hold a model's weights
 DAMAGED = (
@@ -87,6 +89,28 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
         why = "a damaged file" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
         raise InputError(f"{folder / WEIGHTS}: {why}") from None
     return model.eval(), experiment
+
+
+def load_calibration(folder: str | Path) -> Calibration:
+    """A checkpoint's temperature and threshold; those that change nothing where it has none.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = Path(folder) / CALIBRATION
+    if not path.is_file():
+        return Calibration()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{path}: not JSON, or damaged") from None
+    return build(Calibration, values, str(path))
+
+
+def save_calibration(folder: str | Path, calibration: Calibration) -> None:
+    """Put a temperature and a threshold beside a checkpoint."""
+    text = json.dumps(to_dict(calibration), indent=1) + "\n"
+    write_whole(Path(folder) / CALIBRATION, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def published_experiment(values: dict, where: str) -> Experiment:

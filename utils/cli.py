@@ -73,6 +73,14 @@ def parser() -> argparse.ArgumentParser:
     add("--takes", type=positive, help="labelled takes of each digit by each training speaker (default: all)")
     add("--store", type=Path, help="folder of the results (default: results/runs)")
 
+    add = command(
+        calibrate, "set a trained model's temperature and threshold, on training speakers left out"
+    ).add_argument
+    add("config", type=Path, help="the experiment that was trained; it is trained once more for each speaker left out")
+    add("--variant", help="which experiment, where the file holds several")
+    add("--seed", type=seed, default=0, help="of the training (default: %(default)s)")
+    add("--jobs", type=positive, help="models trained at a time (default: one a core)")
+
     add = command(evaluate, "test a checkpoint on the clips of a metadata table").add_argument
     add("checkpoint", type=Path)
     add("--metadata", type=Path, required=True, help="a TSV with the columns identifier speaker split label file")
@@ -141,6 +149,14 @@ def train(given: argparse.Namespace) -> None:
     if tracking.track(result, folder):
         print("tracked: `make tracking` shows this run beside the others")
     print(f"checkpoint: {folder}")
+
+
+def calibrate(given: argparse.Namespace) -> None:
+    from utils import experiments
+    from utils.config import load_experiment
+
+    made = experiments.calibrate(load_experiment(given.config, given.variant), given.seed, given.jobs)
+    print(f"temperature {made.temperature:.2f}; what is no digit more probably than {made.threshold:.1%} is none")
 
 
 def evaluate(given: argparse.Namespace) -> None:

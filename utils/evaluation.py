@@ -18,7 +18,12 @@ def predict(model: nn.Module, features: Sequence[Tensor], floor: float, batch_si
 
     The model is put in evaluation mode: dropout off, batch normalisation by the statistics of training.
     """
-    return _in_batches(model, model, features, floor, batch_size).softmax(1)
+    return logits_of(model, features, floor, batch_size).softmax(1)
+
+
+def logits_of(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size: int = 128) -> Tensor:
+    """Logits (clips, 10), of which `predict` makes probabilities; as for `predict`."""
+    return _in_batches(model, model, features, floor, batch_size)
 
 
 def embed(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size: int = 128) -> Tensor:

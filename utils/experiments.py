@@ -11,24 +11,26 @@ from statistics import fmean
 import joblib
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import model_baseline
-from utils import InputError, checkpoints, results
+from utils import InputError, checkpoints, rejection, results
 from utils.augmentation import AugmentationConfig
 from utils.config import Experiment, find_experiment, make_model, snapshot
 from utils.corpora import synthetic
 from utils.dataset import Spectrograms, SpokenDigits, features_of
-from utils.evaluation import DIGITS, cost, embed, metrics, predict
+from utils.evaluation import DIGITS, cost, embed, logits_of, metrics, predict
 from utils.metadata import PROJECT, find_metadata, read_metadata, tables_sha256, verify
 from utils.objectives import NO_DIGIT, UNLABELLED, Contrastive, Joint, Supervised
 from utils.parallel import this_process
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
+from utils.rejection import Calibration
 from utils.report import CONFIGS, TABLES, made_by
 from utils.selftraining import opinions_of, pseudo_labels
 from utils.training import train
 
+ACCEPTED = 0.985  # of the digits of training speakers who were left out; the rest is taken for no digit
 RUNS = PROJECT / "runs"  # checkpoints and interrupted runs; ignored by git
 
 
@@ -273,6 +275,42 @@ def run(
     for done in state.parent.glob(f"{state.stem}*.state"):
         done.unlink()
     return result
+
+
+def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store: Path = results.STORE) -> Calibration:
+    """Set a trained experiment's temperature and threshold on its training speakers, and write them beside it.
+
+    Each TRAIN speaker of its table is left out in turn, and a model of all the others names that speaker's digits, so
+    that the model is as unsure as it is of a stranger. Nobody of DEV or TEST is heard. Models that have been trained
+    are taken from `runs/`.
+
+    Args:
+        experiment: its checkpoint for the course's split, or its own protocol, lies in `runs/`.
+        seed: of the checkpoint, and of the models.
+        jobs: models trained at a time; None: one a core.
+    """
+    table = read_metadata(find_metadata(experiment.data.metadata))
+    speakers = sorted(table.loc[table["split"] == "TRAIN", "speaker"].unique())
+    left_out = [replace(experiment.data, protocol="inside-train", fold=name, also_test=()) for name in speakers]
+    work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator")(
+        joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
+    )
+    logits, labels = zip(*tqdm(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
+    made = rejection.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED)
+    folder = checkpoint_folder(experiment, split_name(experiment.data.protocol, experiment.data.fold, None), seed)
+    checkpoints.save_calibration(folder, made)
+    return made
+
+
+def _logits(experiment: Experiment, seed: int, store: Path) -> tuple[Tensor, Tensor]:
+    """What a model makes of its TEST clips (clips, 10), and their labels; it is trained first if need be."""
+    split = split_of(experiment, seed)
+    folder = checkpoint_folder(experiment, split.name, seed)
+    if not folder.exists() or checkpoints.load(folder)[1] != experiment:
+        run(experiment, seed, store=store)
+    model, _ = checkpoints.load(folder)
+    features, labels = features_of(split.tests["TEST"], experiment.features)
+    return logits_of(model, features, experiment.features.floor), labels
 
 
 def reproduce(

@@ -97,7 +97,7 @@ class LogMel(nn.Module):
         """
         config = self.config
         if config.seconds is not None:
-            waveforms, lengths = _centre(waveforms, lengths, round(config.seconds * config.sample_rate))
+            waveforms, lengths = centre(waveforms, lengths, round(config.seconds * config.sample_rate))
         spectrum = torch.stft(
             waveforms,
             config.n_fft,
@@ -125,7 +125,7 @@ def valid_frames(lengths: Tensor, frames: int) -> Tensor:
     return torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)
 
 
-def _centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Tensor]:
     """Each clip in the middle of so many samples: silence on both sides, or both ends cropped."""
     start = torch.where(lengths > samples, (lengths - samples) // 2, -((samples - lengths) // 2))
     index = start.unsqueeze(1) + torch.arange(samples, device=waveforms.device)

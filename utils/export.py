@@ -1,0 +1,185 @@
+"""One ONNX file from a clip's waveform to the digits' probabilities. The front end lies inside, so it needs no Python.
+
+`onnxruntime` runs it on a computer, a phone or in a browser. PyTorch's exporter cannot take the batched front end (how
+long a trimmed clip is depends on the clip), so `OneClip` says the same for one clip; a test holds the two together.
+"""
+
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import librosa
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from utils import InputError
+from utils.features import FeatureConfig, centre
+from utils.files import write_whole
+
+LARGEST_CONSTANT = 1024  # numbers; the larger ones, as the Fourier transform's, are computed when the file is loaded
+
+
+class OneClip(nn.Module):
+    """`utils.features.LogMel` for one clip, in operations that ONNX has: waveform (1, samples) to (1, frames, mels).
+
+    The discrete Fourier transform of every window at once is a convolution with cosines and sines.
+    """
+
+    def __init__(self, config: FeatureConfig):
+        super().__init__()
+        self.config = config
+        edges = librosa.mel_frequencies(config.n_mels + 2, fmin=config.f_min, fmax=config.f_max)
+        self.register_buffer("edges", torch.from_numpy(edges).float())
+
+    def forward(self, waveform: Tensor) -> Tensor:
+        config, bins = self.config, self.config.n_fft // 2 + 1
+        if config.seconds is not None:
+            length = torch.full((1,), waveform.shape[1])
+            waveform, _ = centre(waveform, length, round(config.seconds * config.sample_rate))
+        sample = torch.arange(config.win_length, dtype=torch.float32)
+        window = 0.5 - 0.5 * torch.cos(sample * (2 * math.pi / config.win_length))  # Hann's
+        step = torch.arange(bins, dtype=torch.float32) * (2 * math.pi / config.n_fft)
+        angle = step.unsqueeze(1) * sample
+        waves = torch.cat([torch.cos(angle), torch.sin(angle)]) * window
+        around = config.win_length // 2  # a frame is centred on its time, with silence before the clip and after it
+        spectrum = F.conv1d(F.pad(waveform, (around, around)).unsqueeze(1), waves.unsqueeze(1), None, config.hop_length)
+        power = spectrum[:, :bins].square() + spectrum[:, bins:].square()
+        hertz = torch.arange(bins, dtype=torch.float32).unsqueeze(1) * (config.sample_rate / config.n_fft)
+        low, top, high = self.edges[:-2], self.edges[1:-1], self.edges[2:]  # a triangle for each band
+        triangles = torch.minimum((hertz - low) / (top - low), (high - hertz) / (high - top)).clamp_min(0)
+        mel = power.transpose(1, 2) @ (triangles * (2 / (high - low)))
+        if config.trim_db is not None:
+            mel = _trim(mel, config.trim_db)
+        peak = mel.max() if config.level == "clip_max" else torch.ones(())
+        level_db = 10 * torch.log10(mel.clamp_min(config.least_power) / peak.clamp_min(config.least_power))
+        return (level_db.clamp_min(-config.range_db) - config.mean_db) / config.std_db
+
+
+def _trim(mel: Tensor, trim_db: float) -> Tensor:
+    """As in `utils.features`: the frames from the first loud one to the last."""
+    energy = mel[0].sum(1)
+    loud = energy > energy.max() * 10 ** (-trim_db / 10)
+    loud = (loud | (~loud.any() & (torch.arange(loud.shape[0]) == 0))).float()  # a silent clip keeps its first frame
+    begun, not_ended = loud.cumsum(0) > 0, loud.flip(0).cumsum(0).flip(0) > 0
+    return mel[:, (begun & not_ended).nonzero().squeeze(1)]
+
+
+class Network(nn.Module):
+    """A model for one clip: features (1, frames, mels) to probabilities (1, 10)."""
+
+    def __init__(self, model: nn.Module, temperature: float):
+        super().__init__()
+        self.model, self.temperature = model.eval(), temperature
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (self.model(features, torch.full((1,), features.shape[1])) / self.temperature).softmax(1)
+
+
+def export(
+    path: str | Path,
+    model: nn.Module,
+    config: FeatureConfig,
+    *,
+    temperature: float = 1.0,
+    facts: dict[str, str] | None = None,
+    calibration: Sequence[np.ndarray] = (),
+) -> Path:
+    """Write a model as one ONNX file, whole or not at all.
+
+    Its input is `waveform`, float32 (1, samples) within [-1, 1] at the config's sample rate, of any length from one
+    frame on; its output `probabilities`, float32 (1, 10).
+
+    Args:
+        path: of the file.
+        model: of `utils.config.ALL_MODELS`, trained.
+        config: of the features that it was trained on.
+        temperature: that logits are divided by (see `utils.rejection`).
+        facts: what the file says of itself, as its metadata. "sample_rate" is among them in any case.
+        calibration: some clips' waveforms (samples,). Where they are given the network's weights and activations
+            are 8-bit integers, whose ranges are those that these clips need; the front end stays in floating point.
+
+    Raises:
+        InputError: onnx, onnxscript or onnxruntime is not installed, or the file cannot be written.
+    """
+    try:
+        import onnx
+        import onnxruntime  # noqa: F401 (its quantisation is needed later)
+        import onnxscript  # noqa: F401 (PyTorch's exporter needs it)
+    except ImportError as error:
+        raise InputError(f"exporting needs {error.name}: `pip install onnx onnxscript onnxruntime`") from None
+    front_end = OneClip(config).eval()
+    clip = torch.sin(torch.arange(config.sample_rate // 2) / 3.0).unsqueeze(0)
+    with torch.no_grad():
+        features = front_end(clip)
+    # ten seconds are the longest that `read_audio` reads
+    hearing = _convert(front_end, clip, "waveform", "features", (2, 10 * config.sample_rate))
+    if config.seconds is None:
+        naming = _convert(Network(model, temperature), features, "features", "probabilities", (2, 1000))
+    else:
+        naming = _convert(Network(model, temperature), features, "features", "probabilities", None)
+    if calibration:
+        naming = _in_8_bits(naming, [front_end(torch.as_tensor(clip).unsqueeze(0)).numpy() for clip in calibration])
+    whole = onnx.compose.merge_models(hearing, naming, [("features", "features")])
+    onnx.helper.set_model_props(whole, {"sample_rate": str(config.sample_rate), **(facts or {})})
+    onnx.checker.check_model(whole, full_check=True)
+    write_whole(path, lambda file: onnx.save(whole, file))
+    return Path(path)
+
+
+def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: tuple[int, int] | None):
+    """A module as an ONNX model whose input is of any length within `lengths` (or of one length alone)."""
+    import onnx
+    from onnxscript import optimizer
+
+    shapes = None if lengths is None else ({1: torch.export.Dim("length", min=lengths[0], max=lengths[1])},)
+    program = torch.onnx.export(
+        part,
+        (example,),
+        input_names=[name],
+        output_names=[output],
+        dynamo=True,
+        dynamic_shapes=shapes,
+        optimize=False,
+        verbose=False,
+    )
+    optimizer.optimize(program.model, output_size_limit=LARGEST_CONSTANT)
+    model = program.model_proto
+    graph = model.graph
+    for described in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+        described.ClearField("doc_string")
+        del described.metadata_props[:]  # where in PyTorch's code each operation comes from
+    del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
+    return onnx.compose.add_prefix(model, f"{output[0]}.", rename_inputs=False, rename_outputs=False)
+
+
+def _in_8_bits(model, examples: list[np.ndarray]):
+    """A network in 8-bit integers, by onnxruntime's static quantisation: each channel of weights has its own scale."""
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Examples(CalibrationDataReader):
+        """Hands out the clips' features one by one."""
+
+        def __init__(self):
+            self.rest: Iterator[np.ndarray] = iter(examples)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            features = next(self.rest, None)
+            return None if features is None else {"features": features}
+
+    with tempfile.TemporaryDirectory() as folder:
+        before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
+        onnx.save(model, before)
+        quantize_static(
+            before,
+            after,
+            Examples(),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul"],
+            weight_type=QuantType.QInt8,
+        )
+        return onnx.load(after)

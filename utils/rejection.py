@@ -1,0 +1,56 @@
+"""Is it a digit at all, and how sure is the model? A temperature and a threshold, set on training speakers left out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+TEMPERATURES = np.geomspace(0.2, 5, 200)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a checkpoint's `calibration.json` holds. The defaults leave the model as it is, and let it always answer."""
+
+    temperature: float = 1.0  # logits are divided by it (Guo et al. 2017): a probability is how often it is right
+    threshold: float = 0.0  # where no digit is more probable than this, it is none
+
+    def __post_init__(self):
+        if self.temperature <= 0 or not 0 <= self.threshold <= 1:
+            raise ValueError("need temperature > 0 and threshold within [0, 1]")
+
+
+def calibrate(logits: Tensor, labels: Tensor, accepted: float) -> Calibration:
+    """The temperature under which logits explain the digits best, and the threshold that accepts so many of them.
+
+    Args:
+        logits: (clips, 10), of speakers whom the models that gave them had not heard.
+        labels: (clips,) digits.
+        accepted: the share of the digits that is to lie above the threshold, as 0.98.
+    """
+    losses = [F.cross_entropy(logits / float(temperature), labels).item() for temperature in TEMPERATURES]
+    temperature = float(TEMPERATURES[int(np.argmin(losses))])
+    confidence = (logits / temperature).softmax(1).amax(1)
+    return Calibration(round(temperature, 4), round(float(torch.quantile(confidence, 1 - accepted)), 4))
+
+
+def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """The expected calibration error (Naeini et al. 2015): how far confidence and accuracy lie apart, 0 to 1.
+
+    Clips are sorted into bins of equal width by the probability of the digit that is heard; the error is the mean over
+    the bins, weighted by their clips, of the distance between mean probability and accuracy.
+
+    Args:
+        probabilities: (clips, 10).
+        labels: (clips,) digits.
+    """
+    confidence, heard = probabilities.max(1)
+    right = (heard == labels).float()
+    place = (confidence * bins).long().clamp_max(bins - 1)
+    error = 0.0
+    for number in place.unique():
+        own = place == number
+        error += own.float().mean().item() * abs(confidence[own].mean() - right[own].mean()).item()
+    return error
