@@ -13,7 +13,7 @@ from utils import InputError
 MAX_SECONDS = 10.0  # a spoken digit lasts half a second; a longer file is some other recording
 
 
-def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
+def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     """Read a clip as a mono waveform.
 
     Any WAV, FLAC, OGG or MP3 file that libsndfile reads, of any rate, depth and number of channels; what
@@ -23,12 +23,13 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
     Args:
         path: the file.
         sample_rate: of the waveform to return, in Hz.
+        max_seconds: what is longer is refused.
 
     Returns:
         float32 samples, shape (samples,), within [-1, 1] for integer formats.
 
     Raises:
-        InputError: no such file, not audio, no samples, truncated, longer than `MAX_SECONDS`, samples that
+        InputError: no such file, not audio, no samples, truncated, longer than `max_seconds`, samples that
             are not numbers, or nothing but digital silence.
     """
     path = Path(path)
@@ -39,10 +40,9 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
     try:
         with soundfile.SoundFile(path) as file:
             rate, frames = file.samplerate, file.frames
-            if frames > MAX_SECONDS * rate:
-                raise InputError(
-                    f"{path}: {frames / rate:.1f} s long; a clip of one digit is at most {MAX_SECONDS:.0f} s"
-                )
+            if frames > max_seconds * rate:
+                what = "a clip of one digit" if max_seconds == MAX_SECONDS else "a recording"
+                raise InputError(f"{path}: {frames / rate:.1f} s long; {what} is at most {max_seconds:.0f} s")
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError:
         raise InputError(f"{path}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one") from None

@@ -35,7 +35,12 @@ def positive(text: str) -> int:
 def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
     try:
-        given = parser().parse_args(arguments)
+        given, rest = parser().parse_known_args(arguments)
+        if given.command is predict:  # argparse takes files before an option or after it, but not both
+            given.files += [name for name in rest if not name.startswith("-")]
+            rest = [name for name in rest if name.startswith("-")]
+        if rest:
+            raise InputError(f"unknown argument '{rest[0]}' (see `sdr {given.command.__name__} --help`)")
         given.command(given)
     except InputError as error:
         print(f"sdr: {error}", file=sys.stderr)
@@ -88,10 +93,25 @@ def parser() -> argparse.ArgumentParser:
     add("--split", default="TEST", choices=("TRAIN", "DEV", "TEST"), help="(default: %(default)s)")
     add("--json", action="store_true", help="print JSON")
 
+    listen = (
+        "files, folders or patterns as '*.wav'; before them, if another model than the project's own is to listen, a "
+        "checkpoint: its folder, or its name on the Hugging Face Hub"
+    )
     add = command(predict, "say which digit is spoken in each file").add_argument
-    add("checkpoint", type=Path)
-    add("files", type=Path, nargs="+", metavar="FILE")
+    add("files", nargs="*", metavar="[CHECKPOINT] FILE", help=listen)
+    add("--several", action="store_true", help="a file holds several digits with pauses between: read them out")
+    add("--record", type=positive, metavar="SECONDS", help="listen to the microphone for so long")
     add("--json", action="store_true", help="print JSON")
+
+    add = command(export, "write a checkpoint as one ONNX file, from the waveform to the probabilities").add_argument
+    add("checkpoint", type=Path, nargs="?", help="its folder (default: checkpoints/broad)")
+    add("--output", type=Path, metavar="FILE", help="the file to write (default: named after the checkpoint)")
+    add("--int8", action="store_true", help="weights and activations as 8-bit integers: a smaller file")
+
+    add = command(demo, "speak a digit: open the demo page, or the Gradio app where there is no Node").add_argument
+    add("--build", action="store_true", help="build the page anew, with the model of checkpoints/broad")
+    add("--port", type=positive, default=8000, help="of this machine (default: %(default)s)")
+    add("--no-browser", action="store_true", help="only serve the page, and open no browser")
 
     add = command(reproduce, "run all that the tables need and has not been run, then render them").add_argument
     add("tables", nargs="*", metavar="TABLE", help="course, loso, inside-train (default: all)")
@@ -176,21 +196,92 @@ def evaluate(given: argparse.Namespace) -> None:
 
 
 def predict(given: argparse.Namespace) -> None:
-    from utils import checkpoints, evaluation
-    from utils.features import features_of_files
+    from utils import recognition
 
-    model, experiment = checkpoints.load(given.checkpoint)
-    features = features_of_files(given.files, experiment.features)
-    probabilities, digits = evaluation.predict(model, features, experiment.features.floor).max(1)
-    answers = [
-        {"file": str(file), "digit": digit, "probability": round(probability, 4)}
-        for file, digit, probability in zip(given.files, digits.tolist(), probabilities.tolist(), strict=True)
-    ]
-    if given.json:
-        print(json.dumps(answers))
+    names, checkpoint = given.files, recognition.DEFAULT
+    if names and recognition.is_checkpoint(names[0]):
+        checkpoint, *names = names
+    if bool(names) == bool(given.record):
+        raise InputError("give either files to listen to or --record (see `sdr predict --help`)")
+    recogniser = recognition.load(checkpoint)
+    if given.record:
+        print(f"listening for {given.record} s ...", file=sys.stderr)
+        waveform = recognition.record(given.record, recogniser.features.sample_rate)
+        answers, refused = [{"file": "microphone", **_digit(recogniser.hear([waveform])[0])}], False
     else:
-        for answer in answers:
-            print(f"{answer['digit']}  {answer['probability']:6.1%}  {answer['file']}")
+        answers, refused = _listen(recogniser, recognition.find_audio(names), given.several)
+    if given.json and answers:
+        print(json.dumps(answers))
+    for answer in answers if not given.json else ():
+        if given.several:
+            spoken = " ".join("?" if word["digit"] is None else str(word["digit"]) for word in answer["words"])
+            print(f"{spoken or 'nothing heard'}   {answer['file']}")
+            for word in answer["words"]:
+                print(f"  {word['start']:6.2f} to {word['end']:.2f} s  {_says(word)}")
+        else:
+            print(f"{_says(answer)}  {answer['file']}")
+    if refused:
+        sys.exit(2)
+
+
+def _listen(recogniser, files: list[Path], several: bool) -> tuple[list[dict], bool]:
+    """What is heard in each file, and whether some could not be read: those are told, and the others still answered."""
+    from tqdm import tqdm
+
+    from utils.audio import read_audio
+
+    answers, refused, batch = [], False, 256
+    bar = tqdm(
+        total=len(files), desc="listening", unit="file", leave=False, disable=None if len(files) > batch else True
+    )
+    for start in range(0, len(files), batch):
+        clips = {}
+        for file in files[start : start + batch]:
+            try:
+                if several:
+                    words = [
+                        {"start": round(word.start, 2), "end": round(word.end, 2), **_digit(word.answer)}
+                        for word in recogniser.read_out(file)
+                    ]
+                    answers.append({"file": str(file), "words": words})
+                else:
+                    clips[file] = read_audio(file, recogniser.features.sample_rate)
+            except InputError as error:
+                print(f"sdr: {error}", file=sys.stderr)
+                refused = True
+            bar.update()
+        heard = recogniser.hear(list(clips.values()))
+        answers += [{"file": str(file), **_digit(answer)} for file, answer in zip(clips, heard, strict=True)]
+    bar.close()
+    return answers, refused
+
+
+def _digit(answer) -> dict:
+    """An answer as plain values."""
+    top = [{"digit": digit, "probability": probability} for digit, probability in answer.top]
+    return {"digit": answer.digit, "probability": answer.probability, "top": top}
+
+
+def _says(answer: dict) -> str:
+    """An answer in words: the digit and the three most probable ones."""
+    top = ", ".join(f"{guess['digit']} {guess['probability']:.1%}" for guess in answer["top"])
+    return f"{'no digit' if answer['digit'] is None else answer['digit']}  ({top})"
+
+
+def export(given: argparse.Namespace) -> None:
+    from utils import export as onnx_file
+    from utils import recognition
+
+    checkpoint = given.checkpoint or recognition.DEFAULT
+    path = given.output or Path(f"{Path(checkpoint).name}{'-int8' if given.int8 else ''}.onnx")
+    onnx_file.export_checkpoint(checkpoint, path, given.int8)
+    print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def demo(given: argparse.Namespace) -> None:
+    from utils import demo as page
+
+    page.main(given.port, build=given.build, browser=not given.no_browser)
 
 
 def reproduce(given: argparse.Namespace) -> None:

@@ -4,8 +4,10 @@
 long a trimmed clip is depends on the clip), so `OneClip` says the same for one clip; a test holds the two together.
 """
 
+import logging
 import math
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from utils import InputError
+from utils import InputError, experiments, recognition
+from utils.audio import read_audio
 from utils.features import FeatureConfig, centre
 from utils.files import write_whole
 
@@ -78,6 +81,27 @@ class Network(nn.Module):
         return (self.model(features, torch.full((1,), features.shape[1])) / self.temperature).softmax(1)
 
 
+def export_checkpoint(checkpoint: str | Path, path: str | Path, int8: bool = False) -> Path:
+    """Write a checkpoint as one ONNX file (see `export`), with its temperature, and its threshold among the facts.
+
+    With `int8`, the ranges of its 8-bit integers are those that the digits of twelve synthetic voices need: no
+    recordings are wanted.
+    """
+    recogniser = recognition.load(checkpoint)
+    clips = ()
+    if int8:
+        voices = experiments.synthetic_voices(12)
+        clips = [read_audio(file, recogniser.features.sample_rate) for file in voices["path"]]
+    return export(
+        path,
+        recogniser.model,
+        recogniser.features,
+        temperature=recogniser.calibration.temperature,
+        facts={"name": recogniser.name, "threshold": str(recogniser.calibration.threshold)},
+        calibration=clips,
+    )
+
+
 def export(
     path: str | Path,
     model: nn.Module,
@@ -89,8 +113,8 @@ def export(
 ) -> Path:
     """Write a model as one ONNX file, whole or not at all.
 
-    Its input is `waveform`, float32 (1, samples) within [-1, 1] at the config's sample rate, of any length from one
-    frame on; its output `probabilities`, float32 (1, 10).
+    Its input is `waveform`, float32 (1, samples) within [-1, 1] at the config's sample rate, of any length up to ten
+    seconds; its output `probabilities`, float32 (1, 10).
 
     Args:
         path: of the file.
@@ -102,7 +126,8 @@ def export(
             are 8-bit integers, whose ranges are those that these clips need; the front end stays in floating point.
 
     Raises:
-        InputError: onnx, onnxscript or onnxruntime is not installed, or the file cannot be written.
+        InputError: onnx, onnxscript or onnxruntime is not installed, the model has an operation that the exporter
+            does not know, or the file cannot be written.
     """
     try:
         import onnx
@@ -134,17 +159,24 @@ def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: 
     import onnx
     from onnxscript import optimizer
 
+    for noisy in ("torch.onnx", "onnxscript"):  # warn of what is no concern of the user's
+        logging.getLogger(noisy).setLevel("ERROR")
     shapes = None if lengths is None else ({1: torch.export.Dim("length", min=lengths[0], max=lengths[1])},)
-    program = torch.onnx.export(
-        part,
-        (example,),
-        input_names=[name],
-        output_names=[output],
-        dynamo=True,
-        dynamic_shapes=shapes,
-        optimize=False,
-        verbose=False,
-    )
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            program = torch.onnx.export(
+                part,
+                (example,),
+                input_names=[name],
+                output_names=[output],
+                dynamo=True,
+                dynamic_shapes=shapes,
+                optimize=False,
+                verbose=False,
+            )
+    except torch.onnx.OnnxExporterError as error:
+        why = str(error.__cause__ or error).strip().splitlines()[0]
+        raise InputError(f"this model cannot be exported: PyTorch's exporter refuses it ({why})") from None
     optimizer.optimize(program.model, output_size_limit=LARGEST_CONSTANT)
     model = program.model_proto
     graph = model.graph
@@ -159,6 +191,7 @@ def _in_8_bits(model, examples: list[np.ndarray]):
     """A network in 8-bit integers, by onnxruntime's static quantisation: each channel of weights has its own scale."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Examples(CalibrationDataReader):
         """Hands out the clips' features one by one."""
@@ -172,7 +205,7 @@ def _in_8_bits(model, examples: list[np.ndarray]):
 
     with tempfile.TemporaryDirectory() as folder:
         before, after = Path(folder) / "before.onnx", Path(folder) / "after.onnx"
-        onnx.save(model, before)
+        quant_pre_process(model, before, skip_optimization=True, skip_symbolic_shape=True)
         quantize_static(
             before,
             after,

@@ -1,0 +1,49 @@
+"""A Gradio app, as for a Hugging Face Space: speak a digit or upload a clip, see what is heard. `python demo/app.py`"""
+
+import argparse
+
+import gradio as gr
+import numpy as np
+import torch
+import torchaudio
+
+from utils import recognition
+
+recogniser = recognition.load()
+
+
+def hear(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float]]:
+    """A recording as Gradio gives it, (rate, samples or (samples, channels)), to a sentence and three probabilities."""
+    if recording is None:
+        return "Record a digit or choose a file first.", {}
+    rate, samples = recording
+    waveform = np.asarray(samples, dtype=np.float32).reshape(len(samples), -1).mean(1)
+    if np.issubdtype(samples.dtype, np.integer):
+        waveform /= np.iinfo(samples.dtype).max
+    if not np.isfinite(waveform).all() or not waveform.any():
+        return "There is nothing but silence. Is the microphone muted?", {}
+    if len(waveform) > 10 * rate:
+        return f"That is {len(waveform) / rate:.0f} s long; a clip of one digit is at most 10 s.", {}
+    wanted = recogniser.features.sample_rate
+    waveform = torchaudio.functional.resample(torch.from_numpy(waveform), rate, wanted).numpy()
+    (answer,) = recogniser.hear([waveform])
+    says = "That was no digit, I think." if answer.digit is None else f"I heard {answer.digit}."
+    return says, {str(digit): probability for digit, probability in answer.top}
+
+
+app = gr.Interface(
+    hear,
+    gr.Audio(sources=["microphone", "upload"], type="numpy", label="One digit, in English or in Arabic"),
+    [gr.Textbox(label="Answer"), gr.Label(num_top_classes=3, label="The three most probable digits")],
+    title="Say a digit",
+    description=f"A network of {sum(w.numel() for w in recogniser.model.parameters()):,} parameters, trained on other "
+    "people's voices. Recordings are not kept.",
+    flagging_mode="never",
+)
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Open the Gradio app.")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--browser", action="store_true", help="open it in a browser")
+    given = parser.parse_args()
+    app.launch(server_port=given.port, inbrowser=given.browser)

@@ -1,0 +1,78 @@
+"""The demo: a page that runs the exported model in the browser, or a Gradio app where the page cannot be built."""
+
+import json
+import shutil
+import subprocess
+import sys
+import webbrowser
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from utils import InputError, recognition
+from utils.export import export_checkpoint
+from utils.files import write_whole
+from utils.metadata import PROJECT
+
+DEMO = PROJECT / "demo"
+PAGE = DEMO / "dist"
+
+
+def main(port: int, build: bool = False, browser: bool = True) -> None:
+    """Serve the page on this machine alone until interrupted; it is built first where it has not been, or on demand."""
+    if build or not (PAGE / "index.html").exists():
+        if shutil.which("npm") is None:
+            print("The demo page needs Node.js to be built, and there is no npm here: this is the Gradio app instead.")
+            return gradio(port, browser)
+        build_page()
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=str(PAGE)))
+    except OSError as error:
+        raise InputError(f"port {port}: {error.strerror}; choose another with --port") from None
+    address = f"http://localhost:{port}/"
+    print(f"The page is at {address} (Ctrl+C ends it). Nothing that you say leaves this machine.")
+    if browser:
+        webbrowser.open(address)
+    with server:
+        server.serve_forever()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """Serves files, and does not write a line about each."""
+
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".wasm": "application/wasm", ".mjs": "text/javascript"}
+
+    def log_message(self, *_) -> None: ...
+
+
+def build_page() -> None:
+    """Export the project's model and build the page with it, by npm, in `demo/dist`."""
+    save_model(DEMO / "public" / "model")
+    for command in (["npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
+        print(" ".join(command), flush=True)
+        done = subprocess.run(command, cwd=DEMO, capture_output=True, text=True)
+        if done.returncode:
+            raise InputError(f"{' '.join(command)} in {DEMO} failed: {(done.stderr or done.stdout).strip()[-500:]}")
+
+
+def save_model(folder: Path, checkpoint: str | Path = recognition.DEFAULT) -> None:
+    """What the page needs of a checkpoint: `digits.onnx`, and `digits.json` with its sample rate and threshold."""
+    recogniser = recognition.load(checkpoint)
+    export_checkpoint(checkpoint, folder / "digits.onnx")
+    facts = {
+        "name": recogniser.name,
+        "sample_rate": recogniser.features.sample_rate,
+        "threshold": recogniser.calibration.threshold,
+        "parameters": sum(weight.numel() for weight in recogniser.model.parameters()),
+    }
+    write_whole(folder / "digits.json", lambda path: path.write_text(json.dumps(facts) + "\n", encoding="utf-8"))
+
+
+def gradio(port: int, browser: bool) -> None:
+    """Open the Gradio app."""
+    try:
+        import gradio  # noqa: F401
+    except ImportError:
+        raise InputError("the Gradio app needs gradio: `pip install gradio`, or `poetry install --with demo`") from None
+    command = [sys.executable, str(DEMO / "app.py"), "--port", str(port), *(["--browser"] if browser else [])]
+    subprocess.run(command, cwd=PROJECT, check=False)

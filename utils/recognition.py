@@ -1,0 +1,141 @@
+"""Say which digit is spoken. `sdr predict`, the demo and other people's programs use this:
+
+from utils import recognition
+recogniser = recognition.load()
+print(recogniser.predict(["speech_data/7_lucas_3.wav"]))
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from utils import InputError, checkpoints
+from utils.audio import read_audio
+from utils.config import Experiment
+from utils.evaluation import logits_of
+from utils.features import extract
+from utils.metadata import PROJECT
+from utils.rejection import Calibration
+from utils.segmentation import cut
+
+DEFAULT = PROJECT / "checkpoints" / "broad"
+AUDIO = (".wav", ".flac", ".ogg", ".mp3")
+MAX_SECONDS = 120.0  # of a recording of several digits
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is heard in a clip. `digit` is None where it is no digit, as far as the model can tell."""
+
+    digit: int | None
+    probability: float  # of the most probable digit, if it is one
+    top: tuple[tuple[int, float], ...]  # the three most probable digits, and their probabilities
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One of several words of a recording: from when to when, in seconds, and what is heard in it."""
+
+    start: float
+    end: float
+    answer: Answer
+
+
+class Recogniser:
+    """A trained model with its front end, its temperature and its threshold."""
+
+    def __init__(self, model: nn.Module, experiment: Experiment, calibration: Calibration):
+        self.name, self.model, self.features, self.calibration = (
+            experiment.name,
+            model,
+            experiment.features,
+            calibration,
+        )
+
+    def predict(self, files: Sequence[str | Path]) -> list[Answer]:
+        """What is spoken in audio files of one word each; raises `InputError` for the first that cannot be read."""
+        return self.hear([read_audio(file, self.features.sample_rate) for file in files])
+
+    def hear(self, waveforms: Sequence[np.ndarray]) -> list[Answer]:
+        """What is spoken in waveforms (samples,) of one word each, at the front end's sample rate."""
+        if len(waveforms) == 0:
+            return []
+        logits = logits_of(self.model, extract(waveforms, self.features), self.features.floor)
+        probabilities, digits = (logits / self.calibration.temperature).softmax(1).topk(3)
+        return [self._answer(*row) for row in zip(digits.tolist(), probabilities.tolist(), strict=True)]
+
+    def read_out(self, file: str | Path) -> list[Spoken]:
+        """The words of a recording with pauses between them ("four ... two ... seven"), in order.
+
+        Raises:
+            InputError: as for `read_audio`, of a recording of up to two minutes.
+        """
+        rate = self.features.sample_rate
+        waveform = read_audio(file, rate, MAX_SECONDS)
+        words = cut(waveform, rate)
+        answers = self.hear([waveform[start:end] for start, end in words])
+        return [Spoken(start / rate, end / rate, answer) for (start, end), answer in zip(words, answers, strict=True)]
+
+    def _answer(self, digits: list[int], probabilities: list[float]) -> Answer:
+        sure = probabilities[0] >= self.calibration.threshold
+        top = tuple((digit, round(probability, 4)) for digit, probability in zip(digits, probabilities, strict=True))
+        return Answer(digits[0] if sure else None, top[0][1], top)
+
+
+def load(checkpoint: str | Path = DEFAULT) -> Recogniser:
+    """A recogniser from a checkpoint: that of the project, or another one (errors as for `checkpoints.load`)."""
+    model, experiment = checkpoints.load(checkpoint)
+    return Recogniser(model, experiment, checkpoints.load_calibration(checkpoint))
+
+
+def find_audio(names: Sequence[str | Path]) -> list[Path]:
+    """The files that names stand for: files as they are, the audio files in folders and below, patterns as `*.wav`.
+
+    Raises:
+        InputError: a folder without audio files, or a pattern that nothing matches.
+    """
+    found: list[Path] = []
+    for name in map(Path, names):
+        if name.is_dir():
+            inside = sorted(path for path in name.rglob("*") if path.suffix.lower() in AUDIO)
+            if not inside:
+                raise InputError(f"{name}: neither a checkpoint nor a folder with audio files ({', '.join(AUDIO)})")
+            found += inside
+        elif not name.exists() and any(sign in str(name) for sign in "*?["):
+            matched = sorted(Path(name.anchor or ".").glob(str(name.relative_to(name.anchor))))
+            if not matched:
+                raise InputError(f"{name}: no file matches")
+            found += [path for path in matched if path.is_file()]
+        else:
+            found.append(name)
+    return found
+
+
+def is_checkpoint(name: str | Path) -> bool:
+    """Whether a name is that of a checkpoint, rather than of something to listen to."""
+    path = Path(name)
+    if path.exists():
+        return path.is_dir() and any((path / file).exists() for file in (checkpoints.WEIGHTS, checkpoints.SNAPSHOT))
+    return checkpoints.HUB_NAME.fullmatch(str(name)) is not None and path.suffix.lower() not in AUDIO
+
+
+def record(seconds: float, sample_rate: int) -> np.ndarray:
+    """Record from the microphone: (samples,).
+
+    Raises:
+        InputError: the package sounddevice is not installed, or there is no microphone.
+    """
+    try:
+        import sounddevice
+    except (ImportError, OSError) as error:  # OSError: the package is there, but not the library PortAudio
+        raise InputError(f"recording needs sounddevice ({error}): `pip install sounddevice`") from None
+    try:
+        clip = sounddevice.rec(round(seconds * sample_rate), sample_rate, channels=1, dtype="float32", blocking=True)
+    except sounddevice.PortAudioError as error:
+        raise InputError(f"no recording: is there a microphone? ({error})") from None
+    if not clip.any():
+        raise InputError("the microphone gives nothing but silence: is it muted?")
+    return clip[:, 0]
