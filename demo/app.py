@@ -28,7 +28,7 @@ def hear(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float
     waveform = torchaudio.functional.resample(torch.from_numpy(waveform), rate, wanted).numpy()
     (answer,) = recogniser.hear([waveform])
     says = "That was no digit, I think." if answer.digit is None else f"I heard {answer.digit}."
-    return says, {str(digit): probability for digit, probability in answer.top}
+    return says, {str(digit): probability for digit, probability in answer.ranking[:3]}
 
 
 app = gr.Interface(

@@ -3,10 +3,12 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from utils import cli, experiments, report, results
 from utils.metadata import PROJECT
 from utils.report import Table
 
-COMMANDS = ("data", "train", "evaluate", "predict", "reproduce", "report", "bench", "quickstart")
+COMMANDS = (
+    "data", "train", "calibrate", "evaluate", "predict", "export", "demo", "reproduce", "report", "bench", "quickstart"
+)  # fmt: skip
 
 
 def write_wav(path: Path, samples: np.ndarray, rate: int = RATE, **format: str) -> Path:
@@ -102,18 +106,73 @@ def test_predict_answers_for_each_file_in_order(sdr, trained, corpus):
 def test_predict_refuses_a_bad_clip(sdr, trained, corpus, bad_clip):
     clip, why = bad_clip
     sdr("predict", trained.checkpoint, clip).refused(str(clip), why)
-    sdr("predict", trained.checkpoint, corpus.folder / "1_eve_0.wav", clip, "--json").refused(str(clip), why)
 
 
-def test_predict_refuses_a_missing_file_and_a_folder(sdr, trained, tmp_path):
+def test_a_bad_clip_does_not_keep_the_others_from_being_heard(sdr, trained, corpus, bad_clip):
+    clip, why = bad_clip
+    good = [corpus.folder / f"{digit}_eve_0.wav" for digit in (1, 8)]
+    done = sdr("predict", trained.checkpoint, good[0], clip, "--json", good[1])
+    assert done.status == 2 and len(done.err.splitlines()) == 1 and str(clip) in done.err and why in done.err
+    assert [answer["file"] for answer in json.loads(done.out)] == list(map(str, good))
+
+
+def test_predict_refuses_a_missing_file_and_a_folder_without_audio(sdr, trained, tmp_path):
     sdr("predict", trained.checkpoint, tmp_path / "none.wav").refused("none.wav", "there is no such file")
-    sdr("predict", trained.checkpoint, tmp_path).refused(str(tmp_path), "is a folder")
+    sdr("predict", trained.checkpoint, tmp_path).refused(str(tmp_path), "nor a folder with audio files")
+    sdr("predict", trained.checkpoint, tmp_path / "*.wav").refused("*.wav", "no file matches")
 
 
 def test_predict_refuses_what_is_no_checkpoint(sdr, corpus, tmp_path):
-    clip = corpus.folder / "1_eve_0.wav"
-    sdr("predict", tmp_path / "none", clip).refused("none", "not a checkpoint")
-    sdr("predict", clip, clip).refused(str(clip), "not a checkpoint")
+    sdr("predict", tmp_path / "none", corpus.folder / "1_eve_0.wav").refused("none", "not a checkpoint")
+
+
+def test_predict_hears_folders_and_patterns(sdr, trained, corpus, tmp_path):
+    (tmp_path / "inner").mkdir()
+    for name in ("7_eve_0.wav", "inner/4_eve_0.wav", "8_eve_0.wav"):
+        shutil.copy(corpus.folder / Path(name).name, tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no audio")
+    for names in ([tmp_path], [tmp_path / "?_eve_0.wav", tmp_path / "inner"]):
+        answers = json.loads(sdr("predict", trained.checkpoint, *names, "--json").out)
+        heard = {Path(answer["file"]).name: answer["digit"] for answer in answers}
+        assert heard == {"7_eve_0.wav": 7, "8_eve_0.wav": 8, "4_eve_0.wav": 4}
+
+
+def test_predict_tells_the_most_probable_digits(sdr, trained, corpus):
+    clip = corpus.folder / "7_eve_1.wav"
+    (answer,) = json.loads(sdr("predict", trained.checkpoint, clip, "--top", "3", "--json").out)
+    assert [guess["digit"] for guess in answer["top"]][0] == answer["digit"] == 7
+    chances = [guess["probability"] for guess in answer["top"]]
+    assert len(chances) == 3 and chances == sorted(chances, reverse=True) and chances[0] == answer["probability"]
+    assert sdr("predict", trained.checkpoint, clip, "--top", "3").out.count("%") == 3
+
+
+def test_predict_reads_out_several_digits(sdr, trained, corpus, tmp_path):
+    pause, parts = np.zeros(RATE // 2), []
+    for digit in (4, 2, 7):
+        parts += [pause, soundfile.read(corpus.folder / f"{digit}_eve_1.wav")[0]]
+    clip = write_wav(tmp_path / "427.wav", np.concatenate([*parts, pause]))
+    (answer,) = json.loads(sdr("predict", trained.checkpoint, clip, "--several", "--json").out)
+    assert [word["digit"] for word in answer["words"]] == [4, 2, 7]
+    assert answer["words"][0]["start"] == pytest.approx(0.5, abs=0.1)
+    assert sdr("predict", trained.checkpoint, clip, "--several").out.startswith("4 2 7")
+
+
+def test_predict_listens_to_the_microphone(sdr, trained, corpus, monkeypatch):
+    class PortAudioError(Exception):
+        pass
+
+    waveform = soundfile.read(corpus.folder / "7_eve_1.wav", dtype="float32")[0]
+    fake = SimpleNamespace(rec=lambda *_, **__: waveform[:, None], PortAudioError=PortAudioError)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    assert json.loads(sdr("predict", trained.checkpoint, "--record", "1", "--json").out)[0]["digit"] == 7
+
+    def no_microphone(*_, **__):
+        raise PortAudioError("no default input device")
+
+    fake.rec = no_microphone
+    sdr("predict", trained.checkpoint, "--record", "1").refused("is there a microphone?")
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    sdr("predict", trained.checkpoint, "--record", "1").refused("pip install sounddevice")
 
 
 # Metadata

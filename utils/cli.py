@@ -99,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = command(predict, "say which digit is spoken in each file").add_argument
     add("files", nargs="*", metavar="[CHECKPOINT] FILE", help=listen)
+    add("--top", type=positive, metavar="N", help="tell the N most probable digits as well")
     add("--several", action="store_true", help="a file holds several digits with pauses between: read them out")
     add("--record", type=positive, metavar="SECONDS", help="listen to the microphone for so long")
     add("--json", action="store_true", help="print JSON")
@@ -205,11 +206,12 @@ def predict(given: argparse.Namespace) -> None:
         raise InputError("give either files to listen to or --record (see `sdr predict --help`)")
     recogniser = recognition.load(checkpoint)
     if given.record:
-        print(f"listening for {given.record} s ...", file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"listening for {given.record} s ...", file=sys.stderr)
         waveform = recognition.record(given.record, recogniser.features.sample_rate)
-        answers, refused = [{"file": "microphone", **_digit(recogniser.hear([waveform])[0])}], False
+        answers, refused = [{"file": "microphone", **_digit(recogniser.hear([waveform])[0], given.top)}], False
     else:
-        answers, refused = _listen(recogniser, recognition.find_audio(names), given.several)
+        answers, refused = _listen(recogniser, recognition.find_audio(names), given.several, given.top)
     if given.json and answers:
         print(json.dumps(answers))
     for answer in answers if not given.json else ():
@@ -224,7 +226,7 @@ def predict(given: argparse.Namespace) -> None:
         sys.exit(2)
 
 
-def _listen(recogniser, files: list[Path], several: bool) -> tuple[list[dict], bool]:
+def _listen(recogniser, files: list[Path], several: bool, top: int | None) -> tuple[list[dict], bool]:
     """What is heard in each file, and whether some could not be read: those are told, and the others still answered."""
     from tqdm import tqdm
 
@@ -240,7 +242,7 @@ def _listen(recogniser, files: list[Path], several: bool) -> tuple[list[dict], b
             try:
                 if several:
                     words = [
-                        {"start": round(word.start, 2), "end": round(word.end, 2), **_digit(word.answer)}
+                        {"start": round(word.start, 2), "end": round(word.end, 2), **_digit(word.answer, top)}
                         for word in recogniser.read_out(file)
                     ]
                     answers.append({"file": str(file), "words": words})
@@ -251,21 +253,23 @@ def _listen(recogniser, files: list[Path], several: bool) -> tuple[list[dict], b
                 refused = True
             bar.update()
         heard = recogniser.hear(list(clips.values()))
-        answers += [{"file": str(file), **_digit(answer)} for file, answer in zip(clips, heard, strict=True)]
+        answers += [{"file": str(file), **_digit(answer, top)} for file, answer in zip(clips, heard, strict=True)]
     bar.close()
     return answers, refused
 
 
-def _digit(answer) -> dict:
-    """An answer as plain values."""
-    top = [{"digit": digit, "probability": probability} for digit, probability in answer.top]
-    return {"digit": answer.digit, "probability": answer.probability, "top": top}
+def _digit(answer, top: int | None) -> dict:
+    """An answer as plain values, with its `top` most probable digits if they are wanted."""
+    plain = {"digit": answer.digit, "probability": answer.probability}
+    ranking = [{"digit": digit, "probability": probability} for digit, probability in answer.ranking[:top]]
+    return plain | {"top": ranking} if top else plain
 
 
 def _says(answer: dict) -> str:
-    """An answer in words: the digit and the three most probable ones."""
-    top = ", ".join(f"{guess['digit']} {guess['probability']:.1%}" for guess in answer["top"])
-    return f"{'no digit' if answer['digit'] is None else answer['digit']}  ({top})"
+    """An answer as a row of a table."""
+    ranking = answer.get("top", [{"digit": "", "probability": answer["probability"]}])
+    chances = "  ".join(f"{guess['digit']} {guess['probability']:6.1%}".strip() for guess in ranking)
+    return f"{'no digit' if answer['digit'] is None else answer['digit']!s:8}  {chances}"
 
 
 def export(given: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ recogniser = recognition.load()
 print(recogniser.predict(["speech_data/7_lucas_3.wav"]))
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from utils.segmentation import cut
 
 DEFAULT = PROJECT / "checkpoints" / "broad"
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")
+PATTERN = re.compile(r"[*?\[]")
 MAX_SECONDS = 120.0  # of a recording of several digits
 
 
@@ -32,7 +34,7 @@ class Answer:
 
     digit: int | None
     probability: float  # of the most probable digit, if it is one
-    top: tuple[tuple[int, float], ...]  # the three most probable digits, and their probabilities
+    ranking: tuple[tuple[int, float], ...]  # all ten digits with their probabilities, the most probable first
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Recogniser:
         if len(waveforms) == 0:
             return []
         logits = logits_of(self.model, extract(waveforms, self.features), self.features.floor)
-        probabilities, digits = (logits / self.calibration.temperature).softmax(1).topk(3)
+        probabilities, digits = (logits / self.calibration.temperature).softmax(1).sort(dim=1, descending=True)
         return [self._answer(*row) for row in zip(digits.tolist(), probabilities.tolist(), strict=True)]
 
     def read_out(self, file: str | Path) -> list[Spoken]:
@@ -81,8 +83,8 @@ class Recogniser:
 
     def _answer(self, digits: list[int], probabilities: list[float]) -> Answer:
         sure = probabilities[0] >= self.calibration.threshold
-        top = tuple((digit, round(probability, 4)) for digit, probability in zip(digits, probabilities, strict=True))
-        return Answer(digits[0] if sure else None, top[0][1], top)
+        ranking = tuple((digit, round(chance, 4)) for digit, chance in zip(digits, probabilities, strict=True))
+        return Answer(digits[0] if sure else None, ranking[0][1], ranking)
 
 
 def load(checkpoint: str | Path = DEFAULT) -> Recogniser:
@@ -104,7 +106,7 @@ def find_audio(names: Sequence[str | Path]) -> list[Path]:
             if not inside:
                 raise InputError(f"{name}: neither a checkpoint nor a folder with audio files ({', '.join(AUDIO)})")
             found += inside
-        elif not name.exists() and any(sign in str(name) for sign in "*?["):
+        elif not name.exists() and PATTERN.search(str(name)):
             matched = sorted(Path(name.anchor or ".").glob(str(name.relative_to(name.anchor))))
             if not matched:
                 raise InputError(f"{name}: no file matches")
@@ -115,11 +117,11 @@ def find_audio(names: Sequence[str | Path]) -> list[Path]:
 
 
 def is_checkpoint(name: str | Path) -> bool:
-    """Whether a name is that of a checkpoint, rather than of something to listen to."""
+    """Whether a name is meant for a checkpoint, rather than for something to listen to."""
     path = Path(name)
     if path.exists():
         return path.is_dir() and any((path / file).exists() for file in (checkpoints.WEIGHTS, checkpoints.SNAPSHOT))
-    return checkpoints.HUB_NAME.fullmatch(str(name)) is not None and path.suffix.lower() not in AUDIO
+    return path.suffix.lower() not in AUDIO and not PATTERN.search(str(name))
 
 
 def record(seconds: float, sample_rate: int) -> np.ndarray:
