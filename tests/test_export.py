@@ -1,0 +1,120 @@
+"""The ONNX file says what the model says, to any clip, and nobody needs Python for it."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from utils import InputError, checkpoints, export
+from utils.audio import read_audio
+from utils.config import find_experiment, make_model
+from utils.evaluation import predict
+from utils.features import FeatureConfig, extract
+from utils.rejection import Calibration
+from utils.report import CONFIGS
+
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+
+CLIPS = [torch.randn(samples, generator=torch.Generator().manual_seed(samples)).numpy() for samples in (30, 801, 9000)]
+FRONT_ENDS = {
+    "the course's": FeatureConfig(),
+    "AudioMNIST's": find_experiment("audiomnist_cnn", CONFIGS).features,
+    "full scale": FeatureConfig(level="none", trim_db=None),
+}
+
+
+def session(path):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(path, options)
+
+
+def answers(path, waveforms) -> np.ndarray:
+    """What the file makes of each waveform (clips, 10)."""
+    model = session(path)
+    return np.concatenate([model.run(None, {"waveform": waveform[None]})[0] for waveform in waveforms])
+
+
+def fresh(name: str):
+    """An untrained model with larger weights than usual: with the usual ones it says nearly the same to everything."""
+    torch.manual_seed(0)
+    experiment = find_experiment(name, CONFIGS)
+    model = make_model(experiment)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.2)
+    return model, experiment.features
+
+
+@pytest.mark.parametrize("config", FRONT_ENDS.values(), ids=FRONT_ENDS)
+def test_the_front_end_of_one_clip_is_that_of_a_batch(config):
+    burst = np.concatenate([np.zeros(3000), np.sin(np.arange(4000) / 3), np.zeros(5000)]).astype(np.float32)
+    for clip in (*CLIPS, burst, np.zeros(500, np.float32)):
+        (batched,) = extract([clip], config)
+        torch.testing.assert_close(
+            export.OneClip(config)(torch.from_numpy(clip).unsqueeze(0))[0], batched, atol=1e-3, rtol=0
+        )
+
+
+@pytest.mark.parametrize("name", ["linear", "cnn1d", "vit", "resnet", "arabic_small", "audiomnist_cnn"])
+def test_the_file_answers_as_the_model_does(tmp_path, name):
+    model, config = fresh(name)
+    path = export.export(tmp_path / "model.onnx", model, config, temperature=2.0, facts={"name": name})
+    logits = predict(model, extract(CLIPS, config), config.floor).log()
+    np.testing.assert_allclose(answers(path, CLIPS), (logits / 2).softmax(1), atol=1e-3)
+    facts = session(path).get_modelmeta().custom_metadata_map
+    assert facts == {"sample_rate": str(config.sample_rate), "name": name}
+
+
+def test_a_checkpoint_takes_its_temperature_and_threshold_along(trained, tmp_path, capfd):
+    folder = tmp_path / "calibrated"
+    folder.mkdir()
+    for file in trained.checkpoint.iterdir():
+        if file.is_file():
+            (folder / file.name).write_bytes(file.read_bytes())
+    checkpoints.save_calibration(folder, Calibration(temperature=0.5, threshold=0.6))
+    path = export.export_checkpoint(folder, tmp_path / "model.onnx")
+    assert session(path).get_modelmeta().custom_metadata_map["threshold"] == "0.6"
+    model, experiment = checkpoints.load(folder)
+    (probabilities,) = predict(model, extract(CLIPS[1:2], experiment.features), experiment.features.floor)
+    np.testing.assert_allclose(answers(path, CLIPS[1:2])[0], (probabilities.log() / 0.5).softmax(0), atol=1e-3)
+    assert capfd.readouterr() == ("", "")  # the exporter's own talk is not the user's concern
+
+
+def test_8_bits_make_the_file_smaller(tmp_path):
+    model, config = fresh("resnet")
+    whole = export.export(tmp_path / "whole.onnx", model, config, temperature=9.0)
+    small = export.export(tmp_path / "small.onnx", model, config, temperature=9.0, calibration=CLIPS)
+    assert small.stat().st_size < 150_000 < 0.5 * whole.stat().st_size
+    assert 0 < np.abs(answers(whole, CLIPS) - answers(small, CLIPS)).mean() < 0.05
+
+
+def test_8_bits_say_nearly_the_same(trained, corpus, tmp_path):
+    small = export.export_checkpoint(trained.checkpoint, tmp_path / "small.onnx", int8=True)
+    clips = [read_audio(file, 8000) for file in sorted(corpus.folder.glob("*_eve_*.wav"))]
+    config = trained.experiment.features
+    model, _ = checkpoints.load(trained.checkpoint)
+    exact = predict(model, extract(clips, config), config.floor).numpy()
+    assert (answers(small, clips).argmax(1) == exact.argmax(1)).mean() >= 0.9
+
+
+def test_what_cannot_be_exported_is_refused(tmp_path, monkeypatch):
+    experiment = find_experiment("gru", CONFIGS)
+    with pytest.raises(InputError, match="cannot be exported"):
+        export.export(tmp_path / "gru.onnx", make_model(experiment), experiment.features)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(InputError, match="pip install onnx"):
+        export.export(tmp_path / "gru.onnx", make_model(experiment), experiment.features)
+    assert not list(tmp_path.iterdir())
+
+
+def test_sdr_export_names_the_file_after_the_checkpoint(sdr, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = sdr("export", trained.checkpoint)
+    assert done.status == 0 and (tmp_path / f"{trained.checkpoint.name}.onnx").exists()
+    sdr("export", tmp_path / "none").refused("none", "not a checkpoint")
+    sdr("export", trained.checkpoint, "--output", tmp_path / "a-file" / "x.onnx")
+    (tmp_path / "file").write_text("")
+    sdr("export", trained.checkpoint, "--output", tmp_path / "file" / "x.onnx").refused("could not be written")
