@@ -73,6 +73,6 @@ def gradio(port: int, browser: bool) -> None:
     try:
         import gradio  # noqa: F401
     except ImportError:
-        raise InputError("the Gradio app needs gradio: `pip install gradio`, or `poetry install --with demo`") from None
+        raise InputError("the Gradio app needs gradio: `pip install gradio`") from None
     command = [sys.executable, str(DEMO / "app.py"), "--port", str(port), *(["--browser"] if browser else [])]
     subprocess.run(command, cwd=PROJECT, check=False)
