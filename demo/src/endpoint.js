@@ -1,0 +1,176 @@
+// Where a word begins and ends, by energy alone. Knows nothing of browsers or microphones: samples in, words out.
+
+const FRAME = 0.01; // s; all decisions are taken once a frame
+const HIGH_PASS = 100; // Hz; mains hum and rumble are no speech
+const LOUD = 10; // dB above the noise floor: a word begins
+const QUIET = 5; // dB above the noise floor: lower, it may have ended. The gap between the two is the hysteresis
+const DECAY = 35; // dB below the word's own peak counts as quiet too: what remains is the room's echo
+const LOWEST_FLOOR = -70; // dB of full scale; digital silence must not make a whisper of the sound card a word
+const ONSET = 0.03; // s of loudness make a beginning; a shorter one is a click
+const STEADY = 6; // dB; a long sound that varies less than this is a fan, not a voice
+
+/**
+ * A piece of sound between two pauses.
+ * @typedef {object} Word
+ * @property {Float32Array} samples with a little of what lies before and after
+ * @property {number} start of the word itself, in s since the first sample
+ * @property {number} end likewise: its last loud moment
+ * @property {boolean} tooLong it was cut off at the longest a word may be: no single digit
+ */
+
+export class EndPointer {
+  /**
+   * @param {number} rate samples a second
+   * @param {object} [options]
+   * @param {number} [options.pause] s of quiet that end a word; "eight" and "six" hold their breath for 0.1 s within
+   * @param {number} [options.before] s kept from before the first loud moment: the f of "five" is weaker than any threshold
+   * @param {number} [options.after] s kept after the last loud moment
+   * @param {number} [options.shortest] s
+   * @param {number} [options.longest] s
+   */
+  constructor(rate, { pause = 0.16, before = 0.15, after = 0.12, shortest = 0.1, longest = 2 } = {}) {
+    const frames = (seconds) => Math.round(seconds / FRAME);
+    this.size = Math.round(rate * FRAME);
+    this.rate = rate;
+    this.pause = frames(pause);
+    this.before = frames(before);
+    this.after = Math.min(frames(after), this.pause);
+    this.shortest = frames(shortest);
+    this.longest = frames(longest);
+    this.smoothing = Math.exp((-2 * Math.PI * HIGH_PASS) / rate);
+    this.reset();
+  }
+
+  /** Forget everything, the noise floor too. */
+  reset() {
+    this.rest = new Float32Array(0); // less than a frame
+    this.frames = []; // the last few: {samples, level}
+    this.count = 0; // frames so far
+    this.floor = NaN; // dB; not known before the first frame that is not digital silence
+    this.loudRun = 0;
+    this.begun = -1; // the frame in which the present word began, or -1
+    this.lastLoud = -1;
+    this.peak = -Infinity;
+    this.slow = 0;
+  }
+
+  /** Whether a word is being spoken. */
+  get inWord() {
+    return this.begun >= 0;
+  }
+
+  /**
+   * Hear some more.
+   * @param {Float32Array} samples any number of them
+   * @returns {Word[]} that ended within them
+   */
+  push(samples) {
+    const all = new Float32Array(this.rest.length + samples.length);
+    all.set(this.rest);
+    all.set(samples, this.rest.length);
+    const words = [];
+    let at = 0;
+    for (; at + this.size <= all.length; at += this.size) {
+      const word = this.#hear(all.slice(at, at + this.size));
+      if (word) words.push(word);
+    }
+    this.rest = all.slice(at);
+    return words;
+  }
+
+  /**
+   * The recording ends here, and with it a word that is still being spoken.
+   * @returns {Word[]} none or one
+   */
+  flush() {
+    const word = this.inWord ? this.#end(false) : null;
+    return word ? [word] : [];
+  }
+
+  #hear(samples) {
+    const level = this.#level(samples);
+    this.frames.push({ samples, level });
+    this.count += 1;
+    if (this.inWord) return this.#continue(level);
+    this.#adapt(level);
+    this.loudRun = level > this.floor + LOUD ? this.loudRun + 1 : 0;
+    if (this.loudRun * FRAME >= ONSET - 1e-9) {
+      this.begun = this.count - this.loudRun;
+      this.lastLoud = this.count - 1;
+      this.peak = Math.max(...this.frames.slice(-this.loudRun).map((frame) => frame.level));
+      this.loudRun = 0;
+    } else {
+      this.frames.splice(0, this.frames.length - this.before - Math.ceil(ONSET / FRAME));
+    }
+    return null;
+  }
+
+  #continue(level) {
+    this.peak = Math.max(this.peak, level);
+    if (level > Math.max(this.floor + QUIET, this.peak - DECAY)) this.lastLoud = this.count - 1;
+    if (this.count - 1 - this.lastLoud >= this.pause) return this.#end(false);
+    if (this.count - this.begun < this.longest) return null;
+    const levels = this.frames.map((frame) => frame.level).sort((a, b) => a - b);
+    const [low, high] = [0.1, 0.9].map((part) => levels[Math.floor(part * levels.length)]);
+    const word = this.#end(true);
+    this.floor = Math.max(low, LOWEST_FLOOR);
+    return high - low < STEADY ? null : word;
+  }
+
+  #end(tooLong) {
+    const first = this.count - this.frames.length;
+    const from = Math.max(0, this.begun - this.before - first);
+    const kept = this.frames.slice(from, this.lastLoud + 1 + this.after - first);
+    const samples = new Float32Array(kept.length * this.size);
+    kept.forEach((frame, index) => samples.set(frame.samples, index * this.size));
+    const [start, end] = [this.begun * FRAME, (this.lastLoud + 1) * FRAME];
+    const long = this.lastLoud + 1 - this.begun >= this.shortest;
+    this.begun = -1;
+    this.frames = this.frames.slice(-this.before);
+    return long ? { samples, start, end, tooLong } : null;
+  }
+
+  /** The noise floor sinks quickly and rises slowly. */
+  #adapt(level) {
+    if (Number.isNaN(this.floor)) {
+      if (level <= -100) return; // a sound card that has not woken up yet
+      this.floor = Math.max(level, LOWEST_FLOOR);
+    }
+    const step = level < this.floor ? 0.2 : 0.02;
+    this.floor = Math.max(LOWEST_FLOOR, this.floor + step * (Math.min(level, this.floor + LOUD) - this.floor));
+  }
+
+  /** A frame's energy without rumble, in dB of full scale. */
+  #level(samples) {
+    let energy = 0;
+    for (const sample of samples) {
+      this.slow = this.smoothing * this.slow + (1 - this.smoothing) * sample;
+      energy += (sample - this.slow) ** 2;
+    }
+    return 10 * Math.log10(energy / samples.length + 1e-12);
+  }
+}
+
+/**
+ * Cut a whole recording at its pauses. What has no pause at all is one word, if it is short enough.
+ * @param {Float32Array} samples
+ * @param {number} rate samples a second
+ * @returns {Word[]}
+ */
+export function cut(samples, rate) {
+  const pointer = new EndPointer(rate);
+  // The first frames of a clip that was cut by hand are speech already, so the floor is learned from the whole first.
+  const levels = [];
+  for (let at = 0; at + pointer.size <= samples.length; at += pointer.size) {
+    pointer.reset();
+    pointer.push(samples.subarray(at, at + pointer.size));
+    levels.push(pointer.frames[0].level);
+  }
+  pointer.reset();
+  levels.sort((a, b) => a - b);
+  pointer.floor = Math.max(LOWEST_FLOOR, levels[Math.floor(0.1 * levels.length)] ?? LOWEST_FLOOR);
+  const words = [...pointer.push(samples), ...pointer.flush()];
+  const seconds = samples.length / rate;
+  if (words.length || seconds > pointer.longest * FRAME) return words;
+  return [{ samples, start: 0, end: seconds, tooLong: false }];
+}

@@ -1,0 +1,71 @@
+// What has been heard so far: a list with the sound of every word, and the digits in a row.
+
+export const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
+const MOST = 100; // words kept; their sound lies in memory
+
+export class History {
+  /**
+   * @param {HTMLElement} section with [data-digits], an ol, [data-empty] and [data-clear]
+   * @param {(samples: Float32Array) => Promise<void>} play
+   */
+  constructor(section, play) {
+    this.section = section;
+    this.play = play;
+    this.list = section.querySelector("ol");
+    this.digits = section.querySelector("[data-digits]");
+    this.clearButton = section.querySelector("[data-clear]");
+    this.clearButton.addEventListener("click", () => this.clear());
+    this.heard = [];
+    this.#show();
+  }
+
+  /**
+   * @param {Float32Array} samples of the word
+   * @param {import("./model.js").Answer | null} answer null: it was too long for one digit, and the model was not asked
+   */
+  add(samples, answer) {
+    const now = new Date();
+    const item = document.createElement("li");
+    const digit = answer?.isDigit ? String(answer.digit) : "–";
+    const name = answer?.isDigit ? WORDS[answer.digit] : "no digit";
+    const percent = answer?.isDigit ? `${Math.round(100 * answer.probability)} %` : "no digit";
+    const time = element("time", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
+    time.dateTime = now.toISOString();
+    const button = element("button", "Play", "quiet");
+    button.type = "button";
+    button.setAttribute("aria-label", `Play ${name}, heard at ${time.textContent}`);
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      await this.play(samples).catch(() => {});
+      button.disabled = false;
+    });
+    item.append(time, element("span", digit, "digit"), element("span", percent, "percent"), button);
+    this.list.prepend(item);
+    this.heard.push(digit);
+    if (this.heard.length > MOST) {
+      this.heard.shift();
+      this.list.lastElementChild.remove();
+    }
+    this.#show();
+  }
+
+  clear() {
+    this.heard = [];
+    this.list.replaceChildren();
+    this.#show();
+    this.section.querySelector("h2").focus(); // the button that had the focus is gone
+  }
+
+  #show() {
+    this.digits.textContent = this.heard.filter((digit) => digit !== "–").join(" ");
+    this.section.querySelector("[data-empty]").hidden = this.heard.length > 0;
+    this.clearButton.hidden = this.heard.length === 0;
+  }
+}
+
+function element(kind, text, name) {
+  const made = document.createElement(kind);
+  made.textContent = text;
+  if (name) made.className = name;
+  return made;
+}

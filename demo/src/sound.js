@@ -1,0 +1,71 @@
+// Sound files in, and sound out of the loudspeaker.
+
+import { Problem } from "./problem.js";
+
+const LONGEST = 60; // s
+const LARGEST = 100e6; // bytes; a minute is less in any usual format
+
+/**
+ * Read a sound file.
+ * @param {File} file of any kind that the browser decodes
+ * @param {number} rate samples a second to give
+ * @returns {Promise<Float32Array>} one channel
+ * @throws {Problem} in words that can be shown
+ */
+export async function readFile(file, rate) {
+  const name = `“${file.name}”`;
+  const notSound = new Problem(`${name} is no sound file that this browser can read. Try WAV, MP3, OGG or FLAC.`);
+  const tooLong = new Problem(`${name} is longer than ${LONGEST} seconds. Give me a shorter piece.`);
+  if (file.size === 0) throw new Problem(`${name} is empty.`);
+  if (file.size > LARGEST || (await duration(file)) > LONGEST) throw tooLong;
+  let decoded;
+  try {
+    decoded = await new OfflineAudioContext(1, 1, rate).decodeAudioData(await file.arrayBuffer());
+  } catch {
+    throw notSound;
+  }
+  if (decoded.duration > LONGEST) throw tooLong;
+  const samples = new Float32Array(decoded.length);
+  for (let channel = 0; channel < decoded.numberOfChannels; channel += 1) {
+    decoded.getChannelData(channel).forEach((value, index) => (samples[index] += value / decoded.numberOfChannels));
+  }
+  if (!samples.every(Number.isFinite)) throw notSound;
+  if (!samples.some((value) => Math.abs(value) > 1e-4)) throw new Problem(`${name} holds only silence.`);
+  return samples;
+}
+
+/** A file's length in s from its header alone, so that an hour of music is not unpacked first; NaN if unknown. */
+function duration(file) {
+  return new Promise((resolve) => {
+    const player = document.createElement("audio");
+    const address = URL.createObjectURL(file);
+    const answer = (seconds) => {
+      URL.revokeObjectURL(address);
+      resolve(seconds);
+    };
+    player.onloadedmetadata = () => answer(player.duration);
+    player.onerror = () => answer(NaN);
+    player.preload = "metadata";
+    player.src = address;
+  });
+}
+
+let loudspeaker;
+
+/**
+ * Play a piece of sound.
+ * @param {Float32Array} samples
+ * @param {number} rate samples a second
+ * @returns {Promise<void>} when it has ended
+ */
+export async function play(samples, rate) {
+  loudspeaker ??= new AudioContext();
+  await loudspeaker.resume();
+  const buffer = loudspeaker.createBuffer(1, samples.length, rate);
+  buffer.copyToChannel(samples, 0);
+  const source = loudspeaker.createBufferSource();
+  source.buffer = buffer;
+  source.connect(loudspeaker.destination);
+  source.start();
+  await new Promise((resolve) => (source.onended = resolve));
+}

@@ -1,0 +1,384 @@
+// The built page in a real browser, with a microphone that plays real clips. Needs Chromium, the clips and a build.
+
+import assert from "node:assert/strict";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { extname, join, normalize } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+import axe from "axe-core";
+import { chromium } from "playwright-core";
+import { RATE, clip, compose, noise, wav, writeForMicrophone } from "./wav.js";
+
+const CHROMIUM = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const SPOKEN = ["7_lucas_2", "2_lucas_2", "4_george_1", "0_jackson_0", "8_lucas_0", "3_theo_0", "5_yweweler_1"];
+const DIGITS = SPOKEN.map((name) => name[0]).join(" ");
+const DIST = fileURLToPath(new URL("../dist", import.meta.url));
+const SCREENSHOTS = process.env.SCREENSHOTS; // a folder, for whoever wants to look
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json" };
+
+const executablePath = CHROMIUM.find((path) => path && existsSync(path));
+const clips = SPOKEN.map(clip);
+const missing =
+  (!executablePath && "there is no Chromium here (CHROMIUM can name one)") ||
+  (clips.includes(null) && "the course's clips are not here (SDR_SPEECH_DATA names their folder)");
+if (!missing) {
+  for (const file of ["index.html", "model/digits.onnx", "model/digits.json"]) {
+    assert.ok(existsSync(join(DIST, file)), `dist/${file} is missing: put the model into public/model, then npm run build`);
+  }
+}
+
+/** A plain host of static pages that counts what it sends. */
+class Host {
+  sent = 0;
+  gone = new Set(); // paths that it has lost
+  replaced = new Map(); // paths whose content is another
+
+  async start() {
+    this.server = createServer((request, response) => {
+      const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname).replace("/some/folder/", "/");
+      const file = join(DIST, normalize(path.endsWith("/") ? `${path}index.html` : path));
+      if (this.gone.has(path) || !existsSync(file)) return response.writeHead(404).end();
+      const other = this.replaced.get(path);
+      const modified = (other ? new Date(0) : statSync(file).mtime).toUTCString();
+      if (request.headers["if-modified-since"] === modified) return response.writeHead(304).end();
+      const content = other ?? readFileSync(file);
+      this.sent += content.length;
+      const type = TYPES[extname(file)] ?? "application/octet-stream";
+      response.writeHead(200, { "Content-Type": type, "Content-Length": content.length, "Last-Modified": modified }).end(content);
+    });
+    await new Promise((ready) => this.server.listen(0, "127.0.0.1", ready));
+    this.address = `http://localhost:${this.server.address().port}/some/folder/`;
+  }
+
+  async stop() {
+    this.server.closeAllConnections();
+    await new Promise((done) => this.server.close(done));
+  }
+}
+
+/**
+ * Runs in the page: listens to the microphone's raw stream beside the page, and notes how long after the last loud
+ * moment that arrived there each answer is on the screen.
+ */
+function secondEar() {
+  window.late = [];
+  let lastLoud;
+  const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await getUserMedia(wanted);
+    const track = stream.getAudioTracks()[0].clone();
+    const blocks = new MediaStreamTrackProcessor({ track }).readable;
+    (async () => {
+      for await (const block of blocks) {
+        const samples = new Float32Array(block.numberOfFrames);
+        block.copyTo(samples, { planeIndex: 0, format: "f32-planar" });
+        block.close();
+        if (samples.some((sample) => Math.abs(sample) > 0.008)) lastLoud = performance.now();
+      }
+    })();
+    return stream;
+  };
+  const note = () => window.late.push(performance.now() - lastLoud);
+  const answered = () => requestAnimationFrame(() => requestAnimationFrame(note)); // the first one's frame is drawn
+  new MutationObserver(answered).observe(document.querySelector("#history ol"), { childList: true });
+}
+
+describe("the page", { skip: missing, timeout: 240_000 }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "digits-"));
+  const host = new Host();
+  const composed = missing ? null : compose(clips);
+  const browsers = [];
+
+  /** A browser whose microphone plays `samples` once, or that has none. */
+  async function launch(samples, mayListen = true) {
+    const microphone = samples && [
+      "--use-fake-device-for-media-stream",
+      `--use-file-for-fake-audio-capture=${writeForMicrophone(join(folder, `${browsers.length}.wav`), samples)}`,
+    ];
+    const browser = await chromium.launch({
+      executablePath,
+      args: [
+        ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
+        ...["--disable-component-update", "--disable-sync", "--mute-audio"],
+        ...(microphone || []),
+        ...(mayListen ? ["--use-fake-ui-for-media-stream"] : []),
+      ],
+    });
+    browsers.push(browser);
+    return browser;
+  }
+
+  /** The page in a new profile, ready. What it asks of other hosts, and what goes wrong in it, is an error. */
+  async function open(browser, options = {}, ready = true) {
+    const context = await browser.newContext({ viewport: { width: 1180, height: 900 }, ...options });
+    const page = await context.newPage();
+    page.faults = [];
+    page.on("pageerror", (error) => page.faults.push(error.message));
+    page.on("console", (message) => message.type() === "error" && page.faults.push(message.text()));
+    page.on("request", (request) => {
+      if (!request.url().startsWith(host.address) && !request.url().startsWith("blob:")) page.faults.push(request.url());
+    });
+    await page.goto(host.address);
+    if (ready) await page.locator("#listen:enabled").waitFor({ timeout: 20_000 });
+    return page;
+  }
+
+  const heard = (page, digits, timeout = 20_000) =>
+    page.waitForFunction((wanted) => document.querySelector("[data-digits]").textContent === wanted, digits, { timeout });
+  const listen = (page) => page.getByRole("button", { name: "Start listening" }).click();
+  const problem = (page, text, timeout = 10_000) =>
+    page.locator("#problem", { hasText: text }).waitFor({ timeout });
+  const give = (page, name, buffer) => page.locator("#file").setInputFiles({ name, mimeType: "audio/wav", buffer });
+  const look = async (page, name) => {
+    if (!SCREENSHOTS) return;
+    mkdirSync(SCREENSHOTS, { recursive: true });
+    await page.waitForTimeout(600);
+    await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
+  };
+
+  async function accessible(page) {
+    await page.waitForTimeout(300); // transitions end
+    const found = await page.evaluate(`${axe.source}; axe.run()`).then((result) => result.violations);
+    assert.deepEqual(found.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" ")}`), []);
+  }
+
+  let browser; // whose microphone plays the seven words
+  before(async () => {
+    await host.start();
+    browser = await launch(composed);
+  });
+  after(async () => {
+    await Promise.all(browsers.map((each) => each.close()));
+    await host.stop();
+    rmSync(folder, { recursive: true });
+  });
+
+  test("its first load is at most 15 MB, everything kept for offline use included", async (t) => {
+    host.sent = 0;
+    const page = await open(browser);
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    t.diagnostic(`first load: ${(host.sent / 1e6).toFixed(2)} MB`);
+    assert.ok(host.sent <= 15e6);
+    await look(page, "idle-light");
+    await accessible(page);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("it names the digits that are spoken, in time", async (t) => {
+    const page = await open(browser, { permissions: ["microphone"] });
+    await page.evaluate(secondEar);
+    await listen(page);
+    await page.getByRole("button", { name: "Stop listening" }).waitFor();
+    await page.locator("#history li").nth(2).waitFor({ timeout: 15_000 });
+    await look(page, "listening-light");
+    await heard(page, DIGITS);
+    await page.waitForTimeout(100);
+    const late = await page.evaluate(() => window.late);
+    t.diagnostic(`on the screen after the end of each word: ${late.map(Math.round).join(", ")} ms`);
+    const median = late.sort((a, b) => a - b)[late.length >> 1];
+    t.diagnostic(`median: ${Math.round(median)} ms`);
+    assert.equal(late.length, SPOKEN.length);
+    assert.ok(median <= 300);
+    const best = page.locator("#bars .best");
+    assert.equal(await best.locator("th").textContent(), "5");
+    assert.match(await page.locator("#status").textContent(), /^Five, \d+ %$/);
+    assert.match(await page.locator("#picture").getAttribute("aria-label"), /Words in it: .*5\./);
+    await accessible(page);
+
+    await page.getByRole("button", { name: /^Play five/ }).click();
+    await page.getByRole("button", { name: "Stop listening" }).click();
+    await page.getByRole("button", { name: "Start listening" }).waitFor();
+    await page.getByRole("button", { name: "Clear" }).click();
+    assert.equal(await page.locator("#history li").count(), 0);
+    assert.equal(await page.locator("[data-digits]").textContent(), "");
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("a browser that keeps the microphone's own sample rate, as Firefox does", async () => {
+    const page = await open(browser, { permissions: ["microphone"] });
+    await page.evaluate(() => {
+      const Real = window.AudioContext;
+      window.AudioContext = class extends Real {
+        constructor(options) {
+          if (options?.sampleRate) throw new DOMException("not that rate", "NotSupportedError");
+          super(options);
+        }
+      };
+    });
+    await listen(page);
+    await heard(page, DIGITS);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("it reads a file with several words, in the dark, and the model takes at most 10 ms", async (t) => {
+    const page = await open(browser, { colorScheme: "dark" });
+    await give(page, "several.wav", wav(composed, RATE));
+    await heard(page, DIGITS);
+    await page.locator("#status", { hasText: `7 words: ${DIGITS}` }).waitFor();
+    await look(page, "file-dark");
+    await accessible(page);
+    const times = [];
+    for (let round = 0; round < 5; round += 1) {
+      for (const path of clips) {
+        await page.evaluate(() => delete document.querySelector("#timing").dataset.ms);
+        await give(page, "one.wav", readFileSync(path));
+        await page.locator("#timing[data-ms]").waitFor();
+        times.push(Number(await page.locator("#timing").getAttribute("data-ms")));
+      }
+    }
+    const median = times.sort((a, b) => a - b)[times.length >> 1];
+    t.diagnostic(`the model's median time: ${median.toFixed(2)} ms (${times.length} words, ${times[0].toFixed(2)} to ${times.at(-1).toFixed(2)})`);
+    assert.ok(median <= 10);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("bad files are refused in plain words, and the page lives on", async () => {
+    const page = await open(browser);
+    await give(page, "notes.wav", Buffer.from("these are my notes\n".repeat(99)));
+    await problem(page, "“notes.wav” is no sound file that this browser can read.");
+    await look(page, "error-light");
+    await accessible(page);
+    await give(page, "empty.wav", Buffer.alloc(0));
+    await problem(page, "“empty.wav” is empty.");
+    await give(page, "none.wav", wav(new Float32Array(0), RATE));
+    await problem(page, "none.wav”");
+    await give(page, "silent.wav", wav(new Float32Array(RATE), RATE));
+    await problem(page, "“silent.wav” holds only silence.");
+    await give(page, "long.wav", wav(noise(61 * RATE, -30), RATE));
+    await problem(page, "“long.wav” is longer than 60 seconds.");
+    await give(page, "cut.wav", readFileSync(clips[0]).subarray(0, 30));
+    await problem(page, "“cut.wav” is no sound file");
+    await give(page, "hiss.wav", wav(noise(4 * RATE, -40), RATE));
+    await page.locator("#status", { hasText: "I hear no word in “hiss.wav”." }).waitFor();
+    assert.equal(await page.locator("#problem").textContent(), "");
+    await give(page, "stereo.wav", wav(composed, RATE, 2));
+    await heard(page, DIGITS);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("a dropped file is read", async () => {
+    const page = await open(browser);
+    const bytes = [...readFileSync(clips[0])];
+    const dropped = await page.evaluateHandle((content) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(content)], "dropped.wav", { type: "audio/wav" }));
+      return transfer;
+    }, bytes);
+    await page.dispatchEvent("body", "dragover", { dataTransfer: dropped });
+    await page.locator("#drop").waitFor();
+    await page.dispatchEvent("body", "drop", { dataTransfer: dropped });
+    await heard(page, DIGITS[0]);
+    assert.equal(await page.locator("#drop").isVisible(), false);
+    await page.context().close();
+  });
+
+  test("what is no digit is said to be none, its bars are shown", async () => {
+    const page = await open(browser);
+    const warble = Float32Array.from({ length: RATE / 2 }, (_, i) => 0.3 * Math.sin(2 * Math.PI * (2200 * (i / RATE) + 40 * Math.sin(i / 300))));
+    host.replaced.set("/model/digits.json", Buffer.from(readFileSync(join(DIST, "model/digits.json"), "utf8").replace(/"threshold": ?[\d.]+/, '"threshold": 0.999')));
+    try {
+      await page.evaluate(() => navigator.serviceWorker.ready);
+      await page.reload();
+      await page.locator("#listen:enabled").waitFor();
+      await give(page, "warble.wav", wav(warble, RATE));
+      await page.locator("#status", { hasText: "That was no digit, I think." }).waitFor();
+    } finally {
+      host.replaced.clear();
+    }
+    assert.equal(await page.locator("#history li").count(), 1);
+    assert.equal(await page.locator("[data-digits]").textContent(), "");
+    const percents = await page.locator("#bars .percent").allTextContents();
+    assert.ok(Math.abs(percents.reduce((sum, text) => sum + parseInt(text), 0) - 100) <= 5, percents.join());
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("by keyboard alone, on a phone", async () => {
+    const page = await open(browser, { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, hasTouch: true, isMobile: true, permissions: ["microphone"] });
+    await look(page, "idle-phone");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "listen");
+    const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+    assert.equal(outline, "solid");
+    await page.keyboard.press("Enter");
+    await heard(page, DIGITS.slice(0, 3), 15_000);
+    await look(page, "listening-phone");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Start listening" }).waitFor();
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "open");
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.equal(wide, 360);
+    await accessible(page);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("it works with the network off", async () => {
+    const page = await open(browser, { permissions: ["microphone"] });
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await page.context().setOffline(true);
+    await host.stop();
+    try {
+      page.faults.length = 0;
+      await page.reload();
+      await page.locator("#listen:enabled").waitFor({ timeout: 20_000 });
+      await listen(page);
+      await heard(page, DIGITS.slice(0, 1), 15_000);
+      await page.getByRole("button", { name: "Stop listening" }).click();
+      const other = await page.context().newPage();
+      await other.goto(`${host.address}index.html`);
+      await other.locator("#listen:enabled").waitFor({ timeout: 20_000 });
+    } finally {
+      await page.context().close();
+      await host.start();
+    }
+  });
+
+  test("a microphone that gives only silence is pointed out", async () => {
+    const page = await open(await launch(new Float32Array(20 * RATE)), { permissions: ["microphone"] });
+    await listen(page);
+    await problem(page, "I hear nothing: is the microphone muted?");
+    assert.equal(await page.locator("#history li").count(), 0);
+    assert.deepEqual(page.faults, []);
+  });
+
+  test("no microphone, and one that may not be used", async () => {
+    const without = await open(await launch(null));
+    await listen(without);
+    await problem(without, "I find no microphone on this device.");
+    await give(without, "one.wav", readFileSync(clips[0]));
+    await heard(without, DIGITS[0]);
+    assert.equal(await without.locator("#problem").textContent(), "");
+    assert.deepEqual(without.faults, []);
+
+    const refused = await open(await launch(composed, false), { permissions: [] });
+    await refused.context().grantPermissions([]);
+    await listen(refused);
+    await problem(refused, "The browser was not allowed to use the microphone.");
+    await refused.getByRole("button", { name: "Start listening" }).waitFor();
+    assert.deepEqual(refused.faults, []);
+  });
+
+  test("a model that is missing or damaged", async () => {
+    host.gone.add("/model/digits.onnx");
+    const page = await open(browser, { serviceWorkers: "block" }, false);
+    await problem(page, "Run “make demo”");
+    assert.equal(await page.getByRole("button", { name: "Start listening" }).isDisabled(), true);
+    host.gone.clear();
+    host.replaced.set("/model/digits.onnx", Buffer.from("not a model"));
+    await page.reload();
+    await problem(page, "The model's file cannot be read here.", 20_000);
+    host.replaced.clear();
+    await page.reload();
+    await page.locator("#listen:enabled").waitFor();
+    await page.context().close();
+  });
+});
