@@ -1,0 +1,88 @@
+"""The browser page: built as it is published, and used in headless Chromium with a microphone that plays real clips."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from utils.checkpoints import load, load_calibration
+from utils.export import export
+from utils.metadata import PROJECT, speech_data
+
+PAGE = PROJECT / "demo"
+CHECKPOINT = PROJECT / "checkpoints" / "resnet_voices"
+MADE = ("node_modules", "dist", "model")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+NPM = shutil.which("npm")
+
+
+def own_files() -> list[Path]:
+    paths = (path for path in PAGE.rglob("*") if path.is_file())
+    return [path for path in paths if not set(MADE) & set(path.relative_to(PAGE).parts)]
+
+
+def test_the_lock_file_names_no_registry():
+    packages = json.loads((PAGE / "package-lock.json").read_text())["packages"]
+    assert packages and not [name for name, package in packages.items() if "resolved" in package]
+
+
+def test_the_page_names_no_other_host():
+    pages = [path for path in own_files() if path.suffix in {".html", ".js", ".css", ".webmanifest"}]
+    assert pages
+    for path in pages:
+        hosts = re.findall(r"(?:https?:)?//([\w-]+(?:\.[\w-]+)+)", path.read_text(encoding="utf-8"))
+        assert set(hosts) <= {"127.0.0.1"}, path
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory) -> Path:
+    """A copy of the page's folder, its packages installed and a model in its place."""
+    if not NPM:
+        pytest.skip("there is no npm")
+    folder = tmp_path_factory.mktemp("page") / "demo"
+    shutil.copytree(PAGE, folder, ignore=shutil.ignore_patterns(*MADE))
+    npm(folder, "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+    put_model(folder / "public" / "model")
+    return folder
+
+
+def put_model(folder: Path) -> None:
+    model, experiment = load(CHECKPOINT)
+    calibration = load_calibration(CHECKPOINT)
+    folder.mkdir(parents=True)
+    export(folder / "digits.onnx", model, experiment.features, temperature=calibration.temperature)
+    facts = {
+        "name": CHECKPOINT.name,
+        "sample_rate": experiment.features.sample_rate,
+        "threshold": calibration.threshold,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+    (folder / "digits.json").write_text(json.dumps(facts))
+
+
+def npm(folder: Path, *arguments: str, **variables: str) -> str:
+    """What an npm command says; a failed one fails the test, with all that it said."""
+    finished = subprocess.run(
+        [NPM, *arguments], cwd=folder, env=os.environ | variables, capture_output=True, text=True, timeout=600
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+@pytest.mark.slow
+def test_its_parts(page):
+    assert "fail 0" in npm(page, "test")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
+@pytest.mark.skipif(not (speech_data() / "7_lucas_2.wav").exists(), reason="the clips are not here")
+def test_it_in_a_browser(page):
+    npm(page, "run", "build")
+    said = npm(page, "run", "test:browser", CHROMIUM=CHROMIUM, SDR_SPEECH_DATA=str(speech_data().resolve()))
+    print("\n".join(re.findall(r"# (?:first load|on the screen|median|the model's).*", said)))
+    assert "skipped 0" in said
