@@ -12,15 +12,19 @@ from pathlib import Path
 import librosa
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from utils import InputError, recognition
 from utils.config import load_experiment
 from utils.dataset import Spectrograms, SpokenDigits, training_batches
+from utils.export import export_checkpoint
 from utils.features import FeatureConfig, extract
 from utils.metadata import COURSE_METADATA, PROJECT, read_metadata
 
 ROUNDS = 5
+ANSWERS = 200  # clips that are answered one by one
 
 
 def measure(progress: bool = True) -> dict[str, float]:
@@ -32,7 +36,10 @@ def measure(progress: bool = True) -> dict[str, float]:
         `features_seconds` for all clips; `train_seconds_cnn1d` for one seed of configs/cnn1d.yaml on the course's
         split, as the command `sdr train` takes them in all, and `train_peak_mb`, that process' largest memory;
         `epoch_over_plain_loader`: how many times as many clips a second our batches of features give in an epoch as
-        PyTorch's default loader, which opens a file of librosa's features for each clip; without any training.
+        PyTorch's default loader, which opens a file of librosa's features for each clip; without any training;
+        `onnx_ms`, the median from a clip's waveform to the answer of the project's own model by onnxruntime, and
+        `onnx_over_librosa_torch`, how many times as long librosa's features and the model in PyTorch take, clip by
+        clip; `int8_bytes`, the size of the model's file in 8-bit integers.
     """
     torch.set_num_threads(1)
     experiment = load_experiment(PROJECT / "configs" / "cnn1d.yaml")
@@ -49,6 +56,7 @@ def measure(progress: bool = True) -> dict[str, float]:
     return {
         "features_over_librosa": statistics.median(t / o for o, t in zip(ours, theirs, strict=True)),
         "epoch_over_plain_loader": _epochs(progress),
+        **_answers(arrays[:: len(arrays) // ANSWERS], progress),
         "features_seconds": statistics.median(ours),
         "train_seconds_cnn1d": train_seconds,
         "train_peak_mb": train_peak_mb,
@@ -83,6 +91,37 @@ def _epochs(progress: bool) -> float:
         theirs = DataLoader(Files(paths, clips["label"].tolist()), batch_size=64, shuffle=True)
         ratios = [_time(lambda: list(theirs)) / _time(lambda: list(ours)) for _ in range(ROUNDS + 1)]
     return statistics.median(ratios[1:])  # the first round warms up
+
+
+def _answers(clips: list[np.ndarray], progress: bool) -> dict[str, float]:
+    """One clip at a time: the exported model, and librosa with PyTorch, in rounds that take turns."""
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError("measuring the exported model needs onnxruntime: `pip install onnxruntime`") from None
+    recogniser = recognition.load()
+    model, config = recogniser.model.eval(), recogniser.features
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    with tempfile.TemporaryDirectory() as folder:
+        path = export_checkpoint(recognition.DEFAULT, Path(folder) / "model.onnx")
+        session = onnxruntime.InferenceSession(path, options)
+        int8_bytes = export_checkpoint(recognition.DEFAULT, Path(folder) / "int8.onnx", int8=True).stat().st_size
+
+    @torch.inference_mode()
+    def straightforward(clip: np.ndarray) -> Tensor:
+        features = torch.from_numpy(librosa_features(clip, config).astype(np.float32)).unsqueeze(0)
+        return model(features, torch.tensor([features.shape[1]])).softmax(1)
+
+    ours, theirs = [], []
+    for turn in tqdm(range(ROUNDS + 1), "answers", leave=False, disable=not progress):
+        seconds = [_time(lambda clip=clip: session.run(None, {"waveform": clip[None]})) for clip in clips]
+        longer = [_time(lambda clip=clip: straightforward(clip)) for clip in clips]
+        if turn:  # the first round warms up
+            ours += seconds
+            theirs += longer
+    ours, theirs = 1000 * statistics.median(ours), 1000 * statistics.median(theirs)
+    return {"onnx_over_librosa_torch": theirs / ours, "onnx_ms": ours, "int8_bytes": int8_bytes}
 
 
 def librosa_features(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
