@@ -179,12 +179,47 @@ def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: 
         raise InputError(f"this model cannot be exported: PyTorch's exporter refuses it ({why})") from None
     optimizer.optimize(program.model, output_size_limit=LARGEST_CONSTANT)
     model = program.model_proto
+    _unmask(model)
+    optimizer.remove_unused_nodes(model)
     graph = model.graph
     for described in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         described.ClearField("doc_string")
         del described.metadata_props[:]  # where in PyTorch's code each operation comes from
     del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
     return onnx.compose.add_prefix(model, f"{output[0]}.", rename_inputs=False, rename_outputs=False)
+
+
+def _unmask(model) -> None:
+    """Let masks be true, as nothing of one clip is padding. onnxruntime then leaves the masking out altogether.
+
+    A mask is where the frames' numbers, 0, 1, 2, ..., are less than the clip's length.
+    """
+    import onnx
+
+    made_by = {name: node for node in model.graph.node for name in node.output}
+    used_by: dict[str, list] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            used_by.setdefault(name, []).append(node)
+
+    def counts_frames(name: str) -> bool:
+        node = made_by.get(name)
+        passes_on = node is not None and node.op_type in ("Cast", "Unsqueeze")
+        return counts_frames(node.input[0]) if passes_on else node is not None and node.op_type == "Range"
+
+    def masks_only(name: str) -> bool:
+        """Whether one truth for all frames will do: what is made of it is only multiplied or chosen by."""
+        return all(
+            masks_only(node.output[0])
+            if node.op_type in ("Cast", "Not", "Unsqueeze")
+            else node.op_type in ("Mul", "Where")
+            for node in used_by.get(name, [])
+        )
+
+    for node in model.graph.node:
+        if node.op_type == "Less" and counts_frames(node.input[0]) and masks_only(node.output[0]):
+            always = onnx.helper.make_tensor("always", onnx.TensorProto.BOOL, [1, 1], [True])
+            node.CopyFrom(onnx.helper.make_node("Constant", [], [node.output[0]], value=always))
 
 
 def _in_8_bits(model, examples: list[np.ndarray]):

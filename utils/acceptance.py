@@ -1,0 +1,109 @@
+"""What a recogniser does with what people give it: digits of strangers, other words, noise, several digits in a row."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from tqdm.auto import tqdm
+
+from utils.audio import read_audio
+from utils.corpora import arabic
+from utils.experiments import synthetic_others
+from utils.metadata import COURSE_METADATA, PROJECT, read_metadata, speech_data
+from utils.recognition import Recogniser
+from utils.segmentation import cut
+
+AUDIOMNIST = PROJECT / "utils" / "corpora" / "audiomnist_02.tsv"
+NOISE = (20.0, 40.0)  # dB that the noise of a made recording lies below its digits
+PAUSES = (0.25, 0.7)  # seconds between its digits
+
+
+def acceptance(recogniser: Recogniser, others: int = 500, progress: bool = False) -> pd.DataFrame:
+    """What is taken for a digit, and what is not, by corpus; nobody and nothing of it has been trained on.
+
+    Args:
+        recogniser: of `utils.recognition.load`.
+        others: the synthetic words and noises are TEST's of `experiments.synthetic_others` with this number.
+        progress: show a progress bar.
+
+    Returns:
+        A row for each corpus: `clips`, and what they are (`digits` or not); `accepted`, the share that is taken for a
+        digit; for digits `right`, the share of the accepted ones whose digit is the right one.
+    """
+    rate, rows = recogniser.features.sample_rate, []
+    sources = list(_sources(rate, others))
+    for name, waveforms, labels in tqdm(sources, "listening", leave=False, disable=not progress):
+        heard = np.array([np.nan if answer.digit is None else answer.digit for answer in recogniser.hear(waveforms)])
+        accepted = ~np.isnan(heard)
+        right = (heard == labels)[accepted].mean() if labels is not None and accepted.any() else np.nan
+        rows.append((name, len(heard), labels is not None, accepted.mean(), right))
+    return pd.DataFrame(rows, columns=["corpus", "clips", "digits", "accepted", "right"])
+
+
+def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:
+    """A name, waveforms and their labels, or None where they are no digits."""
+    for name, table in (
+        ("course TEST (English)", COURSE_METADATA),
+        ("AudioMNIST's speaker 02 (English)", AUDIOMNIST),
+        ("Arabic TEST", arabic.TABLE),
+    ):
+        clips = _test(read_metadata(table))
+        yield name, _read(clips, rate), clips["label"].to_numpy()
+    yield "Arabic: ten other words, TEST", _read(_test(read_metadata(arabic.OTHERS, digits=False)), rate), None
+    made = _test(synthetic_others(others))
+    noise = made["label"] == "noise"
+    yield "synthetic voices: other words, never heard", _read(made[~noise], rate), None
+    yield "synthetic noises", _read(made[noise], rate), None
+    seconds = []
+    for path in sorted((speech_data() / "arabic" / "background_noise").glob("*.wav")):
+        recording = read_audio(path, rate, max_seconds=600)
+        seconds += [recording[start : start + rate] for start in range(0, len(recording) - rate + 1, rate)]
+    yield "a washing machine and a boiler, seconds", seconds, None
+    draw = np.random.default_rng(0)
+    yield "a silent room", [(1e-4 * draw.normal(size=rate)).astype(np.float32) for _ in range(100)], None
+
+
+def digit_strings(recogniser: Recogniser, clips: pd.DataFrame, number: int, seed: int = 0) -> pd.DataFrame:
+    """Recordings of four to eight digits, put together from one speaker's clips with pauses and noise, and read out.
+
+    Args:
+        recogniser: of `utils.recognition.load`.
+        clips: rows of `read_metadata`.
+        number: of recordings.
+        seed: draws the speakers, the digits, the pauses and the noise.
+
+    Returns:
+        A row for each recording: `speaker`, `spoken` and `heard` as tuples of digits (None: not a digit).
+    """
+    rows = []
+    for speaker, spoken, recording in recordings(clips, recogniser.features.sample_rate, number, seed):
+        words = cut(recording, recogniser.features.sample_rate)
+        heard = recogniser.hear([recording[start:end] for start, end in words])
+        rows.append((speaker, spoken, tuple(answer.digit for answer in heard)))
+    return pd.DataFrame(rows, columns=["speaker", "spoken", "heard"])
+
+
+def recordings(
+    clips: pd.DataFrame, rate: int, number: int, seed: int
+) -> Iterator[tuple[str, tuple[int, ...], np.ndarray]]:
+    """Made recordings as `digit_strings` describes them: speaker, digits and waveform (samples,)."""
+    draw = np.random.default_rng(seed)
+    for _ in range(number):
+        speaker = draw.choice(clips["speaker"].unique())
+        own = clips[clips["speaker"] == speaker]
+        chosen = own.iloc[draw.choice(len(own), draw.integers(4, 9), replace=False)]
+        parts = [np.zeros(round(draw.uniform(*PAUSES) * rate))]
+        for path in chosen["path"]:
+            word = read_audio(path, rate)
+            parts += [word / np.abs(word).max(), np.zeros(round(draw.uniform(*PAUSES) * rate))]
+        clip = np.concatenate(parts)
+        noise = draw.normal(size=len(clip)) * np.sqrt(np.square(clip).mean()) * 10 ** (-draw.uniform(*NOISE) / 20)
+        yield str(speaker), tuple(chosen["label"].tolist()), (0.5 * (clip + noise)).astype(np.float32)
+
+
+def _test(clips: pd.DataFrame) -> pd.DataFrame:
+    return clips[clips["split"] == "TEST"]
+
+
+def _read(clips: pd.DataFrame, rate: int) -> list[np.ndarray]:
+    return [read_audio(path, rate) for path in clips["path"]]
