@@ -164,6 +164,8 @@ export class Picture {
     const place = (seconds) => wave.x + ((seconds - first) / this.seconds) * wave.width;
     pen.textAlign = "center";
     pen.textBaseline = "alphabetic";
+    pen.font = `600 15px ${family}`;
+    let free = 0; // px; on a phone the words of a long recording leave no room for every label
     for (const { start, end, label } of this.marks) {
       const from = Math.max(wave.x, place(start));
       const to = Math.min(wave.x + wave.width, place(end));
@@ -172,8 +174,10 @@ export class Picture {
       pen.fillRect(from, wave.y, to - from, wave.height);
       pen.fillStyle = colour("ink");
       pen.fillRect(from, wave.y - 2, to - from, 2);
-      pen.font = `600 15px ${family}`;
-      pen.fillText(label, (from + to) / 2, wave.y - 8);
+      const [middle, half] = [(from + to) / 2, pen.measureText(label).width / 2];
+      if (middle - half < free) continue;
+      pen.fillText(label, middle, wave.y - 8);
+      free = middle + half + 2;
     }
     pen.font = `12px ${family}`;
   }

@@ -190,7 +190,7 @@ try {
   picture = new Picture(canvas, rate);
   find("facts").textContent =
     `Model: ${name}, ${parameters.toLocaleString("en")} parameters, ${rate / 1000} kHz. ` +
-    `When no digit reaches ${Math.round(100 * threshold)} %, it says that it heard none. ` +
+    (threshold > 0 ? `When no digit reaches ${Math.round(100 * threshold)} %, it says that it heard none. ` : "") +
     "Once loaded, this page works without a network.";
   listenButton.disabled = openButton.disabled = false;
   say("Ready. Listen, or open a file.");

@@ -2,6 +2,7 @@
 
 import { Problem } from "./problem.js";
 
+const SHORTEST = 0.1; // s
 const LONGEST = 60; // s
 const LARGEST = 100e6; // bytes; a minute is less in any usual format
 
@@ -30,6 +31,7 @@ export async function readFile(file, rate) {
     decoded.getChannelData(channel).forEach((value, index) => (samples[index] += value / decoded.numberOfChannels));
   }
   if (!samples.every(Number.isFinite)) throw notSound;
+  if (samples.length < SHORTEST * rate) throw new Problem(`${name} is shorter than any word.`);
   if (!samples.some((value) => Math.abs(value) > 1e-4)) throw new Problem(`${name} holds only silence.`);
   return samples;
 }

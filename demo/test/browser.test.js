@@ -248,10 +248,20 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await problem(page, "“empty.wav” is empty.");
     await give(page, "none.wav", wav(new Float32Array(0), RATE));
     await problem(page, "none.wav”");
+    await give(page, "short.wav", wav(noise(5, -20), RATE));
+    await problem(page, "“short.wav” is shorter than any word.");
     await give(page, "silent.wav", wav(new Float32Array(RATE), RATE));
     await problem(page, "“silent.wav” holds only silence.");
     await give(page, "long.wav", wav(noise(61 * RATE, -30), RATE));
     await problem(page, "“long.wav” is longer than 60 seconds.");
+    const nan = wav(new Float32Array(2 * RATE), RATE);
+    nan.writeUInt16LE(3, 20); // samples of 32 bits in floating point,
+    nan.writeUInt32LE(4 * RATE, 28);
+    nan.writeUInt16LE(4, 32);
+    nan.writeUInt16LE(32, 34);
+    nan.fill(0xff, 44); // each of them not a number
+    await give(page, "nan.wav", nan);
+    await problem(page, "“nan.wav” ");
     await give(page, "cut.wav", readFileSync(clips[0]).subarray(0, 30));
     await problem(page, "“cut.wav” is no sound file");
     await give(page, "hiss.wav", wav(noise(4 * RATE, -40), RATE));
@@ -318,6 +328,24 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     assert.equal(wide, 360);
     await accessible(page);
     assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("where motion is not wanted, nothing pulsates and the picture changes twice a second", async () => {
+    const page = await open(browser, { permissions: ["microphone"], reducedMotion: "reduce" });
+    await page.evaluate(() => {
+      window.drawn = 0;
+      const { drawImage } = CanvasRenderingContext2D.prototype;
+      CanvasRenderingContext2D.prototype.drawImage = function (...given) {
+        window.drawn += 1;
+        return drawImage.apply(this, given);
+      };
+    });
+    await listen(page);
+    await heard(page, DIGITS.slice(0, 3), 15_000);
+    const seconds = await page.evaluate(() => performance.now() / 1000);
+    assert.ok((await page.evaluate(() => window.drawn)) <= 2 * seconds + 1);
+    assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
     await page.context().close();
   });
 
