@@ -73,7 +73,8 @@ def parser() -> argparse.ArgumentParser:
     add("config", type=Path, help="an experiment, as configs/cnn1d.yaml")
     add("--variant", help="which experiment, where the file holds several")
     add("--seed", type=seed, default=0, help="of initial weights, order and augmentation (default: %(default)s)")
-    add("--protocol", help="course, loso, inside-train, one-speaker, one-inside-train or ratio (default: the config's)")
+    protocols = "course, split, loso, inside-train, one-speaker, one-inside-train, ratio or becker"
+    add("--protocol", help=f"{protocols} (default: the config's)")
     add("--fold", help="the speaker who is left out (loso, inside-train) or trained on (one-speaker); a seed (ratio)")
     add("--takes", type=positive, help="labelled takes of each digit by each training speaker (default: all)")
     add("--store", type=Path, help="folder of the results (default: results/runs)")

@@ -98,7 +98,10 @@ def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool
     if missing_clip.any():
         where = table.loc[missing_clip, "path"].iloc[0]
         more = f" ({missing_clip.sum()} of {len(table)} clips are missing)" if missing_clip.sum() > 1 else ""
-        advice = "fetch the clips with `sdr data`, or say with --root or SDR_SPEECH_DATA where they lie"
+        advice = (
+            "fetch the clips of a known corpus with `sdr data`, mend the column 'file', or say where the clips lie: "
+            "by the variable SDR_SPEECH_DATA, or `sdr evaluate --root`"
+        )
         refuse(missing_clip, "file", f"no clip at {where}{more}; {advice}".replace("{", "{{").replace("}", "}}"))
     return table
 

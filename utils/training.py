@@ -32,6 +32,7 @@ class Optimisation:
     weight_decay: float = 0.01
     schedule: str = "one-cycle"  # or "cosine", "constant", "plateau" (halved when validation stops improving)
     average: float = 0.0  # average the weights over steps, with this decay (0.99: about the last 100); 0: off
+    clip_norm: float | None = 5.0  # a longer gradient is shortened to this; null: off
     patience: int | None = None  # stop after so many epochs without a better validation accuracy
 
     def __post_init__(self):
@@ -41,6 +42,8 @@ class Optimisation:
             raise ValueError("need epochs >= 1, batch_size >= 2, learning_rate > 0 and weight_decay >= 0")
         if self.least_steps < 0 or not 0 <= self.average < 1:
             raise ValueError("need least_steps >= 0 and average within [0, 1)")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError("clip_norm is positive, or null")
         if self.patience is not None and self.patience < 1:
             raise ValueError("patience is a number of epochs, at least 1, or null")
 
@@ -104,7 +107,7 @@ def train(
         started = time.perf_counter()
         objective.generator.manual_seed(seed * 100_003 + len(history))
         torch.manual_seed(seed * 100_003 + len(history))  # dropout draws from the global generator
-        loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged))
+        loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged, config.clip_norm))
         row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
         if validation is not None:
             row |= _validate(final, *validation, objective.floor)
@@ -131,6 +134,7 @@ def _epoch(
     optimizer: torch.optim.Optimizer,
     scheduler: LRScheduler | ReduceLROnPlateau,
     averaged: AveragedModel,
+    clip_norm: float | None,
 ) -> float:
     """Every batch once; the mean loss. GPUs compute in mixed precision."""
     model.train()
@@ -140,7 +144,8 @@ def _epoch(
             loss = objective.loss(model, batch)
         optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(weights, max_norm=5.0)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(weights, clip_norm)
         optimizer.step()
         if not isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step()
