@@ -163,6 +163,7 @@ def published_experiment(values: dict, where: str) -> Experiment:
                 "batch_size": training.get("batch_size", 64),
                 "learning_rate": training.get("learning_rate", 1e-3),
                 "weight_decay": 0,
+                "clip_norm": None,
                 "schedule": "plateau",
                 "patience": callbacks.get("early_stopping", {}).get("patience", 8),
                 "label_smoothing": 0,
