@@ -61,7 +61,7 @@ def test_the_front_end_of_one_clip_is_that_of_a_batch(config):
 @pytest.mark.parametrize("name", ["linear", "cnn1d", "vit", "resnet", "arabic_small", "audiomnist_cnn"])
 def test_the_file_answers_as_the_model_does(tmp_path, name):
     model, config = fresh(name)
-    path = export.export(tmp_path / "model.onnx", model, config, temperature=2.0, facts={"name": name})
+    path = export.export(tmp_path / "model.onnx", model, config, Calibration(temperature=2.0), facts={"name": name})
     logits = predict(model, extract(CLIPS, config), config.floor).log()
     np.testing.assert_allclose(answers(path, CLIPS), (logits / 2).softmax(1), atol=1e-3)
     facts = session(path).get_modelmeta().custom_metadata_map
@@ -85,8 +85,8 @@ def test_a_checkpoint_takes_its_temperature_and_threshold_along(trained, tmp_pat
 
 def test_8_bits_make_the_file_smaller(tmp_path):
     model, config = fresh("resnet")
-    whole = export.export(tmp_path / "whole.onnx", model, config, temperature=9.0)
-    small = export.export(tmp_path / "small.onnx", model, config, temperature=9.0, calibration=CLIPS)
+    whole = export.export(tmp_path / "whole.onnx", model, config, Calibration(temperature=9.0))
+    small = export.export(tmp_path / "small.onnx", model, config, Calibration(temperature=9.0), clips=CLIPS)
     assert small.stat().st_size < 150_000 < 0.5 * whole.stat().st_size
     assert 0 < np.abs(answers(whole, CLIPS) - answers(small, CLIPS)).mean() < 0.05
 

@@ -11,6 +11,7 @@ from model_neural.cnn1d import CNN1d, CNN1dConfig
 from model_neural.contrastive import nt_xent, supervised_contrastive, swav, triplet
 from utils import InputError, experiments, objectives
 from utils.augmentation import AugmentationConfig
+from utils.config import make_model
 from utils.dataset import SpokenDigits
 from utils.features import FeatureConfig, LogMel
 from utils.objectives import (
@@ -21,7 +22,6 @@ from utils.objectives import (
     PretrainingConfig,
     Supervised,
     TrainingConfig,
-    targets_of,
     two_views,
 )
 from utils.training import train
@@ -198,10 +198,17 @@ def test_unlabelled_clips_are_refused_where_there_are_none(corpus):
         experiments.split_of(experiment_of(corpus, "cnn1d", data={"unlabelled": True}))
 
 
-def test_what_is_no_digit_is_to_be_any_of_them():
-    """The loss against its formula: cross-entropy to the uniform distribution (Hendrycks et al. 2019)."""
-    logits = torch.randn(3, 10)
-    targets = targets_of(torch.tensor([4, NO_DIGIT, 0]))
-    losses = F.cross_entropy(logits, targets, reduction="none")
-    by_hand = [-logits[0].log_softmax(0)[4], -logits[1].log_softmax(0).mean(), -logits[2].log_softmax(0)[0]]
-    torch.testing.assert_close(losses, torch.stack(by_hand))
+def test_what_is_no_digit_is_an_eleventh_answer_whose_logit_is_zero(corpus):
+    """The loss against its formula: p(digit) = exp(z) / (1 + sum of exp(z)), p(none) = 1 / (1 + sum of exp(z))."""
+    experiment = experiment_of(corpus, "cnn1d", training={"label_smoothing": 0})
+    clips = corpus.clips.iloc[[3, 14, 25]].assign(label=[3, NO_DIGIT, 5])
+    dataset = SpokenDigits(clips, experiment.features.sample_rate)
+    objective = Supervised(dataset, experiment.features, PLAIN, experiment.training)
+    model = make_model(experiment).eval()
+    (batch,) = objective.batches
+    (waveforms, lengths), labels, _ = batch
+    with torch.no_grad():
+        z = model(*LogMel(experiment.features)(waveforms, lengths)).exp()
+        none = 1 / (1 + z.sum(1))
+        by_hand = [none[i] if label == NO_DIGIT else z[i, label] * none[i] for i, label in enumerate(labels)]
+        torch.testing.assert_close(objective.loss(model, batch), -torch.stack(by_hand).log().mean())

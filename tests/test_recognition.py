@@ -45,9 +45,9 @@ def test_the_calibration_error_is_that_of_its_formula():
 
 
 def test_a_calibration_lies_beside_its_checkpoint(tmp_path):
-    assert checkpoints.load_calibration(tmp_path) == Calibration(1.0, 0.0)
-    checkpoints.save_calibration(tmp_path, Calibration(1.5, 0.4))
-    assert checkpoints.load_calibration(tmp_path) == Calibration(1.5, 0.4)
+    assert checkpoints.load_calibration(tmp_path) == Calibration(False, 1.0, 0.0)
+    checkpoints.save_calibration(tmp_path, Calibration(True, 1.5, 0.4))
+    assert checkpoints.load_calibration(tmp_path) == Calibration(True, 1.5, 0.4)
     for text, why in (("{", "damaged"), ('{"temperature": 0}', "temperature > 0"), ('{"treshold": 1}', "threshold")):
         (tmp_path / "calibration.json").write_text(text)
         with pytest.raises(InputError, match=why):

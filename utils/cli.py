@@ -106,12 +106,12 @@ def parser() -> argparse.ArgumentParser:
     add("--json", action="store_true", help="print JSON")
 
     add = command(export, "write a checkpoint as one ONNX file, from the waveform to the probabilities").add_argument
-    add("checkpoint", type=Path, nargs="?", help="its folder (default: checkpoints/broad)")
+    add("checkpoint", type=Path, nargs="?", help="its folder (default: checkpoints/digits)")
     add("--output", type=Path, metavar="FILE", help="the file to write (default: named after the checkpoint)")
     add("--int8", action="store_true", help="weights and activations as 8-bit integers: a smaller file")
 
     add = command(demo, "speak a digit: open the demo page, or the Gradio app where there is no Node").add_argument
-    add("--build", action="store_true", help="build the page anew, with the model of checkpoints/broad")
+    add("--build", action="store_true", help="build the page anew, with the model of checkpoints/digits")
     add("--port", type=positive, default=8000, help="of this machine (default: %(default)s)")
     add("--no-browser", action="store_true", help="only serve the page, and open no browser")
 

@@ -296,7 +296,8 @@ def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store:
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
     logits, labels = zip(*tqdm(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
-    made = rejection.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED)
+    others = bool(experiment.data.not_digits or experiment.data.synthetic_others)
+    made = rejection.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED, others)
     folder = checkpoint_folder(experiment, split_name(experiment.data.protocol, experiment.data.fold, None), seed)
     checkpoints.save_calibration(folder, made)
     return made

@@ -21,6 +21,7 @@ from utils import InputError, experiments, recognition
 from utils.audio import read_audio
 from utils.features import FeatureConfig, centre
 from utils.files import write_whole
+from utils.rejection import AS_IS, Calibration
 
 LARGEST_CONSTANT = 1024  # numbers; the larger ones, as the Fourier transform's, are computed when the file is loaded
 
@@ -73,12 +74,12 @@ def _trim(mel: Tensor, trim_db: float) -> Tensor:
 class Network(nn.Module):
     """A model for one clip: features (1, frames, mels) to probabilities (1, 10)."""
 
-    def __init__(self, model: nn.Module, temperature: float):
+    def __init__(self, model: nn.Module, calibration: Calibration):
         super().__init__()
-        self.model, self.temperature = model.eval(), temperature
+        self.model, self.calibration = model.eval(), calibration
 
     def forward(self, features: Tensor) -> Tensor:
-        return (self.model(features, torch.full((1,), features.shape[1])) / self.temperature).softmax(1)
+        return self.calibration.probabilities(self.model(features, torch.full((1,), features.shape[1])))
 
 
 def export_checkpoint(checkpoint: str | Path, path: str | Path, int8: bool = False) -> Path:
@@ -96,9 +97,9 @@ def export_checkpoint(checkpoint: str | Path, path: str | Path, int8: bool = Fal
         path,
         recogniser.model,
         recogniser.features,
-        temperature=recogniser.calibration.temperature,
+        recogniser.calibration,
         facts={"name": recogniser.name, "threshold": str(recogniser.calibration.threshold)},
-        calibration=clips,
+        clips=clips,
     )
 
 
@@ -106,10 +107,10 @@ def export(
     path: str | Path,
     model: nn.Module,
     config: FeatureConfig,
+    calibration: Calibration = AS_IS,
     *,
-    temperature: float = 1.0,
     facts: dict[str, str] | None = None,
-    calibration: Sequence[np.ndarray] = (),
+    clips: Sequence[np.ndarray] = (),
 ) -> Path:
     """Write a model as one ONNX file, whole or not at all.
 
@@ -120,9 +121,9 @@ def export(
         path: of the file.
         model: of `utils.config.ALL_MODELS`, trained.
         config: of the features that it was trained on.
-        temperature: that logits are divided by (see `utils.rejection`).
+        calibration: makes probabilities of the logits; its threshold is left to who uses the file.
         facts: what the file says of itself, as its metadata. "sample_rate" is among them in any case.
-        calibration: some clips' waveforms (samples,). Where they are given the network's weights and activations
+        clips: some waveforms (samples,). Where they are given the network's weights and activations
             are 8-bit integers, whose ranges are those that these clips need; the front end stays in floating point.
 
     Raises:
@@ -142,11 +143,11 @@ def export(
     # ten seconds are the longest that `read_audio` reads
     hearing = _convert(front_end, clip, "waveform", "features", (2, 10 * config.sample_rate))
     if config.seconds is None:
-        naming = _convert(Network(model, temperature), features, "features", "probabilities", (2, 1000))
+        naming = _convert(Network(model, calibration), features, "features", "probabilities", (2, 1000))
     else:
-        naming = _convert(Network(model, temperature), features, "features", "probabilities", None)
-    if calibration:
-        naming = _in_8_bits(naming, [front_end(torch.as_tensor(clip).unsqueeze(0)).numpy() for clip in calibration])
+        naming = _convert(Network(model, calibration), features, "features", "probabilities", None)
+    if clips:
+        naming = _in_8_bits(naming, [front_end(torch.as_tensor(clip).unsqueeze(0)).numpy() for clip in clips])
     whole = onnx.compose.merge_models(hearing, naming, [("features", "features")])
     onnx.helper.set_model_props(whole, {"sample_rate": str(config.sample_rate), **(facts or {})})
     onnx.checker.check_model(whole, full_check=True)

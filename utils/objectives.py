@@ -96,7 +96,7 @@ class Objective(nn.Module):
 
 
 class Supervised(Objective):
-    """Cross-entropy between what a model makes of clips, augmented if they are waveforms, and `targets_of` them."""
+    """Cross-entropy between what a model makes of clips, augmented if they are waveforms, and their labels."""
 
     def __init__(
         self,
@@ -107,6 +107,7 @@ class Supervised(Objective):
     ):
         super().__init__(dataset, features, augmentation, config.batch_size)
         self.config = config
+        self.others = bool((dataset.labels == NO_DIGIT).any())  # then there is an eleventh answer
 
     def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
         return model.head.parameters() if self.config.only_head else model.parameters()
@@ -115,14 +116,15 @@ class Supervised(Objective):
         clips, labels, _ = batch
         with torch.no_grad():
             inputs, frames = self.augment(*clips)
-        targets = targets_of(labels)
+        targets = F.one_hot(labels.where(labels != NO_DIGIT, 10), num_classes=11 if self.others else 10).float()
         if self.config.mixup:
             inputs, frames, targets = mix(inputs, frames, targets, self.config.mixup, self.generator)
         inputs, frames, targets = this_process().share(inputs, frames, targets)
         if self.config.only_head:
             model.eval()  # or the statistics of batch normalisation would move
             model.head.train()
-        return F.cross_entropy(model(inputs, frames), targets, label_smoothing=self.config.label_smoothing)
+        logits = with_none(model(inputs, frames)) if self.others else model(inputs, frames)
+        return F.cross_entropy(logits, targets, label_smoothing=self.config.label_smoothing)
 
 
 class Contrastive(Objective):
@@ -198,13 +200,12 @@ def _alone(*batch: Tensor) -> tuple[Tensor, ...]:
     return process.share(*batch)
 
 
-def targets_of(labels: Tensor) -> Tensor:
-    """What a model is to answer (batch, 10): all on the digit; on what is no digit, every digit the same.
+def with_none(logits: Tensor) -> Tensor:
+    """Logits of ten digits (batch, 10) and of an eleventh answer, "no digit", which is always 0 (batch, 11).
 
-    The latter is the outlier exposure of Hendrycks et al. 2019 (their equation for a softmax classifier).
+    So the ten say how much each digit is more likely than none, and the model needs no further output.
     """
-    known = labels != NO_DIGIT
-    return torch.where(known.unsqueeze(1), F.one_hot(labels.clamp_min(0), num_classes=10).float(), 0.1)
+    return F.pad(logits, (0, 1))
 
 
 def mix(
@@ -214,7 +215,7 @@ def mix(
 
     Args:
         inputs, frames: a batch of features (batch, frames, mels), the floor behind each clip's end, and lengths.
-        targets: (batch, 10) probabilities.
+        targets: (batch, answers) probabilities.
         strength: the larger share is drawn from Beta(strength, strength).
         generator: of the share and of who is mixed with whom.
     """

@@ -22,7 +22,7 @@ from utils.metadata import PROJECT
 from utils.rejection import Calibration
 from utils.segmentation import cut
 
-DEFAULT = PROJECT / "checkpoints" / "broad"
+DEFAULT = PROJECT / "checkpoints" / "digits"
 AUDIO = (".wav", ".flac", ".ogg", ".mp3")
 PATTERN = re.compile(r"[*?\[]")
 MAX_SECONDS = 120.0  # of a recording of several digits
@@ -66,7 +66,7 @@ class Recogniser:
         if len(waveforms) == 0:
             return []
         logits = logits_of(self.model, extract(waveforms, self.features), self.features.floor)
-        probabilities, digits = (logits / self.calibration.temperature).softmax(1).sort(dim=1, descending=True)
+        probabilities, digits = self.calibration.probabilities(logits).sort(dim=1, descending=True)
         return [self._answer(*row) for row in zip(digits.tolist(), probabilities.tolist(), strict=True)]
 
     def read_out(self, file: str | Path) -> list[Spoken]:

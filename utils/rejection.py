@@ -1,11 +1,13 @@
 """Is it a digit at all, and how sure is the model? A temperature and a threshold, set on training speakers left out."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from utils.objectives import with_none
 
 TEMPERATURES = np.geomspace(0.2, 5, 200)
 
@@ -14,6 +16,7 @@ TEMPERATURES = np.geomspace(0.2, 5, 200)
 class Calibration:
     """What a checkpoint's `calibration.json` holds. The defaults leave the model as it is, and let it always answer."""
 
+    others: bool = False  # whether it has learned what is no digit: that is an eleventh answer then
     temperature: float = 1.0  # logits are divided by it (Guo et al. 2017): a probability is how often it is right
     threshold: float = 0.0  # where no digit is more probable than this, it is none
 
@@ -21,19 +24,29 @@ class Calibration:
         if self.temperature <= 0 or not 0 <= self.threshold <= 1:
             raise ValueError("need temperature > 0 and threshold within [0, 1]")
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Logits (clips, 10) to probabilities (clips, 10), whose sum is less than 1 by that of no digit."""
+        answers = with_none(logits) if self.others else logits
+        return (answers / self.temperature).softmax(1)[:, :10]
 
-def calibrate(logits: Tensor, labels: Tensor, accepted: float) -> Calibration:
+
+AS_IS = Calibration()
+
+
+def calibrate(logits: Tensor, labels: Tensor, accepted: float, others: bool = False) -> Calibration:
     """The temperature under which logits explain the digits best, and the threshold that accepts so many of them.
 
     Args:
         logits: (clips, 10), of speakers whom the models that gave them had not heard.
         labels: (clips,) digits.
         accepted: the share of the digits that is to lie above the threshold, as 0.98.
+        others: whether the models have learned what is no digit.
     """
-    losses = [F.cross_entropy(logits / float(temperature), labels).item() for temperature in TEMPERATURES]
-    temperature = float(TEMPERATURES[int(np.argmin(losses))])
-    confidence = (logits / temperature).softmax(1).amax(1)
-    return Calibration(round(temperature, 4), round(float(torch.quantile(confidence, 1 - accepted)), 4))
+    tried = [Calibration(others, round(float(temperature), 4)) for temperature in TEMPERATURES]
+    losses = [F.nll_loss(each.probabilities(logits).clamp_min(1e-12).log(), labels).item() for each in tried]
+    best = tried[int(np.argmin(losses))]
+    confidence = best.probabilities(logits).amax(1)
+    return replace(best, threshold=round(float(torch.quantile(confidence, 1 - accepted)), 4))
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:

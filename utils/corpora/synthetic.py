@@ -35,9 +35,18 @@ HEARD = """
     hello thanks please water music weather coffee today tomorrow morning evening table window street people
     because never always maybe question answer student teacher paper number letter language computer microphone
     apple banana orange chicken garden summer winter mother father sister brother doctor money
+    hi bye okay maybe wait next back repeat cancel again louder quiet play pause record listen volume light radio
+    alarm timer clock minute hour second week month year january august sunday friday north south east west
+    red blue green black white brown big small long short warm cold fast slow new old good bad
+    man woman child boy girl friend people name voice sound noise song book page word line time nice rain
+    sea lake forest flower grass horse cow sheep fish mouse bread butter cheese sugar salt milk juice plate spoon
+    car train bicycle airplane ticket station airport hotel city village bridge road left hand foot head hair face
+    run walk jump sit stand sleep eat drink read write draw sing speak think know want need help love hate
+    hospital library university telephone television camera battery keyboard internet message email password
 """
 UNHEARD = "follow backward forward visual learn yellow purple monday kitchen pencil river mountain"
-OTHER_WORDS, UNHEARD_WORDS = tuple(HEARD.split()), tuple(UNHEARD.split())  # those of TRAIN, and those of TEST
+OTHER_WORDS = tuple(dict.fromkeys(HEARD.split()))  # those of TRAIN, and those of TEST:
+UNHEARD_WORDS = tuple(UNHEARD.split())
 ALL_WORDS = (*WORDS, *OTHER_WORDS, *UNHEARD_WORDS)
 
 # British, Scottish, Lancashire, Received Pronunciation, American, New York, Caribbean. The wheel's West
@@ -113,7 +122,7 @@ def speak(
 
 
 def speak_others(folder: Path, *, clips: int, seed: int = 0, sample_rate: int = 8000, progress: bool = True) -> Path:
-    """Speak words that are no digits, and make noises: `clips` of each in TRAIN, a fifth as many in TEST.
+    """Speak `clips` words that are no digits, and make a quarter as many noises, for TRAIN; a fifth of that for TEST.
 
     TRAIN's voices are the first hundred of `speak`; neither the voices of TEST nor its words are among them. In the
     column `label` stands the word, or "noise". Otherwise as for `speak`.
@@ -129,7 +138,7 @@ def speak_others(folder: Path, *, clips: int, seed: int = 0, sample_rate: int = 
             voice = voices[take % len(voices)]
             # whoever comes round again says another word
             word = words[(take + take // len(voices)) % len(words)]
-            for label, index in ((word, voice), ("noise", None)):
+            for label, index in ((word, voice), *([("noise", None)] if take % 4 == 0 else [])):
                 speaker = "noise" if index is None else f"espeak{index:03d}"
                 name = f"{label}_{split.lower()}_{take}"
                 facts = (name, f"{speaker}-{split.lower()}", split, label, f"{name}.wav")
