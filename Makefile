@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 READY := .venv/.installed
 UNFINISHED := .venv/.unfinished
 
-.PHONY: help quickstart test test-all results notebooks tracking lock clean
+.PHONY: help quickstart test test-all results notebooks demo tracking lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -36,6 +36,9 @@ results: $(READY) ## train and evaluate everything again: every table
 
 notebooks: $(READY) ## run every notebook again and save it
 	$(BIN)/python -m utils.notebooks
+
+demo: $(READY) ## speak a digit: build the page that hears you, and open it
+	@$(BIN)/sdr demo --build
 
 tracking: $(READY) ## MLflow's pages of all runs of `sdr train`
 	@$(BIN)/python -c 'import mlflow' 2>/dev/null || $(PIP) install 'mlflow>=3.1'

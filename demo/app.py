@@ -14,7 +14,7 @@ recogniser = recognition.load()
 
 def hear(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float]]:
     """A recording as Gradio gives it, (rate, samples or (samples, channels)), to a sentence and three probabilities."""
-    if recording is None:
+    if recording is None or len(recording[1]) == 0:
         return "Record a digit or choose a file first.", {}
     rate, samples = recording
     waveform = np.asarray(samples, dtype=np.float32).reshape(len(samples), -1).mean(1)

@@ -38,9 +38,9 @@ def main(port: int, build: bool = False, browser: bool = True) -> None:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and does not write a line about each."""
+    """Serves files, and does not write a line about each. (Windows may call a script plain text.)"""
 
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".wasm": "application/wasm", ".mjs": "text/javascript"}
+    extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript"}
 
     def log_message(self, *_) -> None: ...
 
@@ -48,7 +48,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def build_page() -> None:
     """Export the project's model and build the page with it, by npm, in `demo/dist`."""
     save_model(DEMO / "public" / "model")
-    for command in (["npm", "ci", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
+    for command in (["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
         print(" ".join(command), flush=True)
         done = subprocess.run(command, cwd=DEMO, capture_output=True, text=True)
         if done.returncode:

@@ -38,7 +38,7 @@ HEARD = """
     hi bye okay maybe wait next back repeat cancel again louder quiet play pause record listen volume light radio
     alarm timer clock minute hour second week month year january august sunday friday north south east west
     red blue green black white brown big small long short warm cold fast slow new old good bad
-    man woman child boy girl friend people name voice sound noise song book page word line time nice rain
+    man woman child boy girl friend people name voice sound song book page word line time nice rain
     sea lake forest flower grass horse cow sheep fish mouse bread butter cheese sugar salt milk juice plate spoon
     car train bicycle airplane ticket station airport hotel city village bridge road left hand foot head hair face
     run walk jump sit stand sleep eat drink read write draw sing speak think know want need help love hate
@@ -151,9 +151,9 @@ def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress:
     table = folder / "metadata.tsv"
     if _is_spoken(table, rows, seed, sample_rate, progress):
         return table
-    unfinished = folder / ".unfinished"
+    unfinished = folder / f".unfinished-{os.getpid()}"  # another process may be speaking the same
     try:
-        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that was killed
+        shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         for row in tqdm(rows, "speaking", unit="clip", disable=not progress):
             clip = _wav(row, seed, sample_rate)

@@ -1,0 +1,115 @@
+"""The demo: the page is served, built where it can be, and replaced by the Gradio app where it cannot."""
+
+import json
+import socket
+import sys
+import threading
+import types
+import urllib.request
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from utils import InputError, demo
+from utils.metadata import PROJECT
+from utils.recognition import load
+
+sys.path.insert(0, str(PROJECT / "demo"))  # the app is a script, not a part of a package
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "dist"
+    folder.mkdir()
+    (folder / "index.html").write_text("<title>a page</title>")
+    monkeypatch.setattr(demo, "PAGE", folder)
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_the_page_is_served_on_this_machine(page, capsys):
+    port = free_port()
+    threading.Thread(target=demo.main, args=(port,), kwargs={"browser": False}, daemon=True).start()
+    for _ in range(100):
+        try:
+            answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
+            break
+        except OSError:
+            threading.Event().wait(0.05)
+    assert answer == b"<title>a page</title>"
+    assert f"http://localhost:{port}/" in capsys.readouterr().out
+    with pytest.raises(InputError, match=f"port {port}.*--port"):
+        demo.main(port, browser=False)
+
+
+def test_without_node_the_gradio_app_opens(page, monkeypatch, capsys):
+    (page / "index.html").unlink()
+    started = []
+    monkeypatch.setattr(demo.shutil, "which", lambda name: None)
+    monkeypatch.setattr(demo.subprocess, "run", lambda command, **_: started.append(command))
+    monkeypatch.setitem(sys.modules, "gradio", types.ModuleType("gradio"))
+    demo.main(7861, browser=False)
+    assert started == [[sys.executable, str(PROJECT / "demo" / "app.py"), "--port", "7861"]]
+    assert "needs Node.js" in capsys.readouterr().out
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(InputError, match="pip install gradio"):
+        demo.main(7861, browser=False)
+
+
+def test_a_build_that_fails_says_what_npm_said(page, monkeypatch):
+    monkeypatch.setattr(demo, "save_model", lambda folder: None)
+    monkeypatch.setattr(demo.shutil, "which", lambda name: "npm")
+    failed = SimpleNamespace(returncode=1, stdout="", stderr="npm error: no network")
+    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(InputError, match="npm ci.*no network"):
+        demo.main(8000, build=True)
+
+
+def test_the_page_gets_the_model_and_its_facts(trained, tmp_path):
+    pytest.importorskip("onnxscript")
+    demo.save_model(tmp_path, trained.checkpoint)
+    facts = json.loads((tmp_path / "digits.json").read_text())
+    assert facts == {"name": "tiny", "sample_rate": 8000, "threshold": 0.0, "parameters": trained.result["parameters"]}
+    assert (tmp_path / "digits.onnx").stat().st_size > 1000
+
+
+@pytest.fixture
+def app(monkeypatch, trained):
+    """The Gradio app's module, on the small trained model."""
+    pytest.importorskip("gradio")
+    monkeypatch.setattr("utils.recognition.load", lambda: load(trained.checkpoint))
+    sys.modules.pop("app", None)
+    import app
+
+    return app
+
+
+def test_the_gradio_app_hears_a_recording(app, corpus):
+    import soundfile
+
+    samples, rate = soundfile.read(corpus.folder / "7_eve_1.wav", dtype="int16")
+    for recording in ((rate, samples), (rate, np.stack([samples, samples], axis=1)), (2 * rate, samples.repeat(2))):
+        says, chances = app.hear(recording)
+        assert says == "I heard 7." and len(chances) == 3 and max(chances, key=chances.get) == "7"
+
+
+@pytest.mark.parametrize(
+    ("recording", "says"),
+    [
+        (None, "Record a digit"),
+        ((8000, np.zeros(4000, np.int16)), "silence"),
+        ((8000, np.zeros(0, np.int16)), "Record a digit"),
+        ((8000, np.full(4000, np.nan, np.float32)), "silence"),
+        ((8000, np.ones(30 * 8000, np.int16)), "30 s long"),
+    ],
+)
+def test_the_gradio_app_says_what_is_wrong(app, recording, says):
+    sentence, chances = app.hear(recording)
+    assert says in sentence and chances == {}
