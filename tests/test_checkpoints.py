@@ -80,7 +80,7 @@ def test_the_card_has_the_figures(trained, tmp_path):
     card = (tmp_path / "made" / "README.md").read_text()
     assert "| TEST | eve, finn | 16 | 0.812 | 0.765 |" in card
     assert "`linear` of 1,010 parameters" in card  # five parts of 20 mels, ten digits and their biases
-    assert "80 clips of clips.tsv; speakers: ada, bob, cleo, dan" in card
+    assert "80 clips of clips; speakers: ada, bob, cleo, dan" in card
     assert "course (seed 0)" in card
     assert "Free Spoken Digit" not in card
 

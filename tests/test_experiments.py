@@ -9,6 +9,7 @@ from conftest import experiment_of, write_metadata
 from utils import InputError, checkpoints, experiments, results
 from utils.config import DataConfig, find_experiment, load_experiment
 from utils.metadata import PROJECT, read_metadata
+from utils.protocols import split_name
 from utils.report import CONFIGS, TABLES
 
 
@@ -63,7 +64,8 @@ def test_a_further_table_without_such_clips_is_refused(corpus, other):
 @pytest.mark.parametrize("path", sorted((PROJECT / "checkpoints").glob("*/")), ids=lambda path: path.name)
 def test_a_shipped_checkpoint_is_that_of_the_results(path):
     _, experiment = checkpoints.load(path)
-    result = results.load(results.result_path(results.STORE, path.name, "course", 0))
+    split = split_name(experiment.data.protocol, experiment.data.fold, experiment.data.takes)
+    result = results.load(results.result_path(results.STORE, path.name, split, 0))
     assert json.loads((path / "metrics.json").read_text()) == result["metrics"]
     assert experiment == find_experiment(path.name, CONFIGS)
 

@@ -1,11 +1,13 @@
 """What a recogniser does with what people give it: digits of strangers, other words, noise, several digits in a row."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from utils import InputError
 from utils.audio import read_audio
 from utils.corpora import arabic
 from utils.experiments import synthetic_others
@@ -18,8 +20,10 @@ NOISE = (20.0, 40.0)  # dB that the noise of a made recording lies below its dig
 PAUSES = (0.25, 0.7)  # seconds between its digits
 
 
-def acceptance(recogniser: Recogniser, others: int = 500, progress: bool = False) -> pd.DataFrame:
-    """What is taken for a digit, and what is not, by corpus; nobody and nothing of it has been trained on.
+def acceptance(recogniser: Recogniser, others: int = 1200, progress: bool = False) -> pd.DataFrame:
+    """What is taken for a digit, and what is not, by corpus: none of these voices, and no such noise, was trained on.
+
+    A corpus that is not on this machine is left out.
 
     Args:
         recogniser: of `utils.recognition.load`.
@@ -31,8 +35,7 @@ def acceptance(recogniser: Recogniser, others: int = 500, progress: bool = False
         digit; for digits `right`, the share of the accepted ones whose digit is the right one.
     """
     rate, rows = recogniser.features.sample_rate, []
-    sources = list(_sources(rate, others))
-    for name, waveforms, labels in tqdm(sources, "listening", leave=False, disable=not progress):
+    for name, waveforms, labels in tqdm(_sources(rate, others), "listening", leave=False, disable=not progress):
         heard = np.array([np.nan if answer.digit is None else answer.digit for answer in recogniser.hear(waveforms)])
         accepted = ~np.isnan(heard)
         right = (heard == labels)[accepted].mean() if labels is not None and accepted.any() else np.nan
@@ -45,20 +48,22 @@ def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np
     for name, table in (
         ("course TEST (English)", COURSE_METADATA),
         ("AudioMNIST's speaker 02 (English)", AUDIOMNIST),
-        ("Arabic TEST", arabic.TABLE),
     ):
-        clips = _test(read_metadata(table))
-        yield name, _read(clips, rate), clips["label"].to_numpy()
-    yield "Arabic: ten other words, TEST", _read(_test(read_metadata(arabic.OTHERS, digits=False)), rate), None
+        with suppress(InputError):
+            clips = _test(read_metadata(table))
+            yield name, _read(clips, rate), clips["label"].to_numpy()
+    with suppress(InputError):
+        yield "ten other words in Arabic, TEST", _read(_test(read_metadata(arabic.OTHERS, digits=False)), rate), None
     made = _test(synthetic_others(others))
     noise = made["label"] == "noise"
-    yield "synthetic voices: other words, never heard", _read(made[~noise], rate), None
-    yield "synthetic noises", _read(made[noise], rate), None
+    yield "other words by synthetic voices, TEST", _read(made[~noise], rate), None
+    yield "synthetic noises, TEST", _read(made[noise], rate), None
     seconds = []
     for path in sorted((speech_data() / "arabic" / "background_noise").glob("*.wav")):
         recording = read_audio(path, rate, max_seconds=600)
         seconds += [recording[start : start + rate] for start in range(0, len(recording) - rate + 1, rate)]
-    yield "a washing machine and a boiler, seconds", seconds, None
+    if seconds:
+        yield "a washing machine and a boiler, second by second", seconds, None
     draw = np.random.default_rng(0)
     yield "a silent room", [(1e-4 * draw.normal(size=rate)).astype(np.float32) for _ in range(100)], None
 

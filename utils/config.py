@@ -47,6 +47,11 @@ class DataConfig:
             raise ValueError("takes is at least 1, or null")
 
     @property
+    def learns_others(self) -> bool:
+        """Whether a model learns what is no digit."""
+        return bool(self.not_digits or self.synthetic_others)
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """All tables that clips come from."""
         return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test, *self.not_digits)))

@@ -249,6 +249,7 @@ def run(
     # another config, or another table, never resumes from it
     state = folder.parent / f".seed-{seed}-{_key(config, clips_sha256)}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
+    digits = split.train[split.train["label"] != NO_DIGIT]
     model, history = fit(experiment, split, seed, state, runs, progress)
     measured, tables = {}, []
     for name, clips in split.tests.items():
@@ -260,7 +261,7 @@ def run(
         "seed": seed,
         "config": config,
         "metadata_sha256": clips_sha256,
-        "train_speakers": sorted(set(split.train["speaker"]) - set(voices)),
+        "train_speakers": sorted(set(digits["speaker"]) - set(voices)),
         "train_clips": len(split.train),
         "metrics": measured,
         **cost(model, experiment.features),
@@ -296,8 +297,7 @@ def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store:
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
     logits, labels = zip(*tqdm(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
-    others = bool(experiment.data.not_digits or experiment.data.synthetic_others)
-    made = rejection.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED, others)
+    made = rejection.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED, experiment.data.learns_others)
     folder = checkpoint_folder(experiment, split_name(experiment.data.protocol, experiment.data.fold, None), seed)
     checkpoints.save_calibration(folder, made)
     return made
