@@ -33,7 +33,7 @@ def hear(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float
 
 app = gr.Interface(
     hear,
-    gr.Audio(sources=["microphone", "upload"], type="numpy", label="One digit, in English or in Arabic"),
+    gr.Audio(sources=["microphone", "upload"], type="numpy", label="One digit, in English"),
     [gr.Textbox(label="Answer"), gr.Label(num_top_classes=3, label="The three most probable digits")],
     title="Say a digit",
     description=f"A network of {sum(w.numel() for w in recogniser.model.parameters()):,} parameters, trained on other "

@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-from conftest import RATE, speak, write_metadata
+from conftest import HEARD, RATE, give_defaults, speak, write_metadata
 
-from utils import cli, experiments, report, results
+from utils import checkpoints, cli, experiments, report, results
 from utils.metadata import PROJECT
 from utils.report import Table
 
@@ -45,6 +45,11 @@ BAD_CLIPS = {
     "no samples": (lambda path: write_wav(path, np.zeros(0)), "no audio samples"),
     "silent": (lambda path: write_wav(path, np.zeros(4000)), "only silence"),
     "NaN": (lambda path: write_wav(path, np.array([0.1, np.nan] * 999), subtype="FLOAT"), "NaN"),
+    "far too large": (lambda path: write_wav(path, 1e30 * speak(1, "ada", 0), subtype="FLOAT"), "not numbers"),
+    "cancelling channels": (
+        lambda path: write_wav(path, np.outer(speak(1, "ada", 0), [1, -1]), subtype="FLOAT"),
+        "only silence",
+    ),
     "text": (lambda path: write_bytes(path, b"seven\n" * 99), "not an audio file"),
     "30 s": (lambda path: write_wav(path, np.tile(speak(1, "ada", 0), 300)[: 30 * RATE]), "30.0 s long"),
     "truncated": (lambda path: cut(write_wav(path, speak(1, "ada", 0)), 0.6), "truncated"),
@@ -117,6 +122,7 @@ def test_a_bad_clip_does_not_keep_the_others_from_being_heard(sdr, trained, corp
 
 
 def test_predict_refuses_a_missing_file_and_a_folder_without_audio(sdr, trained, tmp_path):
+    sdr("predict", tmp_path / "none.m4a").refused("none.m4a", "there is no such file")
     sdr("predict", trained.checkpoint, tmp_path / "none.wav").refused("none.wav", "there is no such file")
     sdr("predict", trained.checkpoint, tmp_path).refused(str(tmp_path), "nor a folder with audio files")
     sdr("predict", trained.checkpoint, tmp_path / "*.wav").refused("*.wav", "no file matches")
@@ -173,6 +179,46 @@ def test_predict_listens_to_the_microphone(sdr, trained, corpus, monkeypatch):
     sdr("predict", trained.checkpoint, "--record", "1").refused("is there a microphone?")
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     sdr("predict", trained.checkpoint, "--record", "1").refused("pip install sounddevice")
+
+
+def test_predict_reads_out_the_microphone(sdr, trained, corpus, monkeypatch):
+    pause, clip = np.zeros(RATE // 2), soundfile.read(corpus.folder / "7_eve_1.wav")[0]
+    spoken = np.concatenate([pause, clip, pause, clip, pause]).astype(np.float32)
+    fake = SimpleNamespace(rec=lambda *_, **__: spoken[:, None], PortAudioError=OSError)
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    assert sdr("predict", trained.checkpoint, "--record", "2", "--several").out.startswith("7 7")
+    (answer,) = json.loads(sdr("predict", trained.checkpoint, "--record", "2", "--several", "--json").out)
+    assert [word["digit"] for word in answer["words"]] == [7, 7]
+
+
+def test_predict_does_not_record_for_ever(sdr, trained):
+    sdr("predict", trained.checkpoint, "--record", "9999999999").refused("--record", "at most 120 s")
+
+
+def test_predict_answers_as_often_as_a_file_is_named(sdr, trained, corpus):
+    clip = corpus.folder / "7_eve_1.wav"
+    assert len(json.loads(sdr("predict", trained.checkpoint, clip, clip, "--json").out)) == 2
+
+
+def test_predict_refuses_patterns_of_folders_alone(sdr, trained, tmp_path):
+    (tmp_path / "inner.wav").mkdir()
+    sdr("predict", trained.checkpoint, tmp_path / "in*", "--json").refused("no file matches")
+    sdr("predict", trained.checkpoint, tmp_path, "--json").refused("nor a folder with audio files")
+    sdr("predict", trained.checkpoint, tmp_path / "a**b.wav", "--json").refused("no file matches")
+
+
+def test_predict_takes_any_sample_rate(sdr, trained, tmp_path):
+    """A filter from 44,101 or 1,000,003 Hz would take gigabytes."""
+    for rate in (44_101, 1_000_003):
+        seconds = np.arange(0, 0.25, 1 / rate)
+        clip = np.interp(seconds, np.arange(2000) / RATE, speak(3, "eve", 0)[:2000].astype(float))
+        path = write_wav(tmp_path / "clip.wav", clip, rate)
+        assert json.loads(sdr("predict", trained.checkpoint, path, "--json").out)[0]["digit"] == 3
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
+def test_demo_refuses_a_port_that_is_none(sdr, port):
+    sdr("demo", "--no-browser", f"--port={port}").refused("--port", port)
 
 
 # Metadata
@@ -340,6 +386,22 @@ def test_train_refuses_a_linear_model_without_clips_of_each_digit(sdr, project, 
     sdr("train", write_config("linear", data={"metadata": str(path)})).refused("4, 7")
 
 
+# sdr calibrate
+
+
+def test_calibrate_sets_a_trained_models_threshold(sdr, project, write_config, monkeypatch):
+    give_defaults(monkeypatch, experiments.calibrate, store=project.store)
+    config = write_config("cnn1d", "mine")
+    sdr("calibrate", config, "--jobs", 1).refused("train it first")
+    assert not project.runs.exists()
+    folder = sdr("train", config).out.splitlines()[-1].removeprefix("checkpoint: ")
+    done = sdr("calibrate", config, "--jobs", 1)
+    made = checkpoints.load_calibration(folder, checkpoints.load(folder)[1])
+    assert done.status == 0 and 0 < made.threshold < 1 and f"{made.threshold:.1%}" in done.out
+    heard = {path.parent.name for path in project.store.rglob("seed-0.json")} - {"course"}
+    assert heard == {f"inside-train-{name}" for name in HEARD}  # nobody of DEV or TEST had a say
+
+
 # sdr reproduce and sdr report
 
 
@@ -494,7 +556,6 @@ def test_every_command_has_its_help(sdr, command):
         [],
         ["pred"],
         ["predict"],
-        ["predict", "only-a-checkpoint"],
         ["evaluate", "a-checkpoint"],
         ["data", "timit"],
         ["report", "--chek"],

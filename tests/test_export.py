@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from utils import InputError, checkpoints, export
+from utils import InputError, checkpoints, export, recognition
 from utils.audio import read_audio
 from utils.config import find_experiment, make_model
-from utils.evaluation import predict
+from utils.evaluation import logits_of, predict
 from utils.features import FeatureConfig, extract
+from utils.metadata import COURSE_METADATA, read_metadata, speech_data
 from utils.rejection import Calibration
 from utils.report import CONFIGS
 
@@ -118,3 +119,18 @@ def test_sdr_export_names_the_file_after_the_checkpoint(sdr, trained, tmp_path, 
     sdr("export", trained.checkpoint, "--output", tmp_path / "a-file" / "x.onnx")
     (tmp_path / "file").write_text("")
     sdr("export", trained.checkpoint, "--output", tmp_path / "file" / "x.onnx").refused("could not be written")
+
+
+@pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the course's clips are not here")
+def test_the_projects_own_model_says_the_same_of_real_clips(tmp_path):
+    recogniser = recognition.load()
+    clips = read_metadata(COURSE_METADATA).query("split == 'TEST'")
+    waveforms = [read_audio(path, recogniser.features.sample_rate) for path in clips["path"]]
+    said = answers(export.export_checkpoint(recognition.DEFAULT, tmp_path / "digits.onnx"), waveforms)
+    logits = logits_of(recogniser.model, extract(waveforms, recogniser.features), recogniser.features.floor)
+    exact = recogniser.calibration.probabilities(logits).numpy()
+    assert (said.argmax(1) == exact.argmax(1)).all()
+    assert np.abs(said - exact).max() < 1e-3
+    small = export.export_checkpoint(recognition.DEFAULT, tmp_path / "small.onnx", int8=True)
+    right = [(given.argmax(1) == clips["label"]).mean() for given in (exact, answers(small, waveforms))]
+    assert small.stat().st_size < 150_000 and right[1] > right[0] - 0.003

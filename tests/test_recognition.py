@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from conftest import experiment_of
 from sklearn.calibration import calibration_curve
 
 from utils import InputError, checkpoints, rejection
+from utils.audio import read_audio
 from utils.recognition import load
 from utils.rejection import Calibration, calibration_error
 from utils.segmentation import cut
@@ -44,14 +46,17 @@ def test_the_calibration_error_is_that_of_its_formula():
     assert calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_calibration_lies_beside_its_checkpoint(tmp_path):
-    assert checkpoints.load_calibration(tmp_path) == Calibration(False, 1.0, 0.0)
+def test_a_calibration_lies_beside_its_checkpoint(corpus, tmp_path):
+    digits = experiment_of(corpus, "cnn1d")
+    others = experiment_of(corpus, "cnn1d", data={"synthetic_others": 5})
+    assert checkpoints.load_calibration(tmp_path, digits) == Calibration(False, 1.0, 0.0)
+    assert checkpoints.load_calibration(tmp_path, others) == Calibration(True, 1.0, 0.0)
     checkpoints.save_calibration(tmp_path, Calibration(True, 1.5, 0.4))
-    assert checkpoints.load_calibration(tmp_path) == Calibration(True, 1.5, 0.4)
+    assert checkpoints.load_calibration(tmp_path, others) == Calibration(True, 1.5, 0.4)
     for text, why in (("{", "damaged"), ('{"temperature": 0}', "temperature > 0"), ('{"treshold": 1}', "threshold")):
         (tmp_path / "calibration.json").write_text(text)
         with pytest.raises(InputError, match=why):
-            checkpoints.load_calibration(tmp_path)
+            checkpoints.load_calibration(tmp_path, digits)
 
 
 # The API
@@ -71,6 +76,33 @@ def test_what_no_digit_is_probable_for_is_none(trained, corpus):
     recogniser.calibration = Calibration(threshold=min(1.0, before.probability + 0.001))
     (after,) = recogniser.predict([corpus.folder / "7_eve_1.wav"])
     assert (after.digit, after.ranking) == (None, before.ranking)
+
+
+def test_any_floats_will_do_for_a_waveform(trained, corpus):
+    recogniser, clip = load(trained.checkpoint), read_audio(corpus.folder / "7_eve_1.wav", RATE)
+    for waveform in (clip.astype(np.float64), torch.from_numpy(clip), clip.tolist(), np.stack([clip, clip], 1)[:, 0]):
+        assert recogniser.hear([waveform])[0].digit == 7
+
+
+@pytest.mark.parametrize(
+    ("waveform", "why"),
+    [
+        (np.zeros(0, np.float32), "shape"),
+        (np.zeros((4000, 2), np.float32), "shape"),
+        (np.ones(4000, np.int16), "int16"),
+        (np.full(4000, np.nan, np.float32), "not numbers"),
+        (np.full(4000, 1e30, np.float32), "too large"),
+    ],
+    ids=["empty", "stereo", "int16", "NaN", "too large"],
+)
+def test_what_is_no_waveform_is_refused(trained, waveform, why):
+    with pytest.raises(InputError, match=why):
+        load(trained.checkpoint).hear([waveform])
+
+
+def test_predict_wants_a_list(trained):
+    with pytest.raises(InputError, match="a list of files"):
+        load(trained.checkpoint).predict("7_eve_1.wav")
 
 
 # Several words
@@ -100,7 +132,7 @@ def test_a_short_gap_within_a_word_does_not_cut_it():
     assert len(cut(clip, RATE)) == 1
 
 
-def test_clicks_are_no_words_and_noise_has_none():
+def test_clicks_and_recordings_shorter_than_a_frame_are_no_words():
     clip, _ = words(0.3, 0.02)
     assert len(cut(clip, RATE)) == 1
     assert cut(np.zeros(100, np.float32), RATE) == []

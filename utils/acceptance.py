@@ -13,7 +13,6 @@ from utils.corpora import arabic
 from utils.experiments import synthetic_others
 from utils.metadata import COURSE_METADATA, PROJECT, read_metadata, speech_data
 from utils.recognition import Recogniser
-from utils.segmentation import cut
 
 AUDIOMNIST = PROJECT / "utils" / "corpora" / "audiomnist_02.tsv"
 NOISE = (20.0, 40.0)  # dB that the noise of a made recording lies below its digits
@@ -21,7 +20,7 @@ PAUSES = (0.25, 0.7)  # seconds between its digits
 
 
 def acceptance(recogniser: Recogniser, others: int = 1200, progress: bool = False) -> pd.DataFrame:
-    """What is taken for a digit, and what is not, by corpus: none of these voices, and no such noise, was trained on.
+    """What is taken for a digit, and what is not, by corpus. No clip, and no person, was trained on.
 
     A corpus that is not on this machine is left out.
 
@@ -82,9 +81,8 @@ def digit_strings(recogniser: Recogniser, clips: pd.DataFrame, number: int, seed
     """
     rows = []
     for speaker, spoken, recording in recordings(clips, recogniser.features.sample_rate, number, seed):
-        words = cut(recording, recogniser.features.sample_rate)
-        heard = recogniser.hear([recording[start:end] for start, end in words])
-        rows.append((speaker, spoken, tuple(answer.digit for answer in heard)))
+        heard = recogniser.hear_words(recording)
+        rows.append((speaker, spoken, tuple(word.answer.digit for word in heard)))
     return pd.DataFrame(rows, columns=["speaker", "spoken", "heard"])
 
 

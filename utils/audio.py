@@ -1,5 +1,6 @@
 """Audio files become waveforms: mono, at one sample rate, or an error that says what is wrong with the file."""
 
+import math
 import struct
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torchaudio
 
 from utils import InputError
 
+LOUDEST = 1e9  # of floating-point samples: powers of larger ones are infinite, and NaN is not smaller than this
 MAX_SECONDS = 10.0  # a spoken digit lasts half a second; a longer file is some other recording
 
 
@@ -50,11 +52,13 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
         raise InputError(f"{path}: holds no audio samples")
     if len(samples) < frames or _wav_is_cut(path):
         raise InputError(f"{path}: the file is truncated: its header promises more audio than it holds")
-    if not np.isfinite(samples).all():
+    if not np.abs(samples).max() < LOUDEST:
         raise InputError(f"{path}: holds samples that are not numbers (NaN or infinite)")
-    if not samples.any():
-        raise InputError(f"{path}: holds only silence (every sample is zero)")
     waveform = samples.mean(axis=1)
+    if not waveform.any():  # channels may cancel each other out as well
+        raise InputError(f"{path}: holds only silence (every sample is zero)")
+    if rate // math.gcd(rate, sample_rate) > 5000:  # the filter grows with it, as for 44,101 Hz: to some gigabytes
+        rate = round(rate, -2)
     if rate != sample_rate:
         waveform = torchaudio.functional.resample(torch.from_numpy(waveform), rate, sample_rate).numpy()
     return waveform

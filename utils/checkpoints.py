@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pooch
@@ -14,7 +15,7 @@ import yaml
 from torch import nn
 
 from utils import InputError
-from utils.config import Experiment, build, load_yaml, make_model, parse_experiment, snapshot, to_dict
+from utils.config import Experiment, build, load_yaml, make_model, parse_experiment, snapshot
 from utils.files import whole_folder, write_whole
 from utils.metadata import PROJECT
 from utils.rejection import Calibration
@@ -58,15 +59,15 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     of fergarciadlc/audio-mnist-cnn can be read as well.
 
     Args:
-        folder: or, where there is no such folder, the name of a model on the Hugging Face Hub, as "owner/name", which
-            is downloaded once and kept in `.cache/`.
+        folder: or, where there is neither such a folder nor one that it would lie in, the name of a model on the
+            Hugging Face Hub, as "owner/name", which is downloaded once and kept in `.cache/`.
 
     Raises:
         InputError: a file is missing or damaged, weights and snapshot do not belong together, or the Hub cannot be
             reached.
     """
     folder = Path(folder)
-    if not folder.exists() and HUB_NAME.fullmatch(str(folder)):
+    if not folder.exists() and HUB_NAME.fullmatch(str(folder)) and not folder.parent.exists():
         folder = _from_hub(str(folder))
     for name in (WEIGHTS, SNAPSHOT):
         if not (folder / name).is_file():
@@ -91,25 +92,29 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     return model.eval(), experiment
 
 
-def load_calibration(folder: str | Path) -> Calibration:
+def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:
     """A checkpoint's temperature and threshold; those that change nothing where it has none.
+
+    Whether there is an eleventh answer follows from the experiment.
 
     Raises:
         InputError: the file is damaged.
     """
     path = Path(folder) / CALIBRATION
+    others = experiment.data.learns_others
     if not path.is_file():
-        return Calibration()
+        return Calibration(others)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         raise InputError(f"{path}: not JSON, or damaged") from None
-    return build(Calibration, values, str(path))
+    return replace(build(Calibration, values, str(path)), others=others)
 
 
 def save_calibration(folder: str | Path, calibration: Calibration) -> None:
     """Put a temperature and a threshold beside a checkpoint."""
-    text = json.dumps(to_dict(calibration), indent=1) + "\n"
+    values = {"temperature": calibration.temperature, "threshold": calibration.threshold}
+    text = json.dumps(values, indent=1) + "\n"
     write_whole(Path(folder) / CALIBRATION, lambda path: path.write_text(text, encoding="utf-8"))
 
 

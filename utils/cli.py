@@ -32,6 +32,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """A port of this machine."""
+    if not text.isdecimal() or not 0 < int(text) < 2**16:
+        raise argparse.ArgumentTypeError(f"a port is a whole number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
     try:
@@ -112,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
 
     add = command(demo, "speak a digit: open the demo page, or the Gradio app where there is no Node").add_argument
     add("--build", action="store_true", help="build the page anew, with the model of checkpoints/digits")
-    add("--port", type=positive, default=8000, help="of this machine (default: %(default)s)")
+    add("--port", type=port, default=8000, help="of this machine (default: %(default)s)")
     add("--no-browser", action="store_true", help="only serve the page, and open no browser")
 
     add = command(reproduce, "run all that the tables need and has not been run, then render them").add_argument
@@ -203,14 +210,22 @@ def predict(given: argparse.Namespace) -> None:
     names, checkpoint = given.files, recognition.DEFAULT
     if names and recognition.is_checkpoint(names[0]):
         checkpoint, *names = names
+        if not names and not Path(checkpoint).exists() and not given.record:
+            raise InputError(f"{checkpoint}: there is no such file")
     if bool(names) == bool(given.record):
         raise InputError("give either files to listen to or --record (see `sdr predict --help`)")
+    if (given.record or 0) > recognition.MAX_SECONDS:
+        raise InputError(f"--record is {given.record}; a recording is at most {recognition.MAX_SECONDS:.0f} s")
     recogniser = recognition.load(checkpoint)
     if given.record:
         if sys.stderr.isatty():
             print(f"listening for {given.record} s ...", file=sys.stderr)
         waveform = recognition.record(given.record, recogniser.features.sample_rate)
-        answers, refused = [{"file": "microphone", **_digit(recogniser.hear([waveform])[0], given.top)}], False
+        if given.several:
+            heard = _words(recogniser.hear_words(waveform), given.top)
+        else:
+            heard = _digit(recogniser.hear([waveform])[0], given.top)
+        answers, refused = [{"file": "microphone", **heard}], False
     else:
         answers, refused = _listen(recogniser, recognition.find_audio(names), given.several, given.top)
     if given.json and answers:
@@ -238,23 +253,19 @@ def _listen(recogniser, files: list[Path], several: bool, top: int | None) -> tu
         total=len(files), desc="listening", unit="file", leave=False, disable=None if len(files) > batch else True
     )
     for start in range(0, len(files), batch):
-        clips = {}
+        clips = []
         for file in files[start : start + batch]:
             try:
                 if several:
-                    words = [
-                        {"start": round(word.start, 2), "end": round(word.end, 2), **_digit(word.answer, top)}
-                        for word in recogniser.read_out(file)
-                    ]
-                    answers.append({"file": str(file), "words": words})
+                    answers.append({"file": str(file), **_words(recogniser.read_out(file), top)})
                 else:
-                    clips[file] = read_audio(file, recogniser.features.sample_rate)
+                    clips.append((file, read_audio(file, recogniser.features.sample_rate)))
             except InputError as error:
                 print(f"sdr: {error}", file=sys.stderr)
                 refused = True
             bar.update()
-        heard = recogniser.hear(list(clips.values()))
-        answers += [{"file": str(file), **_digit(answer, top)} for file, answer in zip(clips, heard, strict=True)]
+        heard = recogniser.hear([waveform for _, waveform in clips])
+        answers += [{"file": str(file), **_digit(answer, top)} for (file, _), answer in zip(clips, heard, strict=True)]
     bar.close()
     return answers, refused
 
@@ -264,6 +275,12 @@ def _digit(answer, top: int | None) -> dict:
     plain = {"digit": answer.digit, "probability": answer.probability}
     ranking = [{"digit": digit, "probability": probability} for digit, probability in answer.ranking[:top]]
     return plain | {"top": ranking} if top else plain
+
+
+def _words(spoken: list, top: int | None) -> dict:
+    """The words of a recording as plain values."""
+    times = [{"start": round(word.start, 2), "end": round(word.end, 2)} for word in spoken]
+    return {"words": [time | _digit(word.answer, top) for time, word in zip(times, spoken, strict=True)]}
 
 
 def _says(answer: dict) -> str:

@@ -35,8 +35,8 @@ class DataConfig:
     also_train: tuple[str, ...] = ()  # further tables: their TRAIN clips are trained on besides
     also_test: tuple[str, ...] = ()  # further tables: their TEST clips are tested on besides, under the table's name
     synthetic_voices: int = 0  # trained on besides: so many voices of eSpeak NG, each saying every digit once
-    not_digits: tuple[str, ...] = ()  # tables of other words: on their TRAIN clips the model learns to be unsure
-    synthetic_others: int = 0  # likewise: so many words spoken by eSpeak NG, and as many noises
+    not_digits: tuple[str, ...] = ()  # tables of other words: their TRAIN clips teach the model what is no digit
+    synthetic_others: int = 0  # likewise: so many words spoken by eSpeak NG, and a quarter as many noises
 
     def __post_init__(self):
         if self.synthetic_voices != 0 and self.synthetic_voices < 3:

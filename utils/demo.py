@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import webbrowser
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,7 +34,7 @@ def main(port: int, build: bool = False, browser: bool = True) -> None:
     print(f"The page is at {address} (Ctrl+C ends it). Nothing that you say leaves this machine.")
     if browser:
         webbrowser.open(address)
-    with server:
+    with server, suppress(KeyboardInterrupt):
         server.serve_forever()
 
 
@@ -44,6 +45,10 @@ class Quiet(SimpleHTTPRequestHandler):
 
     def log_message(self, *_) -> None: ...
 
+    def copyfile(self, *files) -> None:
+        with suppress(ConnectionError):  # the browser has left, or loads the page anew
+            super().copyfile(*files)
+
 
 def build_page() -> None:
     """Export the project's model and build the page with it, by npm, in `demo/dist`."""
@@ -52,7 +57,8 @@ def build_page() -> None:
         print(" ".join(command), flush=True)
         done = subprocess.run(command, cwd=DEMO, capture_output=True, text=True)
         if done.returncode:
-            raise InputError(f"{' '.join(command)} in {DEMO} failed: {(done.stderr or done.stdout).strip()[-500:]}")
+            why = " ".join((done.stderr or done.stdout).split())[-500:]
+            raise InputError(f"{' '.join(command)} in {DEMO} failed: {why}")
 
 
 def save_model(folder: Path, checkpoint: str | Path = recognition.DEFAULT) -> None:
@@ -75,4 +81,6 @@ def gradio(port: int, browser: bool) -> None:
     except ImportError:
         raise InputError("the Gradio app needs gradio: `pip install gradio`") from None
     command = [sys.executable, str(DEMO / "app.py"), "--port", str(port), *(["--browser"] if browser else [])]
-    subprocess.run(command, cwd=PROJECT, check=False)
+    with suppress(KeyboardInterrupt):
+        if status := subprocess.run(command, cwd=PROJECT, check=False).returncode:
+            raise InputError(f"the Gradio app ended with status {status}")

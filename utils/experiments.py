@@ -82,7 +82,7 @@ def synthetic_voices(number: int) -> pd.DataFrame:
 
 
 def synthetic_others(number: int) -> pd.DataFrame:
-    """So many synthetic words that are no digits, and as many noises, with their splits; kept as `synthetic_voices`."""
+    """Synthetic words that are no digits, and noises (see `synthetic.speak_others`); kept as `synthetic_voices`."""
     folder = PROJECT / ".cache" / f"others-{number}"
     return read_metadata(synthetic.speak_others(folder, clips=number, progress=False), digits=False)
 
@@ -292,13 +292,16 @@ def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store:
     """
     table = read_metadata(find_metadata(experiment.data.metadata))
     speakers = sorted(table.loc[table["split"] == "TRAIN", "speaker"].unique())
+    folder = checkpoint_folder(experiment, split_name(experiment.data.protocol, experiment.data.fold, None), seed)
+    if not folder.exists():
+        raise InputError(f"{folder}: there is no such checkpoint; train it first (`sdr train`)")
     left_out = [replace(experiment.data, protocol="inside-train", fold=name, also_test=()) for name in speakers]
+    split_of(replace(experiment, data=left_out[0]))  # synthetic clips are spoken before several runs want them at once
     work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator")(
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
     logits, labels = zip(*tqdm(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
     made = rejection.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED, experiment.data.learns_others)
-    folder = checkpoint_folder(experiment, split_name(experiment.data.protocol, experiment.data.fold, None), seed)
     checkpoints.save_calibration(folder, made)
     return made
 
@@ -354,6 +357,8 @@ def reproduce(
         print(_forecast(missing, list(shared.values()), jobs, store), flush=True)
     for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
         synthetic_voices(number)  # before several runs want them at once
+    for number in {chosen.data.synthetic_others for chosen, _ in missing} - {0}:
+        synthetic_others(number)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
     tasks = (joblib.delayed(_only_pretrain)(chosen, seed) for chosen, seed in shared.values())
     for _ in tqdm(parallel(tasks), "pre-training", total=len(shared), unit="run", disable=not shared):

@@ -35,6 +35,8 @@ class OneClip(nn.Module):
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
+        if config.n_fft % 2:
+            raise InputError("a front end is exported with an even n_fft only")
         edges = librosa.mel_frequencies(config.n_mels + 2, fmin=config.f_min, fmax=config.f_max)
         self.register_buffer("edges", torch.from_numpy(edges).float())
 
@@ -48,8 +50,9 @@ class OneClip(nn.Module):
         step = torch.arange(bins, dtype=torch.float32) * (2 * math.pi / config.n_fft)
         angle = step.unsqueeze(1) * sample
         waves = torch.cat([torch.cos(angle), torch.sin(angle)]) * window
-        around = config.win_length // 2  # a frame is centred on its time, with silence before the clip and after it
-        spectrum = F.conv1d(F.pad(waveform, (around, around)).unsqueeze(1), waves.unsqueeze(1), None, config.hop_length)
+        before = config.n_fft // 2 - (config.n_fft - config.win_length) // 2  # a frame is centred on its time,
+        silence = before, 2 * (config.n_fft // 2) - config.n_fft + config.win_length - before  # as torch.stft has it
+        spectrum = F.conv1d(F.pad(waveform, silence).unsqueeze(1), waves.unsqueeze(1), None, config.hop_length)
         power = spectrum[:, :bins].square() + spectrum[:, bins:].square()
         hertz = torch.arange(bins, dtype=torch.float32).unsqueeze(1) * (config.sample_rate / config.n_fft)
         low, top, high = self.edges[:-2], self.edges[1:-1], self.edges[2:]  # a triangle for each band

@@ -8,13 +8,14 @@ print(recogniser.predict(["speech_data/7_lucas_3.wav"]))
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 
 from utils import InputError, checkpoints
-from utils.audio import read_audio
+from utils.audio import LOUDEST, read_audio
 from utils.config import Experiment
 from utils.evaluation import logits_of
 from utils.features import extract
@@ -59,13 +60,20 @@ class Recogniser:
 
     def predict(self, files: Sequence[str | Path]) -> list[Answer]:
         """What is spoken in audio files of one word each; raises `InputError` for the first that cannot be read."""
+        if isinstance(files, str | Path):
+            raise InputError(f"predict takes a list of files, as predict([{str(files)!r}])")
         return self.hear([read_audio(file, self.features.sample_rate) for file in files])
 
     def hear(self, waveforms: Sequence[np.ndarray]) -> list[Answer]:
-        """What is spoken in waveforms (samples,) of one word each, at the front end's sample rate."""
+        """What is spoken in waveforms (samples,) of one word each, floats at the front end's sample rate.
+
+        Raises:
+            InputError: a waveform that is empty, has another shape, or holds integers or what is no number.
+        """
         if len(waveforms) == 0:
             return []
-        logits = logits_of(self.model, extract(waveforms, self.features), self.features.floor)
+        clips = [_checked(waveform) for waveform in waveforms]
+        logits = logits_of(self.model, extract(clips, self.features), self.features.floor)
         probabilities, digits = self.calibration.probabilities(logits).sort(dim=1, descending=True)
         return [self._answer(*row) for row in zip(digits.tolist(), probabilities.tolist(), strict=True)]
 
@@ -75,8 +83,11 @@ class Recogniser:
         Raises:
             InputError: as for `read_audio`, of a recording of up to two minutes.
         """
+        return self.hear_words(read_audio(file, self.features.sample_rate, MAX_SECONDS))
+
+    def hear_words(self, waveform: np.ndarray) -> list[Spoken]:
+        """As `read_out`, of a waveform (samples,)."""
         rate = self.features.sample_rate
-        waveform = read_audio(file, rate, MAX_SECONDS)
         words = cut(waveform, rate)
         answers = self.hear([waveform[start:end] for start, end in words])
         return [Spoken(start / rate, end / rate, answer) for (start, end), answer in zip(words, answers, strict=True)]
@@ -87,10 +98,23 @@ class Recogniser:
         return Answer(digits[0] if sure else None, ranking[0][1], ranking)
 
 
+def _checked(waveform: np.ndarray) -> np.ndarray:
+    """A waveform as the front end takes it: float32 (samples,)."""
+    clip = np.asarray(waveform)
+    if clip.ndim != 1 or len(clip) == 0:
+        raise InputError(f"a waveform has the shape (samples,), not {clip.shape}")
+    if not np.issubdtype(clip.dtype, np.floating):
+        raise InputError(f"a waveform holds floats within [-1, 1], not {clip.dtype}; divide 16-bit integers by 32768")
+    clip = np.ascontiguousarray(clip, np.float32)
+    if not np.abs(clip).max() < LOUDEST:
+        raise InputError("a waveform holds samples that are not numbers (NaN or infinite), or far too large")
+    return clip
+
+
 def load(checkpoint: str | Path = DEFAULT) -> Recogniser:
     """A recogniser from a checkpoint: that of the project, or another one (errors as for `checkpoints.load`)."""
     model, experiment = checkpoints.load(checkpoint)
-    return Recogniser(model, experiment, checkpoints.load_calibration(checkpoint))
+    return Recogniser(model, experiment, checkpoints.load_calibration(checkpoint, experiment))
 
 
 def find_audio(names: Sequence[str | Path]) -> list[Path]:
@@ -100,17 +124,19 @@ def find_audio(names: Sequence[str | Path]) -> list[Path]:
         InputError: a folder without audio files, or a pattern that nothing matches.
     """
     found: list[Path] = []
+    if "" in names:
+        raise InputError("a file's name is empty")
     for name in map(Path, names):
         if name.is_dir():
-            inside = sorted(path for path in name.rglob("*") if path.suffix.lower() in AUDIO)
+            inside = sorted(path for path in name.rglob("*") if path.suffix.lower() in AUDIO and path.is_file())
             if not inside:
                 raise InputError(f"{name}: neither a checkpoint nor a folder with audio files ({', '.join(AUDIO)})")
             found += inside
         elif not name.exists() and PATTERN.search(str(name)):
-            matched = sorted(Path(name.anchor or ".").glob(str(name.relative_to(name.anchor))))
+            matched = sorted(path for path in map(Path, glob(str(name), recursive=True)) if path.is_file())
             if not matched:
                 raise InputError(f"{name}: no file matches")
-            found += [path for path in matched if path.is_file()]
+            found += matched
         else:
             found.append(name)
     return found

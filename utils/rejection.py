@@ -14,7 +14,7 @@ TEMPERATURES = np.geomspace(0.2, 5, 200)
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a checkpoint's `calibration.json` holds. The defaults leave the model as it is, and let it always answer."""
+    """How a model's logits are read. The defaults leave them as they are, and let the model always answer."""
 
     others: bool = False  # whether it has learned what is no digit: that is an eleventh answer then
     temperature: float = 1.0  # logits are divided by it (Guo et al. 2017): a probability is how often it is right

@@ -9,7 +9,7 @@ MARGIN = 0.06  # seconds kept on either side of a word, for its weak beginning a
 
 
 def cut(waveform: np.ndarray, sample_rate: int) -> list[tuple[int, int]]:
-    """The words of a recording, as first sample and end, in order; none where it has no sound that stands out.
+    """The words of a recording, as first sample and end, in order; a recording without any pause is one word.
 
     A frame is sound where its level lies above a line that is drawn between the quiet frames' and the loud ones'.
 

@@ -29,7 +29,7 @@ from utils.metadata import COLUMNS, read_metadata, sha256
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 NATIVE_RATE = 22050  # Hz, of eSpeak's own samples
 
-# Words that are no digits, those that students know from Speech Commands among them. None sounds like a digit does.
+# Words that are no digits, those that students know from Speech Commands among them. None is said like a digit.
 HEARD = """
     yes no up down left right on off stop go start open close happy house bird cat dog bed tree wow marvin sheila
     hello thanks please water music weather coffee today tomorrow morning evening table window street people

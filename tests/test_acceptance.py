@@ -1,0 +1,41 @@
+"""What a recogniser does with recordings that are put together, and with what is no digit."""
+
+import numpy as np
+import pytest
+
+from utils import acceptance
+from utils.metadata import COURSE_METADATA, read_metadata
+from utils.recognition import load
+from utils.rejection import Calibration
+
+
+def test_strings_of_digits_are_put_together_and_read_out(trained, corpus):
+    clips = corpus.clips[corpus.clips["speaker"] == "eve"]
+    strings = acceptance.digit_strings(load(trained.checkpoint), clips, number=10)
+    assert strings["spoken"].map(len).between(4, 8).all()
+    assert (strings["spoken"] == strings["heard"]).mean() >= 0.8
+    assert strings.equals(acceptance.digit_strings(load(trained.checkpoint), clips, number=10))
+
+
+def test_strings_of_real_digits_are_cut_into_their_words():
+    try:
+        clips = read_metadata(COURSE_METADATA)
+    except acceptance.InputError:
+        pytest.skip("the course's clips are not here")
+    strings = acceptance.digit_strings(load(), clips[clips["split"] == "TEST"], number=20)
+    assert (strings["spoken"].map(len) == strings["heard"].map(len)).mean() >= 0.9
+
+
+def test_a_row_says_how_much_of_a_corpus_is_accepted(trained, corpus, monkeypatch):
+    clips = corpus.clips[corpus.clips["speaker"] == "eve"]
+    sources = [
+        ("digits", acceptance._read(clips, 8000), clips["label"].to_numpy()),
+        ("hiss", [np.random.default_rng(0).normal(0, 0.1, 4000).astype(np.float32)], None),
+    ]
+    monkeypatch.setattr(acceptance, "_sources", lambda *_: sources)
+    recogniser = load(trained.checkpoint)
+    table = acceptance.acceptance(recogniser)
+    assert table["clips"].tolist() == [20, 1] and table["accepted"].tolist() == [1.0, 1.0]
+    assert table["right"][0] >= 0.9 and np.isnan(table["right"][1])
+    recogniser.calibration = Calibration(threshold=1.0)
+    assert acceptance.acceptance(recogniser)["accepted"].tolist() == [0.0, 0.0]
