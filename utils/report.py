@@ -206,7 +206,7 @@ def markdown(name: str, store: Path = results.STORE) -> str:
     return f"<!-- table {name} -->\n{table}\n<!-- end of table -->"
 
 
-PLACE = re.compile(r"<!-- table ([\w-]+) -->\n(?:.*?\n)?<!-- end of table -->", re.DOTALL)
+PLACE = re.compile(r"<!-- table ([\w-]+) -->\n(?:.*?\n)??<!-- end of table -->", re.DOTALL)
 
 
 def update(check: bool = False, project: Path = PROJECT, store: Path = results.STORE) -> list[str]:
