@@ -13,7 +13,6 @@ from utils.demo import save_model
 from utils.metadata import PROJECT, speech_data
 
 PAGE = PROJECT / "demo"
-CHECKPOINT = PROJECT / "checkpoints" / "resnet_voices"
 MADE = ("node_modules", "dist", "model")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NPM = shutil.which("npm")
@@ -66,7 +65,7 @@ def test_its_parts(page):
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 @pytest.mark.skipif(not (speech_data() / "7_lucas_2.wav").exists(), reason="the clips are not here")
 def test_it_in_a_browser(page):
-    save_model(page / "public" / "model", CHECKPOINT)
+    save_model(page / "public" / "model")
     npm(page, "run", "build")
     said = npm(page, "run", "test:browser", CHROMIUM=CHROMIUM, SDR_SPEECH_DATA=str(speech_data().resolve()))
     print("\n".join(re.findall(r"# (?:first load|on the screen|median|the model's).*", said)))

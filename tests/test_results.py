@@ -327,6 +327,16 @@ def test_update_renders_the_tables_of_readme_and_notebook_outputs(rendered):
     assert (rendered.folder / "notebooks" / "b.ipynb").read_text() == rendered.untouched
 
 
+def test_an_empty_place_leaves_what_follows_alone(rendered):
+    """It once took the next table's place, and all that stood between, for its own."""
+    path = rendered.folder / "README.md"
+    empty = "<!-- table course -->\n<!-- end of table -->"
+    path.write_text(f"{empty}\n\nbetween\n\n{empty}\n")
+    report.update()
+    table = report.markdown("course")
+    assert path.read_text() == f"{table}\n\nbetween\n\n{table}\n"
+
+
 def test_nothing_changes_where_all_is_as_the_results_say(rendered):
     files = {path: path.stat().st_mtime_ns for path in rendered.folder.rglob("*") if path.is_file()}
     assert report.update() == [] and report.update(check=True) == []
