@@ -292,20 +292,13 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
   test("what is no digit is said to be none, its bars are shown", async () => {
     const page = await open(browser);
     const warble = Float32Array.from({ length: RATE / 2 }, (_, i) => 0.3 * Math.sin(2 * Math.PI * (2200 * (i / RATE) + 40 * Math.sin(i / 300))));
-    host.replaced.set("/model/digits.json", Buffer.from(readFileSync(join(DIST, "model/digits.json"), "utf8").replace(/"threshold": ?[\d.]+/, '"threshold": 0.999')));
-    try {
-      await page.evaluate(() => navigator.serviceWorker.ready);
-      await page.reload();
-      await page.locator("#listen:enabled").waitFor();
-      await give(page, "warble.wav", wav(warble, RATE));
-      await page.locator("#status", { hasText: "That was no digit, I think." }).waitFor();
-    } finally {
-      host.replaced.clear();
-    }
+    await give(page, "warble.wav", wav(warble, RATE));
+    await page.locator("#status", { hasText: "That was no digit, I think." }).waitFor();
     assert.equal(await page.locator("#history li").count(), 1);
     assert.equal(await page.locator("[data-digits]").textContent(), "");
     const percents = await page.locator("#bars .percent").allTextContents();
-    assert.ok(Math.abs(percents.reduce((sum, text) => sum + parseInt(text), 0) - 100) <= 5, percents.join());
+    assert.equal(percents.length, 10);
+    assert.ok(percents.reduce((sum, text) => sum + parseInt(text), 0) <= 105, percents.join()); // the rest is "none"
     assert.deepEqual(page.faults, []);
     await page.context().close();
   });
