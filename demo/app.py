@@ -4,10 +4,9 @@ import argparse
 
 import gradio as gr
 import numpy as np
-import torch
-import torchaudio
 
 from utils import recognition
+from utils.audio import convert_rate
 
 recogniser = recognition.load()
 
@@ -24,9 +23,7 @@ def hear(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float
         return "There is nothing but silence. Is the microphone muted?", {}
     if len(waveform) > 10 * rate:
         return f"That is {len(waveform) / rate:.0f} s long; a clip of one digit is at most 10 s.", {}
-    wanted = recogniser.features.sample_rate
-    waveform = torchaudio.functional.resample(torch.from_numpy(waveform), rate, wanted).numpy()
-    (answer,) = recogniser.hear([waveform])
+    (answer,) = recogniser.hear([convert_rate(waveform, rate, recogniser.features.sample_rate)])
     says = "That was no digit, I think." if answer.digit is None else f"I heard {answer.digit}."
     return says, {str(digit): probability for digit, probability in answer.ranking[:3]}
 

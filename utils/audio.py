@@ -20,7 +20,7 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
 
     Any WAV, FLAC, OGG or MP3 file that libsndfile reads, of any rate, depth and number of channels; what
     counts is the file's content, not its name. Channels are averaged, the rate is converted by a
-    windowed-sinc filter (`torchaudio.functional.resample`).
+    windowed-sinc filter (see `convert_rate`).
 
     Args:
         path: the file.
@@ -57,11 +57,16 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
     waveform = samples.mean(axis=1)
     if not waveform.any():  # channels may cancel each other out as well
         raise InputError(f"{path}: holds only silence (every sample is zero)")
-    if rate // math.gcd(rate, sample_rate) > 5000:  # the filter grows with it, as for 44,101 Hz: to some gigabytes
-        rate = round(rate, -2)
-    if rate != sample_rate:
-        waveform = torchaudio.functional.resample(torch.from_numpy(waveform), rate, sample_rate).numpy()
-    return waveform
+    return convert_rate(waveform, rate, sample_rate)
+
+
+def convert_rate(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """A waveform, float32 (samples,), of one sample rate as one of another, both in Hz."""
+    if rate // math.gcd(rate, wanted) > 5000:  # the filter grows with it, as for 44,101 Hz: to some gigabytes
+        rate = max(round(rate, -2), 100)
+    if rate == wanted:
+        return waveform
+    return torchaudio.functional.resample(torch.from_numpy(waveform), rate, wanted).numpy()
 
 
 def _wav_is_cut(path: Path) -> bool:
