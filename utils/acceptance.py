@@ -9,12 +9,11 @@ from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.audio import read_audio
-from utils.corpora import arabic
+from utils.corpora import arabic, audiomnist
 from utils.experiments import synthetic_others
-from utils.metadata import COURSE_METADATA, PROJECT, read_metadata, speech_data
+from utils.metadata import COURSE_METADATA, read_metadata, speech_data
 from utils.recognition import Recogniser
 
-AUDIOMNIST = PROJECT / "utils" / "corpora" / "audiomnist_02.tsv"
 NOISE = (20.0, 40.0)  # dB that the noise of a made recording lies below its digits
 PAUSES = (0.25, 0.7)  # seconds between its digits
 
@@ -46,7 +45,7 @@ def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np
     """A name, waveforms and their labels, or None where they are no digits."""
     for name, table in (
         ("course TEST (English)", COURSE_METADATA),
-        ("AudioMNIST's speaker 02 (English)", AUDIOMNIST),
+        ("AudioMNIST's speaker 02 (English)", audiomnist.SPEAKER_02),
     ):
         with suppress(InputError):
             clips = _test(read_metadata(table))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from utils import InputError
 from utils.config import Experiment
-from utils.corpora import synthetic
+from utils.corpora import audiomnist, synthetic
 from utils.figures import compress
 from utils.files import write_whole
 from utils.metadata import COURSE_METADATA, PROJECT, read_metadata
@@ -28,7 +28,6 @@ SMALL = os.environ.get("SDR_SMALL") == "1"
 TAKES = 3  # in a small run, of each digit by each speaker
 EPOCHS = 2  # in a small run
 STAND_IN = PROJECT / ".cache" / "stand-in"  # for the recordings, in a small run
-AUDIOMNIST = PROJECT / "utils" / "corpora" / "audiomnist_02.tsv"
 METADATA = {  # of a saved notebook
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -55,7 +54,7 @@ def course_clips() -> pd.DataFrame:
 def audiomnist_clips() -> pd.DataFrame:
     """Speaker 02 of AudioMNIST, at 48 kHz; a small run without the recordings gets clips that eSpeak NG speaks."""
     try:
-        return read_metadata(AUDIOMNIST)
+        return read_metadata(audiomnist.SPEAKER_02)
     except InputError:
         if not SMALL:
             raise

@@ -22,6 +22,7 @@ from utils.protocols import deal
 
 COMMIT = "6c5eb77d8e9242d6ce31af807f0409d36a246f51"
 ARCHIVE_URL = f"https://github.com/soerenab/AudioMNIST/archive/{COMMIT}.zip"
+SPEAKER_02 = Path(__file__).with_name("audiomnist_02.tsv")  # the table of one speaker, for tests on a corpus of its own
 DISK_SPACE = 3_000_000_000  # bytes: the archive, about 1 GB, and beside it the clips
 PARTICULARS = "audioMNIST_meta.txt"  # JSON: what is known of each speaker
 NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)\.wav")
