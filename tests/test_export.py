@@ -116,7 +116,6 @@ def test_sdr_export_names_the_file_after_the_checkpoint(sdr, trained, tmp_path, 
     done = sdr("export", trained.checkpoint)
     assert done.status == 0 and (tmp_path / f"{trained.checkpoint.name}.onnx").exists()
     sdr("export", tmp_path / "none").refused("none", "not a checkpoint")
-    sdr("export", trained.checkpoint, "--output", tmp_path / "a-file" / "x.onnx")
     (tmp_path / "file").write_text("")
     sdr("export", trained.checkpoint, "--output", tmp_path / "file" / "x.onnx").refused("could not be written")
 

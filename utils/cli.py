@@ -185,7 +185,7 @@ def calibrate(given: argparse.Namespace) -> None:
     from utils.config import load_experiment
 
     made = experiments.calibrate(load_experiment(given.config, given.variant), given.seed, given.jobs)
-    print(f"temperature {made.temperature:.2f}; what is no digit more probably than {made.threshold:.1%} is none")
+    print(f"temperature {made.temperature:.2f}; where no digit is at least {made.threshold:.1%} probable, it is none")
 
 
 def evaluate(given: argparse.Namespace) -> None:

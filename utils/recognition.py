@@ -1,8 +1,8 @@
 """Say which digit is spoken. `sdr predict`, the demo and other people's programs use this:
 
-from utils import recognition
-recogniser = recognition.load()
-print(recogniser.predict(["speech_data/7_lucas_3.wav"]))
+>>> from utils import recognition
+>>> recogniser = recognition.load()
+>>> print(recogniser.predict(["speech_data/7_lucas_3.wav"]))
 """
 
 import re
@@ -34,7 +34,7 @@ class Answer:
     """What is heard in a clip. `digit` is None where it is no digit, as far as the model can tell."""
 
     digit: int | None
-    probability: float  # of the most probable digit, if it is one
+    probability: float  # of the most probable digit
     ranking: tuple[tuple[int, float], ...]  # all ten digits with their probabilities, the most probable first
 
 
@@ -51,12 +51,10 @@ class Recogniser:
     """A trained model with its front end, its temperature and its threshold."""
 
     def __init__(self, model: nn.Module, experiment: Experiment, calibration: Calibration):
-        self.name, self.model, self.features, self.calibration = (
-            experiment.name,
-            model,
-            experiment.features,
-            calibration,
-        )
+        self.name = experiment.name
+        self.model = model
+        self.features = experiment.features
+        self.calibration = calibration
 
     def predict(self, files: Sequence[str | Path]) -> list[Answer]:
         """What is spoken in audio files of one word each; raises `InputError` for the first that cannot be read."""

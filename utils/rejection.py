@@ -18,7 +18,7 @@ class Calibration:
 
     others: bool = False  # whether it has learned what is no digit: that is an eleventh answer then
     temperature: float = 1.0  # logits are divided by it (Guo et al. 2017): a probability is how often it is right
-    threshold: float = 0.0  # where no digit is more probable than this, it is none
+    threshold: float = 0.0  # where no digit is at least so probable, it is none
 
     def __post_init__(self):
         if self.temperature <= 0 or not 0 <= self.threshold <= 1:
