@@ -51,27 +51,27 @@ class OneClip(nn.Module):
         angle = step.unsqueeze(1) * sample
         waves = torch.cat([torch.cos(angle), torch.sin(angle)]) * window
         before = config.n_fft // 2 - (config.n_fft - config.win_length) // 2  # a frame is centred on its time,
-        silence = before, 2 * (config.n_fft // 2) - config.n_fft + config.win_length - before  # as torch.stft has it
-        spectrum = F.conv1d(F.pad(waveform, silence).unsqueeze(1), waves.unsqueeze(1), None, config.hop_length)
-        power = spectrum[:, :bins].square() + spectrum[:, bins:].square()
+        silence = before, config.win_length - before  # as torch.stft has it
+        spectrum = F.conv1d(F.pad(waveform.unsqueeze(1), silence), waves.unsqueeze(1), None, config.hop_length)
         hertz = torch.arange(bins, dtype=torch.float32).unsqueeze(1) * (config.sample_rate / config.n_fft)
         low, top, high = self.edges[:-2], self.edges[1:-1], self.edges[2:]  # a triangle for each band
         triangles = torch.minimum((hertz - low) / (top - low), (high - hertz) / (high - top)).clamp_min(0)
-        mel = power.transpose(1, 2) @ (triangles * (2 / (high - low)))
+        bank = (triangles * (2 / (high - low))).repeat(2, 1)  # for the squares of cosines and of sines, which it adds
+        mel = spectrum.square().transpose(1, 2) @ bank
         if config.trim_db is not None:
             mel = _trim(mel, config.trim_db)
-        peak = mel.max() if config.level == "clip_max" else torch.ones(())
-        level_db = 10 * torch.log10(mel.clamp_min(config.least_power) / peak.clamp_min(config.least_power))
+        mel = mel.clamp_min(config.least_power)
+        ratio = mel / mel.max() if config.level == "clip_max" else mel
+        level_db = (10 / math.log(10)) * torch.log(ratio)
         return (level_db.clamp_min(-config.range_db) - config.mean_db) / config.std_db
 
 
 def _trim(mel: Tensor, trim_db: float) -> Tensor:
     """As in `utils.features`: the frames from the first loud one to the last."""
-    energy = mel[0].sum(1)
-    loud = energy > energy.max() * 10 ** (-trim_db / 10)
-    loud = (loud | (~loud.any() & (torch.arange(loud.shape[0]) == 0))).float()  # a silent clip keeps its first frame
+    energy = mel.sum(2).squeeze(0)
+    loud = (energy >= energy.max() * 10 ** (-trim_db / 10)).float()
     begun, not_ended = loud.cumsum(0) > 0, loud.flip(0).cumsum(0).flip(0) > 0
-    return mel[:, (begun & not_ended).nonzero().squeeze(1)]
+    return mel.index_select(1, (begun & not_ended).nonzero().squeeze(1))
 
 
 class Network(nn.Module):
@@ -161,7 +161,11 @@ def export(
 def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: tuple[int, int] | None):
     """A module as an ONNX model whose input is of any length within `lengths` (or of one length alone)."""
     import onnx
-    from onnxscript import optimizer
+    from onnxscript import opset18, optimizer
+
+    def divided(dividend, divisor):
+        """Lengths are never negative, so ONNX's division of whole numbers will do, in place of seven operations."""
+        return opset18.Div(dividend, divisor)
 
     for noisy in ("torch.onnx", "onnxscript"):  # warn of what is no concern of the user's
         logging.getLogger(noisy).setLevel("ERROR")
@@ -176,6 +180,7 @@ def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: 
                 dynamo=True,
                 dynamic_shapes=shapes,
                 optimize=False,
+                custom_translation_table={torch.ops.aten.floor_divide.default: divided},
                 verbose=False,
             )
     except torch.onnx.OnnxExporterError as error:

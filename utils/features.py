@@ -135,10 +135,9 @@ def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Te
 
 
 def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> tuple[Tensor, Tensor]:
-    """Drop each clip's leading and trailing frames that are `trim_db` below its loudest frame."""
+    """Drop each clip's leading and trailing frames that are more than `trim_db` below its loudest frame."""
     energy = mel.sum(-1)  # (batch, frames), zero in the padding
-    loud = energy > energy.amax(dim=1, keepdim=True) * 10 ** (-trim_db / 10)
-    loud[:, 0] |= ~loud.any(dim=1)  # a silent clip keeps its first frame
+    loud = energy >= energy.amax(dim=1, keepdim=True) * 10 ** (-trim_db / 10)  # a silent clip stays as it is
     first = loud.int().argmax(dim=1)
     last = mel.shape[1] - 1 - loud.flip(1).int().argmax(dim=1)
     trimmed = (last - first + 1).minimum(frames)
