@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 
+import librosa
 import numpy as np
 import pytest
 import soundfile
@@ -163,20 +164,37 @@ def test_predict_reads_out_several_digits(sdr, trained, corpus, tmp_path):
     assert sdr("predict", trained.checkpoint, clip, "--several").out.startswith("4 2 7")
 
 
-def test_predict_listens_to_the_microphone(sdr, trained, corpus, monkeypatch):
-    class PortAudioError(Exception):
-        pass
+class PortAudioError(Exception):
+    pass
 
+
+def microphone(waveform: np.ndarray, rate: int) -> SimpleNamespace:
+    """What stands in for the package sounddevice: a microphone that knows one rate alone, and hears this."""
+
+    def rec(frames, samplerate, channels, dtype, blocking):
+        if samplerate != rate:
+            raise PortAudioError("Invalid sample rate")
+        recording = np.zeros((frames, channels), dtype)
+        recording[: len(waveform)] = waveform[:frames, None]
+        return recording
+
+    devices = {"default_samplerate": float(rate)}
+    return SimpleNamespace(rec=rec, query_devices=lambda kind: devices, PortAudioError=PortAudioError)
+
+
+def test_predict_listens_to_the_microphone(sdr, trained, corpus, monkeypatch):
     waveform = soundfile.read(corpus.folder / "7_eve_1.wav", dtype="float32")[0]
-    fake = SimpleNamespace(rec=lambda *_, **__: waveform[:, None], PortAudioError=PortAudioError)
+    fake = microphone(librosa.resample(waveform, orig_sr=RATE, target_sr=44100), 44100)
     monkeypatch.setitem(sys.modules, "sounddevice", fake)
     assert json.loads(sdr("predict", trained.checkpoint, "--record", "1", "--json").out)[0]["digit"] == 7
 
     def no_microphone(*_, **__):
         raise PortAudioError("no default input device")
 
-    fake.rec = no_microphone
+    fake.query_devices = no_microphone
     sdr("predict", trained.checkpoint, "--record", "1").refused("is there a microphone?")
+    monkeypatch.setitem(sys.modules, "sounddevice", microphone(np.zeros(RATE), RATE))
+    sdr("predict", trained.checkpoint, "--record", "1").refused("is it muted?")
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     sdr("predict", trained.checkpoint, "--record", "1").refused("pip install sounddevice")
 
@@ -184,10 +202,9 @@ def test_predict_listens_to_the_microphone(sdr, trained, corpus, monkeypatch):
 def test_predict_reads_out_the_microphone(sdr, trained, corpus, monkeypatch):
     pause, clip = np.zeros(RATE // 2), soundfile.read(corpus.folder / "7_eve_1.wav")[0]
     spoken = np.concatenate([pause, clip, pause, clip, pause]).astype(np.float32)
-    fake = SimpleNamespace(rec=lambda *_, **__: spoken[:, None], PortAudioError=OSError)
-    monkeypatch.setitem(sys.modules, "sounddevice", fake)
-    assert sdr("predict", trained.checkpoint, "--record", "2", "--several").out.startswith("7 7")
-    (answer,) = json.loads(sdr("predict", trained.checkpoint, "--record", "2", "--several", "--json").out)
+    monkeypatch.setitem(sys.modules, "sounddevice", microphone(spoken, RATE))
+    assert sdr("predict", trained.checkpoint, "--record", "3", "--several").out.startswith("7 7")
+    (answer,) = json.loads(sdr("predict", trained.checkpoint, "--record", "3", "--several", "--json").out)
     assert [word["digit"] for word in answer["words"]] == [7, 7]
 
 

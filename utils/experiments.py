@@ -6,7 +6,7 @@ import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean
+from statistics import median
 
 import joblib
 import pandas as pd
@@ -386,7 +386,7 @@ def _forecast(
         took.setdefault(result["experiment"], []).append(result["train_seconds"] - before)
         took.setdefault(f"{result['experiment']}, pre-training", []).append(before)
     names = [chosen.name for chosen, _ in missing] + [f"{chosen.name}, pre-training" for chosen, _ in pretrained]
-    known = [fmean(took[name]) for name in names if name in took]
+    known = [median(took[name]) for name in names if name in took]
     minutes = (sum(known) + len(missing)) / jobs / 60  # reading and testing take about a second
     new = sum(chosen.name not in took for chosen, _ in missing)
     unknown = f"; {new} runs of unknown length come on top" if new else ""

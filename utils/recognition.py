@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from utils import InputError, checkpoints
-from utils.audio import LOUDEST, read_audio
+from utils.audio import LOUDEST, convert_rate, read_audio
 from utils.config import Experiment
 from utils.evaluation import logits_of
 from utils.features import extract
@@ -149,7 +149,7 @@ def is_checkpoint(name: str | Path) -> bool:
 
 
 def record(seconds: float, sample_rate: int) -> np.ndarray:
-    """Record from the microphone: (samples,).
+    """Record from the microphone, at the rate that it has: (samples,) at `sample_rate`, in Hz.
 
     Raises:
         InputError: the package sounddevice is not installed, or there is no microphone.
@@ -159,9 +159,10 @@ def record(seconds: float, sample_rate: int) -> np.ndarray:
     except (ImportError, OSError) as error:  # OSError: the package is there, but not the library PortAudio
         raise InputError(f"recording needs sounddevice ({error}): `pip install sounddevice`") from None
     try:
-        clip = sounddevice.rec(round(seconds * sample_rate), sample_rate, channels=1, dtype="float32", blocking=True)
+        rate = round(sounddevice.query_devices(kind="input")["default_samplerate"])
+        clip = sounddevice.rec(round(seconds * rate), rate, channels=1, dtype="float32", blocking=True)[:, 0]
     except sounddevice.PortAudioError as error:
         raise InputError(f"no recording: is there a microphone? ({error})") from None
     if not clip.any():
         raise InputError("the microphone gives nothing but silence: is it muted?")
-    return clip[:, 0]
+    return convert_rate(clip, rate, sample_rate)
