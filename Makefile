@@ -10,6 +10,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 READY := .venv/.installed
 UNFINISHED := .venv/.unfinished
 
+PAGES := http://127.0.0.1:5000
+WAIT := import socket, time; \
+	[time.sleep(1) for _ in range(60) if socket.socket().connect_ex(("127.0.0.1", 5000))]
+
 .PHONY: help quickstart test test-all results notebooks demo tracking lock clean
 
 help: ## list the targets
@@ -40,10 +44,13 @@ notebooks: $(READY) ## run every notebook again and save it
 demo: $(READY) ## speak a digit: build the page that hears you, and open it
 	@$(BIN)/sdr demo --build
 
+tracking: export MLFLOW_DISABLE_TELEMETRY = true
 tracking: $(READY) ## MLflow's pages of all runs of `sdr train`
 	@$(BIN)/python -c 'import mlflow' 2>/dev/null || $(PIP) install 'mlflow>=3.1'
 	@mkdir -p runs/mlflow
-	$(BIN)/mlflow ui --backend-store-uri sqlite:///runs/mlflow/runs.db
+	@echo '$(PAGES) opens when MLflow is ready; Ctrl-C ends it'
+	@{ $(BIN)/python -c '$(WAIT)' && $(BIN)/python -m webbrowser $(PAGES); } >/dev/null 2>&1 & \
+		$(BIN)/mlflow ui --port 5000 --backend-store-uri sqlite:///runs/mlflow/runs.db
 
 lock: ## after a change of the dependencies: poetry.lock and requirements.txt
 	@$(POETRY) help export >/dev/null 2>&1 || \

@@ -1,5 +1,6 @@
 """Tracking: runs of `sdr train` on the pages of MLflow (`make tracking`), where it is installed."""
 
+import os
 from pathlib import Path
 
 from utils.metadata import PROJECT
@@ -18,6 +19,7 @@ def track(result: dict, folder: Path, store: Path = STORE) -> bool:
     Returns:
         False, and nothing is written, where MLflow is not installed (`poetry install --with tracking`).
     """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # or MLflow tells its makers that it was used
     try:
         import mlflow
     except ImportError:
