@@ -63,7 +63,7 @@ class MaskedConv(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x = x * _mask(x, lengths)
-        lengths = (lengths + self.stride - 1) // self.stride
+        lengths = (lengths + (self.stride - 1)) // self.stride
         return self.norm(self.conv(x)), lengths
 
 

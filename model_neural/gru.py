@@ -67,4 +67,4 @@ class MaskedConv(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         inside = torch.arange(x.shape[2], device=x.device) < lengths.unsqueeze(1)
         x = x * inside[:, None, :, None]
-        return torch.relu(self.norm(self.conv(x))), (lengths + self.stride - 1) // self.stride
+        return torch.relu(self.norm(self.conv(x))), (lengths + (self.stride - 1)) // self.stride

@@ -68,7 +68,7 @@ class MaskedConv(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x = x * _inside(x.shape[2], lengths).unsqueeze(3)
-        return self.norm(self.conv(x)), (lengths + self.stride - 1) // self.stride
+        return self.norm(self.conv(x)), (lengths + (self.stride - 1)) // self.stride
 
 
 class Block(nn.Module):

@@ -24,6 +24,7 @@ FRONT_ENDS = {
     "the course's": FeatureConfig(),
     "AudioMNIST's": find_experiment("audiomnist_cnn", CONFIGS).features,
     "full scale": FeatureConfig(level="none", trim_db=None),
+    "odd": FeatureConfig(n_fft=260, win_length=201, hop_length=77),
 }
 
 
