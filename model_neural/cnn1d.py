@@ -17,6 +17,10 @@ class CNN1dConfig:
     dropout: float = 0.2
     classes: int = 10
 
+    def __post_init__(self):
+        if self.kernel % 2 == 0:
+            raise ValueError(f"kernel is odd, not {self.kernel}: a convolution looks as far back as ahead")
+
 
 class CNN1d(nn.Module):
     """Residual blocks of convolutions over time (He et al. 2016); the mel bands are the input's channels.

@@ -15,7 +15,7 @@ import soundfile
 import torch
 import yaml
 
-from utils import cli, experiments, features, report, tracking
+from utils import cli, experiments, features, report
 from utils.config import Experiment, parse_experiment
 from utils.metadata import read_metadata
 
@@ -159,7 +159,7 @@ def project(tmp_path, monkeypatch) -> SimpleNamespace:
     give_defaults(monkeypatch, experiments.run, store=store, runs=runs)
     give_defaults(monkeypatch, experiments.checkpoint_folder, runs=runs)
     give_defaults(monkeypatch, experiments.reproduce, store=store)
-    give_defaults(monkeypatch, tracking.track, store=runs / "mlflow")
+    monkeypatch.setattr(experiments, "RUNS", runs)
     give_defaults(monkeypatch, report.rows, store=store)
     give_defaults(monkeypatch, report.markdown, store=store)
     give_defaults(monkeypatch, report.update, store=store, project=folder)

@@ -50,6 +50,13 @@ def test_any_format_rate_and_number_of_channels_gives_the_same_waveform(clip, ki
         np.testing.assert_allclose(waveform[200:-200], expected, atol=0.008 if kind == "8-bit WAV" else 1e-3)
 
 
+@pytest.mark.parametrize("name", ["clip.raw", "clip.mp3", "clip"])
+def test_the_name_of_a_file_does_not_count(clip, name):
+    path = clip(tone(HERTZ, 0.5))
+    expected = read_audio(path, RATE)
+    np.testing.assert_array_equal(read_audio(path.rename(path.with_name(name)), RATE), expected)
+
+
 def test_a_16_bit_clip_at_the_right_rate_is_read_exactly(clip):
     samples = np.random.default_rng(0).integers(-32768, 32768, 4000).astype(np.int16)
     np.testing.assert_array_equal(read_audio(clip(samples), RATE), samples / np.float32(32768))

@@ -159,6 +159,12 @@ def test_too_small_a_disk_is_said_before_the_download(archive, tmp_path, monkeyp
     assert archive.served == []
 
 
+def test_a_file_where_a_folder_should_be_is_said(archive, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "file" in refused(audiomnist.fetch, tmp_path / "file" / "audiomnist", url=archive.url, commit="abc")
+    assert archive.served == []
+
+
 def test_a_disk_that_fills_up_leaves_nothing(archive, tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device")

@@ -16,11 +16,12 @@ import yaml
 from conftest import experiment_of
 from torch import nn
 
-from utils import InputError, checkpoints
+from utils import InputError, checkpoints, recognition
 from utils.config import load_experiment, make_model, snapshot
 from utils.features import extract, pad
 from utils.files import whole_folder, write_whole
 from utils.metadata import PROJECT
+from utils.rejection import Calibration
 
 
 @pytest.fixture
@@ -377,6 +378,11 @@ def test_a_model_of_the_hub_is_downloaded_once(hub):
     hub.shutdown()
     hub.server_close()
     assert checkpoints.load("owner/digits")[1].model_name == "cnn2d"
+
+
+def test_a_model_of_the_hub_brings_its_calibration(hub, published):
+    (published[0] / "calibration.json").write_text('{"temperature": 0.5, "threshold": 0.25}')
+    assert recognition.load("owner/digits").calibration == Calibration(temperature=0.5, threshold=0.25)
 
 
 @pytest.mark.parametrize("name", ["owner/none", "nowhere", "a/b/c"])

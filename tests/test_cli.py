@@ -412,6 +412,10 @@ def test_calibrate_sets_a_trained_models_threshold(sdr, project, write_config, m
     sdr("calibrate", config, "--jobs", 1).refused("train it first")
     assert not project.runs.exists()
     folder = sdr("train", config).out.splitlines()[-1].removeprefix("checkpoint: ")
+    write_config("cnn1d", "mine", training={"epochs": 3})
+    sdr("calibrate", config, "--jobs", 1).refused("other settings")
+    write_config("cnn1d", "mine")
+    sdr("calibrate", write_config("cnn1d", "left", data={"protocol": "loso", "fold": "ada"})).refused("'course'")
     done = sdr("calibrate", config, "--jobs", 1)
     made = checkpoints.load_calibration(folder, checkpoints.load(folder)[1])
     assert done.status == 0 and 0 < made.threshold < 1 and f"{made.threshold:.1%}" in done.out

@@ -202,11 +202,19 @@ def test_an_unknown_name_is_named_with_the_nearest_known_one(values, parts):
         ("training", "epochs", 0, "epochs"),
         ("training", "schedule", "linear", "one-cycle"),
         ("features", "f_max", 9000, "f_max"),
+        ("features", "n_mels", -3, "at least 1"),
+        ("model", "n_mels", 41, "the features have 40"),
+        ("model", "channels", [], "at least 1"),
+        ("model", "channels", [8, 0], "at least 1"),
+        ("model", "blocks", 0, "at least 1"),
+        ("model", "kernel", 4, "odd"),
+        ("model", "dropout", 1.5, "less than 1"),
+        ("model", "classes", 5, "ten digits"),
     ],
 )
 def test_a_wrong_value_is_named_by_section_and_key(section, key, value, expected):
     with pytest.raises(InputError) as caught:
-        parse(NETWORK | {section: {key: value}})
+        parse(NETWORK | {section: NETWORK.get(section, {}) | {key: value}})
     message = str(caught.value)
     assert message.startswith(f"x.yaml: {section}: ") and key in message and expected in message
 

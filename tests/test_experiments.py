@@ -1,7 +1,10 @@
 """What an experiment trains on, and that the shipped checkpoints are those of the results."""
 
+import functools
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import experiment_of, write_metadata
@@ -43,6 +46,38 @@ def test_further_tables_are_trained_on_or_tested_on(corpus, other):
     assert set(tested.tests["other"]["speaker"]) == {"other eve", "other finn"}
     both = experiments.split_of(replace(plain, data=replace(plain.data, also_train=(str(other),))))
     assert len(both.train) == 2 * len(alone.train) and list(both.tests) == ["DEV", "TEST"]
+
+
+def test_few_takes_are_kept_of_further_tables_too(corpus, other):
+    """The tables' rows have the same numbers, which must not be taken for each other."""
+    plain = experiment_of(corpus)
+    data = replace(plain.data, also_train=(str(other),), takes=1, unlabelled=True)
+    whole = experiments.split_of(replace(plain, data=replace(data, takes=None, unlabelled=False)))
+    few = experiments.split_of(replace(plain, data=data), seed=1)
+    assert (few.train.groupby(["speaker", "label"]).size() == 1).all()
+    assert len(few.train) == 2 * 4 * 10
+    assert len(few.train) + len(few.unlabelled) == len(whole.train)
+    assert not set(few.train["speaker"] + few.train["path"].map(str)) & set(
+        few.unlabelled["speaker"] + few.unlabelled["path"].map(str)
+    )
+
+
+def test_two_tables_of_one_name_are_not_taken_for_each_other(corpus, other):
+    plain = experiment_of(corpus)
+    again = other.parent / "again" / other.name
+    again.parent.mkdir()
+    shutil.copy(other, again)
+    with pytest.raises(InputError, match="the name 'other' is taken"):
+        experiments.split_of(replace(plain, data=replace(plain.data, also_test=(str(other), str(again)))))
+
+
+def test_a_pretraining_is_shared_by_those_who_learn_from_the_same_clips(corpus):
+    little = experiment_of(corpus, "cnn1d", pretraining={"epochs": 1, "contrastive": {"loss": "supcon"}})
+    clips = corpus.clips.assign(sha256=corpus.clips["identifier"])
+    state = functools.partial(experiments._pretraining_state, little, seed=0, runs=Path("runs"))
+    assert state(clips) == state(clips.copy())
+    for column in ("label", "speaker", "sha256"):  # as when a mistake in the table is mended
+        assert state(clips) != state(clips.assign(**{column: clips[column].iloc[::-1].to_numpy()}))
 
 
 def test_a_further_table_may_not_bring_a_speaker_to_both_sides(corpus, other):

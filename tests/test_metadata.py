@@ -103,6 +103,7 @@ WRONG = {
     "missing clip": ({"file": "no{0}.wav"}, "file", "no{0}.wav"),
     "empty speaker": ({"speaker": ""}, "speaker", "is empty"),
     "blank file": ({"file": "  "}, "file", "is empty"),
+    "space behind a speaker": ({"speaker": "ada "}, "speaker", "'ada ' has space around it"),
     "empty label": ({"label": ""}, "label", "is empty"),
 }
 

@@ -1,5 +1,6 @@
 """Two processes train what one would have trained."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,30 +15,30 @@ from utils import InputError, objectives
 from utils.metadata import PROJECT
 from utils.parallel import Process
 
-# batch normalisation is taken out: on the CPU its statistics are those of each process' share
 TRAIN = """
-    import functools, sys
-    from pathlib import Path
+    import sys
+    from utils import cli, tracking
+
+    config, folder = sys.argv[1:]
+    tracking.track = lambda *given: False
+    cli.main(["train", config, "--store", f"{folder}/results", "--runs", f"{folder}/runs"])
+"""
+# batch normalisation is taken out: on the CPU its statistics are those of each process' share
+WITHOUT_STATISTICS = """
     from torch import nn
     nn.BatchNorm1d = lambda channels: nn.Identity()
-    from utils import cli, experiments, tracking
-
-    config, folder = sys.argv[1], Path(sys.argv[2])
-    experiments.run = functools.partial(experiments.run, runs=folder / "runs")
-    experiments.checkpoint_folder.__defaults__ = (folder / "runs",)
-    tracking.track = lambda *given: False
-    cli.main(["train", config, "--store", str(folder / "results")])
 """
 
 
 def trained_by(processes: int, config, folder, script) -> tuple[dict, str]:
-    """The weights, and what was printed."""
+    """The weights, and what was printed. A process that fails or hangs fails the test."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     done = subprocess.run(
         [sys.executable, *(torchrun if processes > 1 else []), script, config, folder],
         env=os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     (weights,) = (folder / "runs").rglob("best_model.pt")
@@ -52,13 +53,26 @@ def test_two_processes_train_the_same_weights_as_one(corpus, tmp_path):
     values = settings(corpus, "cnn1d", training=learning, augmentation={"noise_snr_db": [5, 35]}, model=model)
     config, script = tmp_path / "tiny.yaml", tmp_path / "train.py"
     config.write_text(yaml.safe_dump(values))
-    script.write_text(textwrap.dedent(TRAIN))
+    script.write_text(textwrap.dedent(WITHOUT_STATISTICS + TRAIN))
     one, _ = trained_by(1, config, tmp_path / "one", script)
     two, printed = trained_by(2, config, tmp_path / "two", script)
     assert printed.count("TEST: accuracy") == 1  # the first process speaks for both
     assert one.keys() == two.keys()
     for name, weight in one.items():
         torch.testing.assert_close(two[name], weight, atol=1e-5, rtol=1e-4)
+
+
+def test_two_processes_stop_at_the_same_epoch(corpus, tmp_path):
+    """Early stopping, and what the best epoch is, follow from the same validation in both."""
+    learning = {"epochs": 30, "batch_size": 8, "patience": 1, "schedule": "plateau", "learning_rate": 0.02}
+    values = settings(corpus, "cnn1d", training=learning, model={"name": "cnn1d", "channels": [8, 12]})
+    values["data"] |= {"protocol": "ratio", "fold": "42"}
+    config, script = tmp_path / "tiny.yaml", tmp_path / "train.py"
+    config.write_text(yaml.safe_dump(values))
+    script.write_text(textwrap.dedent(TRAIN))
+    trained_by(2, config, tmp_path / "two", script)
+    result = json.loads(next((tmp_path / "two" / "results").rglob("seed-0.json")).read_text())
+    assert len(result["history"]) < 30
 
 
 def test_processes_share_a_batch_out():

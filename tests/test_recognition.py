@@ -96,8 +96,11 @@ def test_any_floats_will_do_for_a_waveform(trained, corpus):
     ids=["empty", "stereo", "int16", "NaN", "too large"],
 )
 def test_what_is_no_waveform_is_refused(trained, waveform, why):
+    recogniser = load(trained.checkpoint)
     with pytest.raises(InputError, match=why):
-        load(trained.checkpoint).hear([waveform])
+        recogniser.hear([waveform])
+    with pytest.raises(InputError, match=why):
+        recogniser.hear_words(waveform)
 
 
 def test_predict_wants_a_list(trained):

@@ -195,12 +195,10 @@ def test_a_run_that_was_finished_is_not_trained_again(learn, tmp_path, monkeypat
 
 
 DIES = """
-    import functools, os, signal, sys
-    from pathlib import Path
-    from utils import cli, experiments, objectives
+    import os, signal, sys
+    from utils import cli, objectives
 
-    config, folder = sys.argv[1], Path(sys.argv[2])
-    experiments.run = functools.partial(experiments.run, runs=folder / "runs")
+    config, folder = sys.argv[1:]
     call, calls = objectives.Augmenter.__call__, []
 
     def augment_and_die(self, *batch):
@@ -210,7 +208,7 @@ DIES = """
         return call(self, *batch)
 
     objectives.Augmenter.__call__ = augment_and_die
-    cli.main(["train", config, "--seed", "3", "--store", str(folder / "results")])
+    cli.main(["train", config, "--seed", "3", "--store", f"{folder}/results", "--runs", f"{folder}/runs"])
 """
 
 
@@ -231,13 +229,11 @@ def test_sdr_train_killed_by_the_system_goes_on_and_ends_the_same(corpus, tmp_pa
     assert [path.suffix for path in folder.iterdir()] == [".state"]  # no half checkpoint
     assert not (killed / "results").exists()
 
-    run, epochs = experiments.run, []
-    epoch = training._epoch
+    epoch, epochs = training._epoch, []
     monkeypatch.setattr(training, "_epoch", lambda *given: epochs.append(1) or epoch(*given))
     for place in (killed, whole):
-        given = {"store": place / "results", "runs": place / "runs"}
-        monkeypatch.setattr(experiments, "run", lambda *args, given=given, **_: run(*args, **given))
-        assert sdr("train", config, "--seed", 3).status == 0
+        done = sdr("train", config, "--seed", 3, "--store", place / "results", "--runs", place / "runs")
+        assert done.status == 0
     assert len(epochs) == 2 + 4  # the killed run had finished two of its four epochs
 
     weights = [torch.load(place / "runs/tiny/course/seed-3/best_model.pt") for place in (killed, whole)]

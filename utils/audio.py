@@ -40,7 +40,8 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes)")
     try:
-        with soundfile.SoundFile(path) as file:
+        # by the number of the open file: soundfile goes by the ending of a name that it knows
+        with open(path, "rb") as opened, soundfile.SoundFile(opened.fileno(), closefd=False) as file:
             rate, frames = file.samplerate, file.frames
             if frames > max_seconds * rate:
                 what = "a clip of one digit" if max_seconds == MAX_SECONDS else "a recording"

@@ -153,10 +153,14 @@ def _time(work: Callable[[], object]) -> float:
 
 def _train(config: str) -> tuple[float, float]:
     """Seconds and peak memory (MB) of `sdr train` in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-c", "from utils.cli import main; main()", "train", config, "--store", folder]
+    with tempfile.TemporaryDirectory() as folder:  # nothing of the user's own runs is resumed, or replaced
+        command = [sys.executable, "-c", "from utils.cli import main; main()", "train", config]
         started = time.perf_counter()
-        subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
+        done = subprocess.run(
+            [*command, "--store", folder, "--runs", folder], cwd=PROJECT, capture_output=True, text=True
+        )
         seconds = time.perf_counter() - started
+    if done.returncode:
+        raise InputError(f"training {config} failed: {done.stderr.strip().splitlines()[-1]}")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     return seconds, peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)  # macOS counts bytes, Linux kilobytes

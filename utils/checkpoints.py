@@ -59,16 +59,13 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     of fergarciadlc/audio-mnist-cnn can be read as well.
 
     Args:
-        folder: or, where there is neither such a folder nor one that it would lie in, the name of a model on the
-            Hugging Face Hub, as "owner/name", which is downloaded once and kept in `.cache/`.
+        folder: or what else `find` takes.
 
     Raises:
         InputError: a file is missing or damaged, weights and snapshot do not belong together, or the Hub cannot be
             reached.
     """
-    folder = Path(folder)
-    if not folder.exists() and HUB_NAME.fullmatch(str(folder)) and not folder.parent.exists():
-        folder = _from_hub(str(folder))
+    folder = find(folder)
     for name in (WEIGHTS, SNAPSHOT):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a checkpoint: it has no {name}")
@@ -90,6 +87,17 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
         why = "a damaged file" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
         raise InputError(f"{folder / WEIGHTS}: {why}") from None
     return model.eval(), experiment
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a checkpoint: `name` itself, or where a model of the Hugging Face Hub was downloaded to.
+
+    A name is one of the Hub, as "owner/name", where there is neither such a folder nor one that it would lie in. The
+    model is downloaded once and kept in `.cache/`. Raises `InputError` where the Hub cannot be reached.
+    """
+    folder = Path(name)
+    is_there = folder.exists() or folder.parent.exists()
+    return folder if is_there or not HUB_NAME.fullmatch(str(name)) else _from_hub(str(name))
 
 
 def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:
@@ -194,12 +202,16 @@ def _from_hub(name: str) -> Path:
     """The folder that a model of the Hugging Face Hub has been downloaded to."""
     address, folder = os.environ.get("HF_ENDPOINT", "https://huggingface.co"), PROJECT / ".cache" / "hub" / name
     pooch.get_logger().setLevel("WARNING")  # it would advise to pin a sum, and a model has none
-    for file in (WEIGHTS, SNAPSHOT):
+    if (folder / WEIGHTS).exists():
+        return folder
+    for file in (CALIBRATION, SNAPSHOT, WEIGHTS):  # the weights last: where they are, all is there
         url = f"{address}/{name}/resolve/main/{file}"
         try:
             pooch.retrieve(url, known_hash=None, path=folder, fname=file)
         except requests.RequestException as error:
             answer = getattr(error.response, "status_code", None) or type(error).__name__
+            if (file, answer) == (CALIBRATION, 404):  # not every model has one
+                continue
             raise InputError(f"{name}: no such folder, and not to be had from the Hub ({url}: {answer})") from None
     return folder
 

@@ -85,6 +85,7 @@ def parser() -> argparse.ArgumentParser:
     add("--fold", help="the speaker who is left out (loso, inside-train) or trained on (one-speaker); a seed (ratio)")
     add("--takes", type=positive, help="labelled takes of each digit by each training speaker (default: all)")
     add("--store", type=Path, help="folder of the results (default: results/runs)")
+    add("--runs", type=Path, help="folder of checkpoints and of interrupted runs (default: runs)")
 
     add = command(
         calibrate, "set a trained model's temperature and threshold, on training speakers left out"
@@ -125,8 +126,8 @@ def parser() -> argparse.ArgumentParser:
     add = command(reproduce, "run all that the tables need and has not been run, then render them").add_argument
     add("tables", nargs="*", metavar="TABLE", help="course, loso, inside-train (default: all)")
     add("--model", help="only this model's rows")
-    add("--seeds", type=int, help="how many seeds (default: what the tables have)")
-    add("--jobs", type=int, help="runs at a time (default: one a core)")
+    add("--seeds", type=positive, help="how many seeds, at most those of the tables (default: all of them)")
+    add("--jobs", type=positive, help="runs at a time (default: one a core)")
     add("--again", action="store_true", help="also what has been run already")
 
     add = command(report, "render the tables of the README and the notebooks from the results").add_argument
@@ -168,14 +169,15 @@ def train(given: argparse.Namespace) -> None:
     if given.takes is not None:
         data = replace(data, takes=given.takes)
     experiment = replace(experiment, data=data)
-    result = experiments.run(experiment, given.seed, store=given.store or results.STORE, progress=True)
+    store, runs = given.store or results.STORE, given.runs or experiments.RUNS
+    result = experiments.run(experiment, given.seed, store=store, runs=runs, progress=True)
     if this_process().rank > 0:
         return
     for name, values in result["metrics"].items():
         print(f"{name}: {_summary(values)}")
-    folder = experiments.checkpoint_folder(experiment, result["protocol"], given.seed)
+    folder = experiments.checkpoint_folder(experiment, result["protocol"], given.seed, runs)
     figures.save_run(result, folder / "figures")
-    if tracking.track(result, folder):
+    if tracking.track(result, folder, runs / tracking.FOLDER):
         print("tracked: `make tracking` shows this run beside the others")
     print(f"checkpoint: {folder}")
 

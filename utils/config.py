@@ -147,17 +147,33 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
         return section(kind, key) if values.get(key) is not None else None
 
     features = section(FeatureConfig, "features")
+    settings = build(ALL_MODELS[model_name][1], {"n_mels": features.n_mels} | model, f"{where}: model")
+    _check_sizes(settings, features, f"{where}: model")
     return Experiment(
         name=str(values.get("experiment", name)),
         data=section(DataConfig, "data"),
         features=features,
         model_name=model_name,
-        model=build(ALL_MODELS[model_name][1], {"n_mels": features.n_mels} | model, f"{where}: model"),
+        model=settings,
         augmentation=None if linear else section(AugmentationConfig, "augmentation"),
         training=None if linear else section(TrainingConfig, "training"),
         pretraining=optional(PretrainingConfig, "pretraining"),
         self_training=optional(SelfTrainingConfig, "self_training"),
     )
+
+
+def _check_sizes(model: object, features: FeatureConfig, where: str) -> None:
+    """What holds for the settings of all models, so that none has to say it."""
+    for name, value in to_dict(model).items():
+        sizes = value if isinstance(value, list) else [value]
+        if "dropout" in name and not 0 <= value < 1:
+            raise InputError(f"{where}: {name} is {value}; it is at least 0 and less than 1")
+        if name == "n_mels" and value != features.n_mels:
+            raise InputError(f"{where}: n_mels is {value}, and the features have {features.n_mels}; set it there")
+        if name == "classes" and value != 10:
+            raise InputError(f"{where}: classes is {value}; there are ten digits")
+        if not sizes or any(isinstance(size, int) and size < 1 for size in sizes):
+            raise InputError(f"{where}: {name} is {value}; sizes are at least 1")
 
 
 def snapshot(experiment: Experiment) -> dict:

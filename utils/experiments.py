@@ -4,6 +4,7 @@ import copy
 import hashlib
 import itertools
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -51,9 +52,13 @@ def split_of(experiment: Experiment, seed: int = 0) -> Split:
     for clips in tables.values():
         verify(clips)
     split = PROTOCOLS[data.protocol](tables[data.metadata], data.fold)
-    more = {Path(name).stem: _part(tables[name], "TEST", name) for name in data.also_test}
+    tests = dict(split.tests)
+    for name in data.also_test:
+        if Path(name).stem in tests:
+            raise InputError(f"also_test: the name '{Path(name).stem}' is taken by other clips; rename {name}")
+        tests[Path(name).stem] = _part(tables[name], "TEST", name)
     train = [split.train, *(_part(tables[name], "TRAIN", name) for name in data.also_train)]
-    split = replace(split, train=pd.concat(train), tests=split.tests | more)
+    split = replace(split, train=pd.concat(train, ignore_index=True), tests=tests)
     if data.takes:
         split = few_takes(split, data.takes, seed)
     if not data.unlabelled:
@@ -208,7 +213,8 @@ def _pretraining_state(experiment: Experiment, clips: pd.DataFrame, seed: int, r
     """The file of a pre-training: that of all runs whose pre-training is the same."""
     settings = snapshot(experiment)
     what = {name: settings[name] for name in ("features", "model", "augmentation", "pretraining")}
-    return runs / "pretrained" / f"{_key(what, clips['path'].map(str).tolist(), seed)}.state"
+    known = clips[[name for name in ("path", "speaker", "label", "sha256") if name in clips]]
+    return runs / "pretrained" / f"{_key(what, known.astype(str).to_numpy().tolist(), seed)}.state"
 
 
 def width(model: nn.Module) -> int:
@@ -243,14 +249,17 @@ def run(
         The result as it was written (see `utils.results`).
     """
     torch.set_num_threads(1)  # sums depend on the number of threads; and runs are many, so the cores are not idle
-    split = split_of(experiment, seed)
+    with this_process().first_alone():  # it speaks what synthetic clips are wanted
+        split = split_of(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed, runs)
     config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.data.tables)
     # another config, or another table, never resumes from it
     state = folder.parent / f".seed-{seed}-{_key(config, clips_sha256)}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
     digits = split.train[split.train["label"] != NO_DIGIT]
+    started = time.perf_counter()
     model, history = fit(experiment, split, seed, state, runs, progress)
+    seconds = time.perf_counter() - started
     measured, tables = {}, []
     for name, clips in split.tests.items():
         measured[name], table = test(model, experiment, clips)
@@ -265,7 +274,8 @@ def run(
         "train_clips": len(split.train),
         "metrics": measured,
         **cost(model, experiment.features),
-        "train_seconds": sum(row["seconds"] for row in history),
+        # a network's epochs may lie on both sides of an interruption; a linear model has none
+        "train_seconds": sum(row["seconds"] for row in history) if history else seconds,
         "history": history,
         "environment": results.environment(),
     }
@@ -286,22 +296,27 @@ def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store:
     are taken from `runs/`.
 
     Args:
-        experiment: its checkpoint for the course's split, or its own protocol, lies in `runs/`.
+        experiment: of the protocol "course" or "split"; its checkpoint lies in `runs/`.
         seed: of the checkpoint, and of the models.
         jobs: models trained at a time; None: one a core.
     """
     table = read_metadata(find_metadata(experiment.data.metadata))
     speakers = sorted(table.loc[table["split"] == "TRAIN", "speaker"].unique())
-    folder = checkpoint_folder(experiment, split_name(experiment.data.protocol, experiment.data.fold, None), seed)
+    data = experiment.data
+    if data.protocol not in ("course", "split"):
+        raise InputError(f"protocol {data.protocol}: calibrated are models of 'course' or 'split', by TRAIN speakers")
+    folder = checkpoint_folder(experiment, split_name(data.protocol, data.fold, data.takes), seed)
     if not folder.exists():
         raise InputError(f"{folder}: there is no such checkpoint; train it first (`sdr train`)")
-    left_out = [replace(experiment.data, protocol="inside-train", fold=name, also_test=()) for name in speakers]
+    if checkpoints.load(folder)[1] != experiment:
+        raise InputError(f"{folder}: trained with other settings than the config has now; train it again")
+    left_out = [replace(data, protocol="inside-train", fold=name, also_test=()) for name in speakers]
     split_of(replace(experiment, data=left_out[0]))  # synthetic clips are spoken before several runs want them at once
     work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator")(
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
     logits, labels = zip(*tqdm(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
-    made = rejection.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED, experiment.data.learns_others)
+    made = rejection.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED, data.learns_others)
     checkpoints.save_calibration(folder, made)
     return made
 
@@ -310,7 +325,7 @@ def _logits(experiment: Experiment, seed: int, store: Path) -> tuple[Tensor, Ten
     """What a model makes of its TEST clips (clips, 10), and their labels; it is trained first if need be."""
     split = split_of(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed)
-    if not folder.exists() or checkpoints.load(folder)[1] != experiment:
+    if not folder.exists() or not _has(experiment, seed, store):
         run(experiment, seed, store=store)
     model, _ = checkpoints.load(folder)
     features, labels = features_of(split.tests["TEST"], experiment.features)
@@ -335,8 +350,6 @@ def reproduce(
     for kind, names, known in (("table", tables, TABLES), ("model", [model] if model else [], models)):
         for unknown in set(names) - set(known):
             raise InputError(f"unknown {kind} '{unknown}'; known are {', '.join(known)}")
-    if (seeds is not None and seeds < 1) or (jobs is not None and jobs < 1):
-        raise InputError("--seeds and --jobs are at least 1")
     planned = {}  # by what tells runs apart: two tables may need the same one
     for table in wanted.values():
         for name, most in table.experiments.items() if model is None else [(model, table.experiments.get(model, 0))]:
@@ -353,6 +366,8 @@ def reproduce(
         if chosen.pretraining is not None:
             clips = _pretraining_clips(chosen, split_of(chosen, seed))
             shared[_pretraining_state(chosen, clips, seed, RUNS)] = chosen, seed
+    for state in shared if again else ():
+        state.unlink(missing_ok=True)
     if missing:
         print(_forecast(missing, list(shared.values()), jobs, store), flush=True)
     for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:

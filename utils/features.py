@@ -47,6 +47,8 @@ class FeatureConfig:
             raise ValueError(f"level is {self.level!r}; use {' or '.join(LEVELS)}")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(f"need 0 <= f_min < f_max <= sample_rate / 2, not {self.f_min} and {self.f_max} Hz")
+        if self.n_mels < 1:
+            raise ValueError("n_mels is at least 1")
         if not 0 < self.hop_length <= self.win_length <= self.n_fft:
             raise ValueError("need 0 < hop_length <= win_length <= n_fft")
         positive = (self.range_db, self.std_db, self.least_power, 1.0 if self.trim_db is None else self.trim_db)
@@ -57,7 +59,7 @@ class FeatureConfig:
 
     @property
     def floor(self) -> float:
-        """The feature's lowest value: that of silence, of padding and of masks."""
+        """The feature's lowest value: that of silence beside speech, of padding and of masks."""
         return (-self.range_db - self.mean_db) / self.std_db
 
 
@@ -93,7 +95,8 @@ class LogMel(nn.Module):
 
         Returns:
             features (batch, frames, mels), filled with the floor after each clip's end, and (batch,) frames
-            of each clip. A frame is `hop_length` samples.
+            of each clip. A frame is `hop_length` samples. Of digital silence, which has no loudest band, every
+            feature is that of 0 dB where `level` is "clip_max".
         """
         config = self.config
         if config.seconds is not None:

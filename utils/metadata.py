@@ -85,6 +85,7 @@ def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool
 
     for column in COLUMNS:
         refuse(table[column].str.strip() == "", column, "is empty")
+        refuse(table[column] != table[column].str.strip(), column, "{cell} has space around it")
     refuse(~table["split"].isin(SPLITS), "split", "{cell} is not a split; use " + ", ".join(SPLITS))
     if digits:
         refuse(~table["label"].isin(LABELS), "label", "{cell} is not a digit from 0 to 9")

@@ -17,7 +17,7 @@ from utils import InputError
 from utils.augmentation import AugmentationConfig, Augmenter
 from utils.dataset import Spectrograms, SpokenDigits, training_batches
 from utils.features import FeatureConfig
-from utils.parallel import this_process
+from utils.parallel import this_process, unwrapped
 from utils.training import Optimisation
 
 LOSSES = ("nt-xent", "swav", "supcon", "triplet")
@@ -122,7 +122,7 @@ class Supervised(Objective):
         inputs, frames, targets = this_process().share(inputs, frames, targets)
         if self.config.only_head:
             model.eval()  # or the statistics of batch normalisation would move
-            model.head.train()
+            unwrapped(model).head.train()
         logits = with_none(model(inputs, frames)) if self.others else model(inputs, frames)
         return F.cross_entropy(logits, targets, label_smoothing=self.config.label_smoothing)
 

@@ -1,12 +1,14 @@
 """One training by several processes: `torchrun` starts them, on one machine or many, and gradients are averaged.
 
-Each process draws the same batches and augments them the same way, then learns from its share of each batch. So the
-gradient of a step is that of one process, whatever their number. Only statistics of batch normalisation on the CPU are
-those of each share; on GPUs they are those of the whole batch.
+Each process draws the same batches and augments them the same way, then learns from its share of each batch. So where
+the shares are equal, the gradient of a step is that of one process. Only statistics of batch normalisation on the CPU
+are those of each share, and after an epoch those of the first process; on GPUs they are those of the whole batch.
 """
 
 import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +37,20 @@ class Process:
             model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return DistributedDataParallel(model)
 
+    def agree(self, *models: nn.Module) -> None:
+        """Take over the first process' statistics, which are no weights: or processes would validate differently."""
+        for buffer in (buffer for model in models for buffer in model.buffers() if self.many > 1):
+            dist.broadcast(buffer, 0)
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """A block that others enter once the first process has left it, as what it writes is for all of them."""
+        if self.rank > 0:
+            dist.barrier()
+        yield
+        if self.rank == 0 and self.many > 1:
+            dist.barrier()
+
     def mean(self, value: float) -> float:
         """The mean of a number over all processes."""
         if self.many == 1:
@@ -42,6 +58,11 @@ class Process:
         total = torch.tensor(value, device=self.device)
         dist.all_reduce(total)
         return total.item() / self.many
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, of what `Process.wrap` made."""
+    return model.module if isinstance(model, DistributedDataParallel) else model
 
 
 @functools.cache

@@ -84,8 +84,8 @@ class Recogniser:
         return self.hear_words(read_audio(file, self.features.sample_rate, MAX_SECONDS))
 
     def hear_words(self, waveform: np.ndarray) -> list[Spoken]:
-        """As `read_out`, of a waveform (samples,)."""
-        rate = self.features.sample_rate
+        """As `read_out`, of a waveform (samples,); errors as for `hear`."""
+        waveform, rate = _checked(waveform), self.features.sample_rate
         words = cut(waveform, rate)
         answers = self.hear([waveform[start:end] for start, end in words])
         return [Spoken(start / rate, end / rate, answer) for (start, end), answer in zip(words, answers, strict=True)]
@@ -111,8 +111,9 @@ def _checked(waveform: np.ndarray) -> np.ndarray:
 
 def load(checkpoint: str | Path = DEFAULT) -> Recogniser:
     """A recogniser from a checkpoint: that of the project, or another one (errors as for `checkpoints.load`)."""
-    model, experiment = checkpoints.load(checkpoint)
-    return Recogniser(model, experiment, checkpoints.load_calibration(checkpoint, experiment))
+    folder = checkpoints.find(checkpoint)
+    model, experiment = checkpoints.load(folder)
+    return Recogniser(model, experiment, checkpoints.load_calibration(folder, experiment))
 
 
 def find_audio(names: Sequence[str | Path]) -> list[Path]:

@@ -3,12 +3,10 @@
 import os
 from pathlib import Path
 
-from utils.metadata import PROJECT
-
-STORE = PROJECT / "runs" / "mlflow"
+FOLDER = "mlflow"  # in that of the runs
 
 
-def track(result: dict, folder: Path, store: Path = STORE) -> bool:
+def track(result: dict, folder: Path, store: Path) -> bool:
     """Write a run into MLflow's local store: an SQLite file and a folder of artifacts.
 
     Args:

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 from utils import InputError
 from utils.evaluation import predict
 from utils.files import write_whole
-from utils.parallel import this_process
+from utils.parallel import this_process, unwrapped
 
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 
@@ -109,6 +108,7 @@ def train(
         torch.manual_seed(seed * 100_003 + len(history))  # dropout draws from the global generator
         loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged, config.clip_norm))
         row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
+        process.agree(model, averaged)
         if validation is not None:
             row |= _validate(final, *validation, objective.floor)
             if row["validation_accuracy"] > max((r["validation_accuracy"] for r in history), default=-1.0):
@@ -149,7 +149,7 @@ def _epoch(
         optimizer.step()
         if not isinstance(scheduler, ReduceLROnPlateau):
             scheduler.step()
-        averaged.update_parameters(model.module if isinstance(model, DistributedDataParallel) else model)
+        averaged.update_parameters(unwrapped(model))
         losses.append(loss.item())
     return sum(losses) / len(losses)
 

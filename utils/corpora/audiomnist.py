@@ -68,7 +68,10 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progres
         if parquet:
             return unpack(parquet, folder, progress)
         beside = folder.parent
-        beside.mkdir(parents=True, exist_ok=True)
+        try:
+            beside.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{error.filename or beside}: {error.strerror or error}") from None
         free = shutil.disk_usage(beside).free
         if free < DISK_SPACE:
             raise InputError(

@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from utils import InputError
 from utils.corpora.download import download
+from utils.files import write_whole
 from utils.metadata import COURSE_METADATA, sha256
 
 COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
@@ -59,7 +59,7 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METAD
                 archive.unlink()  # it would be as bad in the next run: let that one start afresh
                 raise
             for name in tqdm(clips, "writing clips", unit="clip", leave=False, disable=not progress):
-                _write(folder / name, clips[name])
+                write_whole(folder / name, lambda path, name=name: path.write_bytes(clips[name]))
             archive.unlink()
     except OSError as error:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
@@ -80,16 +80,6 @@ def _read_sums(metadata: Path) -> dict[str, str]:
 
 def _is_right(clip: Path, expected: str) -> bool:
     return clip.is_file() and sha256(clip) == expected
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _read_clips(archive: Path, wanted: dict[str, str], url: str) -> dict[str, bytes]:
