@@ -20,7 +20,7 @@ help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
-quickstart: $(READY) ## see it work: a trained model, a few clips, what it hears in them
+quickstart: $(READY) ## see it work: fetch the clips, train two models, test them on unheard speakers
 	@$(BIN)/sdr quickstart
 
 test: $(READY) ## what a change must pass: lint, format, the fast tests, the tables
