@@ -143,6 +143,7 @@ def _execute(notebook, small: bool, bar: tqdm) -> str | None:
         notebook,
         timeout=None,
         kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # not how the kernel is reached, which warns of itself
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         coalesce_streams=True,
         record_timing=False,
