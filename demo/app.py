@@ -34,8 +34,10 @@ app = gr.Interface(
     [gr.Textbox(label="Answer"), gr.Label(num_top_classes=3, label="The three most probable digits")],
     title="Say a digit",
     description=f"A network of {sum(w.numel() for w in recogniser.model.parameters()):,} parameters, trained on other "
-    "people's voices. Recordings are not kept.",
+    "people's voices. Recordings are deleted within two minutes.",
     flagging_mode="never",
+    delete_cache=(60, 60),  # seconds: how often Gradio looks at the recordings it has on disk, how old one may become
+    analytics_enabled=False,
 )
 
 if __name__ == "__main__":

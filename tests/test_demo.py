@@ -70,11 +70,12 @@ def test_without_node_the_gradio_app_opens(page, monkeypatch, capsys):
 
 def test_a_build_that_fails_says_what_npm_said(page, monkeypatch):
     monkeypatch.setattr(demo, "save_model", lambda folder: None)
-    monkeypatch.setattr(demo.shutil, "which", lambda name: "npm")
-    failed = SimpleNamespace(returncode=1, stdout="", stderr="npm error: no network")
-    monkeypatch.setattr(demo.subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(InputError, match="npm ci.*no network"):
+    monkeypatch.setattr(demo.shutil, "which", lambda name: r"C:\nodejs\npm.CMD")
+    started, failed = [], SimpleNamespace(returncode=1, stdout="", stderr="npm error: no network")
+    monkeypatch.setattr(demo.subprocess, "run", lambda command, **_: started.append(command) or failed)
+    with pytest.raises(InputError, match="^npm ci.*no network"):
         demo.main(8000, build=True)
+    assert [command[:2] for command in started] == [[r"C:\nodejs\npm.CMD", "ci"]]
 
 
 def test_the_page_gets_the_model_and_its_facts(trained, tmp_path):
@@ -95,6 +96,12 @@ def app(monkeypatch, trained):
     import app
 
     return app
+
+
+def test_the_gradio_app_keeps_and_sends_nothing(app):
+    if isinstance(app.gr, MagicMock):
+        pytest.skip("gradio is not installed")
+    assert app.app.delete_cache == (60, 60) and app.app.flagging_mode == "never" and not app.app.analytics_enabled
 
 
 def test_the_gradio_app_hears_a_recording(app, corpus):

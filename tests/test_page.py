@@ -36,6 +36,13 @@ def test_the_page_names_no_other_host():
         assert set(hosts) <= {"127.0.0.1"}, path
 
 
+def test_the_published_folder_carries_the_licences():
+    text = (PAGE / "public" / "licences.txt").read_text(encoding="ascii")  # a host may send it without its encoding
+    for named in ("Microsoft Corporation", "SIL OPEN FONT LICENSE", "CC BY-SA 4.0", "CC BY 4.0", "eSpeak NG"):
+        assert named in text
+    assert 'href="./licences.txt"' in (PAGE / "index.html").read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
     """A copy of the page's folder with its packages installed."""
@@ -59,6 +66,8 @@ def npm(folder: Path, *arguments: str, **variables: str) -> str:
 @pytest.mark.slow
 def test_its_parts(page):
     assert "fail 0" in npm(page, "test")
+    notice = (page / "node_modules" / "@fontsource-variable" / "fraunces" / "LICENSE").read_text(encoding="utf-8")
+    assert notice.strip() in (page / "public" / "licences.txt").read_text(encoding="ascii")
 
 
 @pytest.mark.slow

@@ -53,12 +53,13 @@ class Quiet(SimpleHTTPRequestHandler):
 def build_page() -> None:
     """Export the project's model and build the page with it, by npm, in `demo/dist`."""
     save_model(DEMO / "public" / "model")
-    for command in (["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], ["npm", "run", "build"]):
-        print(" ".join(command), flush=True)
-        done = subprocess.run(command, cwd=DEMO, capture_output=True, text=True)
+    npm = shutil.which("npm") or "npm"  # on Windows npm.cmd, which is not started by "npm"
+    for command in ("npm ci --ignore-scripts --no-audit --no-fund", "npm run build"):
+        print(command, flush=True)
+        done = subprocess.run([npm, *command.split()[1:]], cwd=DEMO, capture_output=True, text=True)
         if done.returncode:
             why = " ".join((done.stderr or done.stdout).split())[-500:]
-            raise InputError(f"{' '.join(command)} in {DEMO} failed: {why}")
+            raise InputError(f"{command} in {DEMO} failed: {why}")
 
 
 def save_model(folder: Path, checkpoint: str | Path = recognition.DEFAULT) -> None:

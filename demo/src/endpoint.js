@@ -2,10 +2,13 @@
 
 const FRAME = 0.01; // s; all decisions are taken once a frame
 const HIGH_PASS = 100; // Hz; mains hum and rumble are no speech
-const LOUD = 10; // dB above the noise floor: a word begins
-const QUIET = 5; // dB above the noise floor: lower, it may have ended. The gap between the two is the hysteresis
+// dB above the noise floor: a word begins. Of 200 clips at 10 dB above white noise 8 finds 198, 10 finds 194; 7 finds no
+// more there, and takes four times as many gusts of a noise that comes and goes for words.
+const LOUD = 8;
+const QUIET = 4; // dB above the noise floor: lower, it may have ended. The gap between the two is the hysteresis
 const DECAY = 35; // dB below the word's own peak counts as quiet too: what remains is the room's echo
 const LOWEST_FLOOR = -70; // dB of full scale; digital silence must not make a whisper of the sound card a word
+const WAKING = 0.1; // s from which the noise floor is learned; a microphone may begin within silence, or fade in
 const ONSET = 0.03; // s of loudness make a beginning; a shorter one is a click
 const STEADY = 6; // dB; a long sound that varies less than this is a fan, not a voice
 
@@ -61,6 +64,7 @@ export class EndPointer {
     this.frames = []; // the last few: {samples, level}
     this.count = 0; // frames so far
     this.floor = Math.max(floor, LOWEST_FLOOR);
+    this.first = []; // levels of the frames that the floor is learned from
     this.loudRun = 0;
     this.begun = -1; // the frame in which the present word began, or -1
     this.lastLoud = -1;
@@ -146,8 +150,9 @@ export class EndPointer {
   /** The noise floor sinks quickly and rises slowly. */
   #adapt(level) {
     if (Number.isNaN(this.floor)) {
-      if (level <= -100) return; // digital silence: a sound card that has not woken up yet
-      this.floor = Math.max(level, LOWEST_FLOOR);
+      if (level > -100) this.first.push(level); // below is digital silence: a sound card that has not woken up yet
+      if (this.first.length * FRAME < WAKING) return;
+      this.floor = Math.max(this.first.sort((a, b) => a - b)[this.first.length >> 1], LOWEST_FLOOR);
     }
     const step = level < this.floor ? 0.2 : 0.02;
     this.floor = Math.max(LOWEST_FLOOR, this.floor + step * (Math.min(level, this.floor + LOUD) - this.floor));
@@ -156,6 +161,11 @@ export class EndPointer {
 
 /**
  * Cut a whole recording at its pauses. What has no pause at all is one word, if it is short enough.
+ *
+ * Python's utils/segmentation.cut sees the whole recording before it draws its line between quiet and loud; this is the
+ * microphone's end-pointer, so they differ: at 5 dB above the noise Python still finds nearly all words, this one three
+ * of four in white noise; an even hiss of any length is one word there, here none if it is longer than two seconds; and
+ * only here is a word cut off at two seconds.
  * @param {Float32Array} samples
  * @param {number} rate samples a second
  * @returns {Word[]}

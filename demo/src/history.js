@@ -35,9 +35,10 @@ export class History {
     button.type = "button";
     button.setAttribute("aria-label", `Play ${name}, heard at ${time.textContent}`);
     button.addEventListener("click", async () => {
-      button.disabled = true;
-      await this.play(samples).catch(() => {});
-      button.disabled = false;
+      if (button.hasAttribute("aria-disabled")) return;
+      button.setAttribute("aria-disabled", "true"); // `disabled` would take the keyboard's focus away
+      await this.play(samples).catch(console.error);
+      button.removeAttribute("aria-disabled");
     });
     item.append(time, element("span", digit, "digit"), element("span", percent, "percent"), button);
     this.list.prepend(item);

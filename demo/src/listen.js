@@ -3,6 +3,7 @@
 import { EndPointer } from "./endpoint.js";
 import { Resampler } from "./resample.js";
 import { Problem } from "./problem.js";
+import { within } from "./within.js";
 import workletUrl from "./worklet.js?url";
 
 const NOTHING_HEARD = 5; // s without a word at the start, after which the page asks whether the microphone is muted
@@ -14,7 +15,8 @@ const NOTHING_HEARD = 5; // s without a word at the start, after which the page 
  * @property {(word: import("./endpoint.js").Word) => void} word has ended
  * @property {(speaking: boolean) => void} speaking a word has begun or ended
  * @property {() => void} silence nothing has been heard for a while
- * @property {(problem: Problem) => void} lost the microphone went away
+ * @property {() => boolean} deaf whether the page itself is playing: what comes in then is not listened to
+ * @property {(problem: Problem) => void} lost the microphone went away, or the browser has paused it
  */
 
 /** An open microphone. */
@@ -45,32 +47,31 @@ export class Microphone {
     const microphone = new Microphone(stream, rate, listener);
     try {
       await microphone.#connect();
-    } catch {
+      microphone.#watch();
+    } catch (error) {
       await microphone.close();
-      throw new Problem("The microphone is there, but this browser cannot read its sound.");
+      if (error instanceof Problem) throw error;
+      throw new Problem("The microphone is there, but this browser cannot read its sound.", { cause: error });
     }
     return microphone;
   }
-
-  /** Sound that comes in while this is true is not listened to: the page itself is playing. */
-  deaf = false;
 
   constructor(stream, rate, listener) {
     this.stream = stream;
     this.rate = rate;
     this.listener = listener;
     this.pointer = new EndPointer(rate);
-    this.heard = 0; // samples at the model's rate
     this.heardAnyWord = false;
     this.speaking = false;
-    stream.getAudioTracks()[0].addEventListener("ended", () => {
-      listener.lost(new Problem("The microphone went away. Plug it in and start again."));
-    });
+    this.closed = false;
   }
 
   async close() {
+    this.closed = true;
+    clearTimeout(this.silent);
     for (const track of this.stream.getTracks()) track.stop();
-    if (this.context && this.context.state !== "closed") await this.context.close();
+    if (!this.context || this.context.state === "closed") return;
+    await within(3, this.context.close()).catch(console.error); // the microphone is off either way
   }
 
   async #connect() {
@@ -93,25 +94,37 @@ export class Microphone {
     });
     ear.port.onmessage = ({ data }) => this.#hear(data);
     this.source.connect(ear);
-    await this.context.resume();
+    await within(3, this.context.resume());
+  }
+
+  /** Tell when no more sound comes: the device is unplugged or muted, or the browser pauses (a call on a phone). */
+  #watch() {
+    const [track] = this.stream.getAudioTracks();
+    const gone = new Problem("The microphone went away. Plug it in and start again.");
+    if (track.readyState === "ended") throw gone; // while it was being opened
+    track.onended = () => this.listener.lost(gone);
+    track.onmute = () => this.listener.silence();
+    this.context.onstatechange = () => {
+      if (this.closed || this.context.state === "running") return;
+      this.listener.lost(new Problem("The browser has paused the microphone. Start again."));
+    };
+    // by the clock: where no sound arrives at all, there are no samples to count
+    this.silent = setTimeout(() => this.heardAnyWord || this.listener.silence(), 1000 * NOTHING_HEARD);
   }
 
   #hear(block) {
-    if (this.deaf) return;
+    if (this.closed) return;
+    const deaf = this.listener.deaf();
     const samples = this.resampler ? this.resampler.push(block) : block;
-    const words = this.pointer.push(samples);
-    this.heard += samples.length;
-    this.listener.sound(samples);
+    // a word that the page's own sound interrupts ends here, or it would be joined to what is said afterwards
+    const words = deaf ? this.pointer.flush() : this.pointer.push(samples);
+    if (!deaf) this.listener.sound(samples);
     if (this.pointer.inWord !== this.speaking) {
       this.speaking = this.pointer.inWord;
       this.heardAnyWord ||= this.speaking;
       this.listener.speaking(this.speaking);
     }
     for (const word of words) this.listener.word(word);
-    if (!this.heardAnyWord && this.heard >= NOTHING_HEARD * this.rate) {
-      this.heardAnyWord = true; // say it once
-      this.listener.silence();
-    }
   }
 }
 
@@ -127,8 +140,10 @@ function whyRefused(error) {
       return new Problem("I find no microphone on this device. A sound file works all the same.");
     case "NotReadableError":
     case "AbortError":
-      return new Problem("The microphone is there but cannot be read; perhaps another program is using it.");
+      return new Problem("The microphone is there but cannot be read; perhaps another program is using it.", {
+        cause: error,
+      });
     default:
-      return new Problem("The microphone could not be opened.");
+      return new Problem("The microphone could not be opened.", { cause: error });
   }
 }

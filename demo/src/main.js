@@ -16,7 +16,14 @@ const [numeral, statusLine, timing, canvas] = ["numeral", "status", "timing", "p
 /** @type {Model} */ let model;
 /** @type {Picture} */ let picture;
 /** @type {Microphone | null} */ let microphone = null;
-let reading = Promise.resolve(); // files are read one after the other
+let starting = false; // the microphone has been asked for
+let playing = 0; // words that the page plays just now
+let jobs = Promise.resolve();
+
+/** Files, words and the microphone's start and end are dealt with one after the other. */
+function enqueue(job) {
+  jobs = jobs.then(job).catch(complain);
+}
 
 const bars = WORDS.map((word, digit) => {
   const row = find("bars").tBodies[0].insertRow();
@@ -26,11 +33,11 @@ const bars = WORDS.map((word, digit) => {
 });
 
 const history = new History(find("history"), async (samples) => {
-  if (microphone) microphone.deaf = true; // or it would answer to itself
+  playing += 1;
   try {
     await play(samples, model.facts.sample_rate);
   } finally {
-    if (microphone) microphone.deaf = false;
+    playing -= 1;
   }
 });
 
@@ -38,25 +45,30 @@ function say(text) {
   statusLine.textContent = text;
 }
 
-/** Show what went wrong, or with null that nothing is wrong any more. */
-function complain(problem) {
-  if (problem && !(problem instanceof Problem)) console.error(problem);
-  problemLine.textContent = problem instanceof Problem ? problem.message : problem ? "Something went wrong. Try again." : "";
+/** Show what went wrong, or without any problem that nothing is wrong any more. */
+function complain(...problems) {
+  const messages = problems.map((problem) => {
+    const known = problem instanceof Problem;
+    if (!known || problem.cause) console.error(known ? problem.cause : problem);
+    return known ? problem.message : "Something went wrong. Try again.";
+  });
+  problemLine.textContent = messages.join(" ");
 }
 
-/** Ask the model about a word, and show its answer; gives what to write above the word's place in the picture. */
+/**
+ * Ask the model about a word, and show its answer.
+ * @returns {Promise<{label: string, sentence: string}>} to write above the word's place in the picture, and to say
+ */
 async function answer(word) {
   if (word.tooLong) {
     showNothing();
-    say("That went on for more than two seconds. Leave a short pause after each digit.");
     history.add(word.samples, null);
-    return "–";
+    return { label: "–", sentence: "That went on for more than two seconds. Leave a short pause after each digit." };
   }
   const given = await model.recognise(word.samples);
   const sure = `${Math.round(100 * given.probability)} %`;
   numeral.textContent = given.isDigit ? given.digit : "–";
   numeral.classList.toggle("faint", !given.isDigit);
-  say(given.isDigit ? `${capital(WORDS[given.digit])}, ${sure}` : "That was no digit, I think.");
   timing.textContent = `The model took ${given.ms.toFixed(1)}\u00a0ms.`;
   timing.dataset.ms = given.ms;
   bars.forEach(({ row, bar, percent }, digit) => {
@@ -66,7 +78,9 @@ async function answer(word) {
     percent.textContent = `${Math.round(100 * probability)} %`;
   });
   history.add(word.samples, given);
-  return given.isDigit ? String(given.digit) : "–";
+  return given.isDigit
+    ? { label: String(given.digit), sentence: `${capital(WORDS[given.digit])}, ${sure}` }
+    : { label: "–", sentence: "That was no digit, I think." };
 }
 
 function showNothing() {
@@ -87,70 +101,96 @@ function describe(what) {
 }
 
 async function start() {
-  complain(null);
-  listenButton.disabled = true;
+  complain();
   try {
     microphone = await Microphone.open(model.facts.sample_rate, {
       sound: (samples) => picture.push(samples),
       speaking: (speaking) => {
         listenButton.classList.toggle("speaking", speaking);
-        if (speaking) complain(null);
+        if (speaking) complain();
       },
       silence: () => complain(new Problem("I hear nothing: is the microphone muted?")),
-      lost: (problem) => stop().then(() => complain(problem)),
-      word: async (word) => {
-        picture.mark({ ...word, label: await answer(word) });
-        describe(`the last ${LIVE} seconds`);
-      },
+      deaf: () => playing > 0, // or it would answer to itself
+      lost: (problem) =>
+        enqueue(async () => {
+          await stop();
+          throw problem;
+        }),
+      word: (word) =>
+        enqueue(async () => {
+          const { label, sentence } = await answer(word);
+          say(sentence);
+          picture.mark({ ...word, label });
+          describe(`the last ${LIVE} seconds`);
+        }),
     });
     picture.live(LIVE);
+    describe(`the last ${LIVE} seconds`);
     say("Listening. Say a digit.");
-  } catch (problem) {
-    complain(problem);
+  } finally {
+    starting = false;
+    showWhetherListening();
   }
-  listenButton.disabled = false;
-  showWhetherListening();
 }
 
 async function stop() {
   const open = microphone;
+  if (!open) return;
   microphone = null;
   showWhetherListening();
-  await open?.close();
+  say("Not listening.");
+  await open.close();
 }
 
 function showWhetherListening() {
   listenButton.classList.toggle("listening", microphone !== null);
   listenButton.classList.remove("speaking");
+  listenButton.setAttribute("aria-disabled", starting); // `disabled` would take the keyboard's focus away
   find("listen-text").textContent = microphone ? "Stop listening" : "Start listening";
 }
 
-async function readOut(file) {
+async function readAll(files) {
   await stop();
-  complain(null);
-  say(`Reading “${file.name}”…`);
-  try {
-    const samples = await readFile(file, model.facts.sample_rate);
-    const words = cut(samples, model.facts.sample_rate);
-    picture.whole(samples);
-    const heard = [];
-    for (const word of words) {
-      const label = await answer(word);
-      heard.push(label);
-      picture.mark({ ...word, label });
+  complain();
+  const problems = [];
+  for (const file of files) {
+    say(`Reading “${file.name}”…`);
+    showNothing(); // of what was heard before
+    try {
+      say(await readOut(file));
+    } catch (problem) {
+      say("Ready.");
+      problems.push(problem);
     }
-    describe(`“${file.name}”`);
-    if (words.length === 0) say(`I hear no word in “${file.name}”.`);
-    if (words.length > 1) say(`${words.length} words: ${heard.join(" ")}`);
-  } catch (problem) {
-    say("Ready.");
-    complain(problem);
   }
+  complain(...problems);
+}
+
+/** @returns {Promise<string>} what to say: one sentence however many words there are, as a screen reader reads it out */
+async function readOut(file) {
+  const samples = await readFile(file, model.facts.sample_rate);
+  const words = cut(samples, model.facts.sample_rate);
+  picture.whole(samples);
+  const answers = [];
+  for (const word of words) {
+    answers.push(await answer(word));
+    picture.mark({ ...word, label: answers.at(-1).label });
+  }
+  describe(`“${file.name}”`);
+  if (words.length === 0) return `I hear no word in “${file.name}”.`;
+  if (words.length === 1) return answers[0].sentence;
+  return `${words.length} words: ${answers.map(({ label }) => label).join(" ")}`;
 }
 
 const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
-listenButton.addEventListener("click", () => (microphone ? stop().then(() => say("Not listening.")) : start()));
+listenButton.addEventListener("click", () => {
+  if (starting) return;
+  if (microphone) return enqueue(stop);
+  starting = true;
+  showWhetherListening();
+  enqueue(start);
+});
 openButton.addEventListener("click", () => fileInput.click());
 fileInput.addEventListener("change", () => {
   open(fileInput.files);
@@ -176,7 +216,8 @@ document.addEventListener("drop", (event) => {
 
 function open(files) {
   if (!model || !files.length) return;
-  for (const file of [...files]) reading = reading.then(() => readOut(file));
+  const given = [...files]; // the list itself is emptied when the field is
+  enqueue(() => readAll(given));
 }
 
 if (import.meta.env.PROD && "serviceWorker" in navigator) {

@@ -34,8 +34,10 @@ export class Model {
       const model = new Model(session, facts);
       await model.recognise(new Float32Array(facts.sample_rate / 2)); // the first run is slower than all others
       return model;
-    } catch {
-      throw new Problem("The model's file cannot be read here. Run “make demo” again, or use a newer browser.");
+    } catch (error) {
+      throw new Problem("The model's file cannot be read here. Run “make demo” again, or use a newer browser.", {
+        cause: error,
+      });
     }
   }
 

@@ -1,7 +1,8 @@
 // Keeps the whole page, so that it opens with the network off. The build fills in the two constants.
 
 const FILES = __FILES__;
-const KEPT = `digits-${__VERSION__}`;
+const OURS = `digits ${new URL(self.registration.scope).pathname} `; // another copy on this host has its own
+const KEPT = OURS + __VERSION__;
 const NAMED_BY_CONTENT = /\/assets\//; // such a file never changes
 
 self.addEventListener("install", (event) => {
@@ -11,7 +12,7 @@ self.addEventListener("install", (event) => {
 
 self.addEventListener("activate", (event) => {
   const drop = async () => {
-    for (const name of await caches.keys()) if (name.startsWith("digits-") && name !== KEPT) await caches.delete(name);
+    for (const name of await caches.keys()) if (name.startsWith(OURS) && name !== KEPT) await caches.delete(name);
     await self.clients.claim();
   };
   event.waitUntil(drop());
@@ -30,7 +31,7 @@ async function keptFirst(request) {
 /** A page or a model that has been built anew is seen at once; without a network it is the one that was kept. */
 async function newestFirst(request) {
   try {
-    return await fetch(request);
+    return await fetch(request, { cache: "no-cache" });
   } catch (error) {
     const kept = await caches.match(request, { ignoreSearch: true });
     if (kept) return kept;

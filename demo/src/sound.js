@@ -1,10 +1,11 @@
 // Sound files in, and sound out of the loudspeaker.
 
 import { Problem } from "./problem.js";
+import { within } from "./within.js";
 
 const SHORTEST = 0.1; // s
-const LONGEST = 60; // s
-const LARGEST = 100e6; // bytes; a minute is less in any usual format
+const LONGEST = 120; // s, as in Python's utils/recognition
+const LARGEST = 100e6; // bytes; two minutes are less in any usual format
 
 /**
  * Read a sound file.
@@ -36,20 +37,22 @@ export async function readFile(file, rate) {
   return samples;
 }
 
-/** A file's length in s from its header alone, so that an hour of music is not unpacked first; NaN if unknown. */
+/**
+ * A file's length in s from its header alone, so that an hour of music is not unpacked first; NaN if unknown, as in
+ * what a browser has recorded (its header says Infinity) or where the header does not come (iOS may not read it).
+ */
 function duration(file) {
-  return new Promise((resolve) => {
-    const player = document.createElement("audio");
-    const address = URL.createObjectURL(file);
-    const answer = (seconds) => {
-      URL.revokeObjectURL(address);
-      resolve(seconds);
-    };
-    player.onloadedmetadata = () => answer(player.duration);
-    player.onerror = () => answer(NaN);
+  const player = document.createElement("audio");
+  const address = URL.createObjectURL(file);
+  const header = new Promise((resolve, reject) => {
+    player.onloadedmetadata = () => resolve(Number.isFinite(player.duration) ? player.duration : NaN);
+    player.onerror = reject;
     player.preload = "metadata";
     player.src = address;
+    player.load();
   });
+  const seconds = within(3, header).catch(() => NaN);
+  return seconds.finally(() => URL.revokeObjectURL(address));
 }
 
 let loudspeaker;
@@ -58,16 +61,17 @@ let loudspeaker;
  * Play a piece of sound.
  * @param {Float32Array} samples
  * @param {number} rate samples a second
- * @returns {Promise<void>} when it has ended
+ * @returns {Promise<void>} when it has ended; an error where it does not
  */
 export async function play(samples, rate) {
   loudspeaker ??= new AudioContext();
-  await loudspeaker.resume();
+  await within(3, loudspeaker.resume());
   const buffer = loudspeaker.createBuffer(1, samples.length, rate);
   buffer.copyToChannel(samples, 0);
   const source = loudspeaker.createBufferSource();
   source.buffer = buffer;
   source.connect(loudspeaker.destination);
+  const ended = new Promise((resolve) => (source.onended = resolve));
   source.start();
-  await new Promise((resolve) => (source.onended = resolve));
+  await within(samples.length / rate + 1.5, ended);
 }

@@ -37,7 +37,7 @@ class Host {
 
   async start() {
     this.server = createServer((request, response) => {
-      const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname).replace("/some/folder/", "/");
+      const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname).replace(/^\/(some\/folder|copy)\//, "/");
       const file = join(DIST, normalize(path.endsWith("/") ? `${path}index.html` : path));
       if (this.gone.has(path) || !existsSync(file)) return response.writeHead(404).end();
       const other = this.replaced.get(path);
@@ -46,7 +46,7 @@ class Host {
       const content = other ?? readFileSync(file);
       this.sent += content.length;
       const type = TYPES[extname(file)] ?? "application/octet-stream";
-      response.writeHead(200, { "Content-Type": type, "Content-Length": content.length, "Last-Modified": modified }).end(content);
+      response.writeHead(200, { "Content-Type": type, "Content-Length": content.length, "Last-Modified": modified, "Cache-Control": "max-age=600" }).end(content);
     });
     await new Promise((ready) => this.server.listen(0, "127.0.0.1", ready));
     this.address = `http://localhost:${this.server.address().port}/some/folder/`;
@@ -252,8 +252,8 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await problem(page, "“short.wav” is shorter than any word.");
     await give(page, "silent.wav", wav(new Float32Array(RATE), RATE));
     await problem(page, "“silent.wav” holds only silence.");
-    await give(page, "long.wav", wav(noise(61 * RATE, -30), RATE));
-    await problem(page, "“long.wav” is longer than 60 seconds.");
+    await give(page, "long.wav", wav(noise(121 * RATE, -30), RATE));
+    await problem(page, "“long.wav” is longer than 120 seconds.");
     const nan = wav(new Float32Array(2 * RATE), RATE);
     nan.writeUInt16LE(3, 20); // samples of 32 bits in floating point,
     nan.writeUInt32LE(4 * RATE, 28);
@@ -264,9 +264,20 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await problem(page, "“nan.wav” ");
     await give(page, "cut.wav", readFileSync(clips[0]).subarray(0, 30));
     await problem(page, "“cut.wav” is no sound file");
+    await page.evaluate((content) => {
+      const transfer = new DataTransfer();
+      const files = { "a.wav": [], "b.wav": content, "c.wav": [] };
+      for (const [name, bytes] of Object.entries(files)) transfer.items.add(new File([new Uint8Array(bytes)], name));
+      document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, dataTransfer: transfer }));
+    }, [...readFileSync(clips[0])]);
+    await problem(page, "“a.wav” is empty. “c.wav” is empty.");
+    await heard(page, DIGITS[0]);
+    assert.equal(await page.locator("#numeral").textContent(), "–"); // the answer to b.wav is not one to c.wav
+    await page.getByRole("button", { name: "Clear" }).click();
     await give(page, "hiss.wav", wav(noise(4 * RATE, -40), RATE));
     await page.locator("#status", { hasText: "I hear no word in “hiss.wav”." }).waitFor();
     assert.equal(await page.locator("#problem").textContent(), "");
+    assert.equal(await page.locator("#numeral").textContent(), "–");
     await give(page, "stereo.wav", wav(composed, RATE, 2));
     await heard(page, DIGITS);
     assert.deepEqual(page.faults, []);
@@ -286,6 +297,108 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await page.dispatchEvent("body", "drop", { dataTransfer: dropped });
     await heard(page, DIGITS[0]);
     assert.equal(await page.locator("#drop").isVisible(), false);
+    await page.context().close();
+  });
+
+  test("what a browser has recorded is read, though its header names no length", async () => {
+    const page = await open(browser);
+    await page.evaluate(async (content) => {
+      const context = new AudioContext();
+      const source = context.createBufferSource();
+      source.buffer = await context.decodeAudioData(new Uint8Array(content).buffer);
+      const tape = context.createMediaStreamDestination();
+      source.connect(tape);
+      const recorder = new MediaRecorder(tape.stream);
+      const written = new Promise((resolve) => (recorder.ondataavailable = ({ data }) => resolve(data)));
+      recorder.start();
+      source.start(context.currentTime + 0.3);
+      setTimeout(() => recorder.stop(), 1500);
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([await written], "recorded.webm"));
+      document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, dataTransfer: transfer }));
+    }, [...readFileSync(clips[0])]);
+    await heard(page, DIGITS[0]);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("a file and the microphone at the same time: what was asked for last is what there is", async () => {
+    const page = await open(browser, { permissions: ["microphone"] });
+    const both = (listenFirst) =>
+      page.evaluate(
+        ([content, first]) => {
+          const transfer = new DataTransfer();
+          transfer.items.add(new File([new Uint8Array(content)], "one.wav"));
+          const drop = () => document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, dataTransfer: transfer }));
+          const press = () => document.querySelector("#listen").click();
+          for (const act of first ? [press, press, drop] : [drop, press, press]) act();
+        },
+        [[...readFileSync(clips[0])], listenFirst],
+      );
+    await both(true);
+    await heard(page, DIGITS[0]);
+    await page.getByRole("button", { name: "Start listening" }).waitFor();
+    assert.match(await page.locator("#picture").getAttribute("aria-label"), /“one.wav”/);
+    await both(false);
+    await page.getByRole("button", { name: "Stop listening" }).waitFor();
+    assert.equal(await page.locator("#status").textContent(), "Listening. Say a digit.");
+    assert.match(await page.locator("#picture").getAttribute("aria-label"), /the last 4 seconds\. Words in it: none/);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("a microphone that pauses, goes away or never starts is no longer said to listen", async () => {
+    const page = await open(browser, { permissions: ["microphone"] });
+    await page.evaluate(() => {
+      const Real = window.AudioContext;
+      window.AudioContext = class extends Real {
+        constructor(options) {
+          super(options);
+          window.context = this;
+        }
+      };
+    });
+    const start = page.getByRole("button", { name: "Start listening" });
+    await listen(page);
+    await page.getByRole("button", { name: "Stop listening" }).waitFor();
+    await page.evaluate(() => window.context.suspend());
+    await problem(page, "The browser has paused the microphone. Start again.");
+    await start.waitFor();
+    assert.equal(await page.locator("#status").textContent(), "Not listening.");
+    assert.deepEqual(page.faults, []);
+
+    await page.evaluate(() => {
+      window.resume = AudioContext.prototype.resume;
+      AudioContext.prototype.resume = () => new Promise(() => {});
+    });
+    await listen(page);
+    assert.equal(await start.getAttribute("aria-disabled"), "true");
+    assert.equal(await page.evaluate(() => document.activeElement.id), "listen");
+    await problem(page, "The microphone is there, but this browser cannot read its sound.");
+    assert.equal(await start.getAttribute("aria-disabled"), "false");
+
+    await page.evaluate(() => {
+      AudioContext.prototype.resume = async function () {
+        await window.resume.call(this);
+        Object.defineProperty(MediaStreamTrack.prototype, "readyState", { value: "ended" });
+      };
+    });
+    await listen(page);
+    await problem(page, "The microphone went away.");
+    await start.waitFor();
+    await page.context().close();
+  });
+
+  test("a word that is played leaves the focus where it is, and ends even if the loudspeaker does not say so", async () => {
+    const page = await open(browser);
+    await give(page, "one.wav", readFileSync(clips[0]));
+    await heard(page, DIGITS[0]);
+    await page.evaluate(() => (AudioBufferSourceNode.prototype.start = () => {}));
+    const button = page.getByRole("button", { name: /^Play/ });
+    await button.press("Enter");
+    await page.locator("li button[aria-disabled]").waitFor();
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Play");
+    await page.locator("li button:not([aria-disabled])").waitFor({ timeout: 5000 });
     await page.context().close();
   });
 
@@ -339,6 +452,20 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     const seconds = await page.evaluate(() => performance.now() / 1000);
     assert.ok((await page.evaluate(() => window.drawn)) <= 2 * seconds + 1);
     assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+    await page.context().close();
+  });
+
+  test("a page built anew is seen at once, and another copy on the same host keeps its own files", async () => {
+    const page = await open(browser);
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    host.replaced.set("/", Buffer.from("<title>anew</title>"));
+    await page.goto(host.address);
+    assert.equal(await page.title(), "anew");
+    host.replaced.clear();
+    await page.goto(host.address.replace("/some/folder/", "/copy/"));
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    const kept = await page.evaluate(() => caches.keys());
+    assert.deepEqual(kept.map((name) => name.split(" ")[1]).sort(), ["/copy/", "/some/folder/"]);
     await page.context().close();
   });
 

@@ -70,6 +70,10 @@ test("a microphone that wakes up from digital silence is no word", () => {
   const samples = noise(3 * RATE, -50);
   samples.fill(0, 0, 0.3 * RATE);
   assert.deepEqual(hear(samples), []);
+  const spoken = sound(2, [[0.8, 1.2]]);
+  spoken.fill(0, 0, 0.3 * RATE + 72); // its first frame is mostly silence: no measure of the noise
+  const [word] = hear(spoken);
+  near(word.start, 0.8);
 });
 
 test("a louder room is learned: a fan that starts is no word, and words are found above it", () => {
@@ -78,6 +82,20 @@ test("a louder room is learned: a fan that starts is no word, and words are foun
   const words = hear(samples);
   assert.equal(words.length, 1);
   near(words[0].start, 7);
+});
+
+test("words 10 dB above the noise are found, and none in the noise itself", () => {
+  const places = Array.from({ length: 20 }, (_, index) => [1 + index, 1.4 + index, Math.sqrt(2) * 10 ** (-30 / 20)]);
+  assert.equal(hear(sound(22, places, { noiseLevel: -40 })).length, 20);
+  assert.deepEqual(hear(noise(120 * RATE, -40)), []);
+});
+
+test("words end where flush says so: what is heard later is another one", () => {
+  const [first, second] = [sound(1.1, [[0.8, 1.1]]), sound(1, [[0, 0.3]])];
+  const pointer = new EndPointer(RATE);
+  assert.deepEqual(pointer.push(first), []);
+  assert.equal(pointer.flush().length, 1);
+  assert.equal(pointer.push(second).length, 1);
 });
 
 test("what goes on for longer than two seconds is cut off and said to be too long", () => {
