@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from utils import acceptance
-from utils.metadata import COURSE_METADATA, read_metadata
+from utils import InputError, acceptance
+from utils.metadata import COURSE_METADATA, read_metadata, speech_data
 from utils.recognition import load
 from utils.rejection import Calibration
 
@@ -17,13 +17,21 @@ def test_strings_of_digits_are_put_together_and_read_out(trained, corpus):
     assert strings.equals(acceptance.digit_strings(load(trained.checkpoint), clips, number=10))
 
 
+@pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the course's clips are not here")
 def test_strings_of_real_digits_are_cut_into_their_words():
-    try:
-        clips = read_metadata(COURSE_METADATA)
-    except acceptance.InputError:
-        pytest.skip("the course's clips are not here")
+    clips = read_metadata(COURSE_METADATA)
     strings = acceptance.digit_strings(load(), clips[clips["split"] == "TEST"], number=20)
     assert (strings["spoken"].map(len) == strings["heard"].map(len)).mean() >= 0.9
+
+
+def test_a_corpus_that_is_not_here_is_left_out_and_a_damaged_one_is_not(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
+    assert [name for name, *_ in acceptance._sources(8000, 20)] == [
+        "other words by synthetic voices, TEST", "synthetic noises, TEST", "a silent room"
+    ]  # fmt: skip
+    (tmp_path / "audiomnist").mkdir()  # without its clips
+    with pytest.raises(InputError, match="missing"):
+        list(acceptance._sources(8000, 20))
 
 
 def test_a_row_says_how_much_of_a_corpus_is_accepted(trained, corpus, monkeypatch):
