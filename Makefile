@@ -11,8 +11,8 @@ READY := .venv/.installed
 UNFINISHED := .venv/.unfinished
 
 PAGES := http://127.0.0.1:5000
-WAIT := import socket, time; \
-	[time.sleep(1) for _ in range(60) if socket.socket().connect_ex(("127.0.0.1", 5000))]
+WAIT := import socket, sys, time; \
+	sys.exit(all(socket.socket().connect_ex(("127.0.0.1", 5000)) and not time.sleep(1) for _ in range(60)))
 
 .PHONY: help quickstart test test-all results notebooks demo tracking lock clean
 

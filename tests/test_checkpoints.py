@@ -254,6 +254,14 @@ def test_a_place_that_cannot_be_written_to_is_an_input_error(trained, tmp_path):
         checkpoints.save(tmp_path / "file" / "made", model, experiment, trained.result)
 
 
+def test_a_device_is_not_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")  # stands in for /dev/null, which a careless root would lose
+    for place in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(InputError, match="no file"):
+            write_whole(place, lambda new: new.write_text("text"))
+    assert (tmp_path / "pipe").is_fifo() and list(tmp_path.iterdir()) == [tmp_path / "pipe"]
+
+
 def test_a_full_disk_is_an_input_error(tmp_path):
     """A limit on the size of files stands in for the disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

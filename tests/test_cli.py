@@ -294,6 +294,15 @@ def test_train_refuses_a_table_with_a_bad_clip(sdr, project, write_config, corpu
     assert not project.store.exists()
 
 
+@pytest.mark.parametrize("place", ["--store", "--runs"])
+def test_train_refuses_a_place_that_cannot_be_written_to_before_it_trains(
+    sdr, project, write_config, tmp_path, monkeypatch, place
+):
+    monkeypatch.setattr(experiments, "fit", None)  # calling it would be an error of another kind
+    (tmp_path / "file").touch()
+    sdr("train", write_config(), place, tmp_path / "file" / "here").refused("file/here", "could not be written")
+
+
 # sdr evaluate
 
 

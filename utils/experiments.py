@@ -22,6 +22,7 @@ from utils.config import Experiment, find_experiment, make_model, snapshot
 from utils.corpora import synthetic
 from utils.dataset import Spectrograms, SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, embed, logits_of, metrics, predict
+from utils.files import make_writable
 from utils.metadata import PROJECT, find_metadata, read_metadata, tables_sha256, verify
 from utils.objectives import NO_DIGIT, UNLABELLED, Contrastive, Joint, Supervised
 from utils.parallel import this_process
@@ -257,6 +258,8 @@ def run(
     state = folder.parent / f".seed-{seed}-{_key(config, clips_sha256)}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
     digits = split.train[split.train["label"] != NO_DIGIT]
+    for place in (store, runs):
+        make_writable(place)
     started = time.perf_counter()
     model, history = fit(experiment, split, seed, state, runs, progress)
     seconds = time.perf_counter() - started

@@ -13,9 +13,11 @@ from utils import InputError
 def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary path beside `path`, then put the result in place in one step.
 
-    Raises `InputError` where the disk is full or the folder cannot be written to.
+    Raises `InputError` where the disk is full, the folder cannot be written to, or `path` is a folder or a device.
     """
     path = Path(path)
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no file that could be replaced")
     with _plain_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{os.getpid()}-{path.name}"  # keeps the ending, which some writers look at
@@ -24,6 +26,14 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def make_writable(folder: str | Path) -> None:
+    """Make a folder where there is none. Asked before long work: `InputError` where nothing can be written to it."""
+    folder = Path(folder)
+    with _plain_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
 
 
 @contextmanager
