@@ -77,7 +77,7 @@ def triplet(z: Tensor, groups: Tensor, margin: float) -> Tensor:
     return broken.sum() / max(1, len(broken))
 
 
-def swav(similarity: Tensor, speakers: Tensor, temperature: float, sharpness: float = 0.05) -> Tensor:
+def swav(similarity: Tensor, speakers: Tensor, temperature: float, assignment_temperature: float = 0.05) -> Tensor:
     """Swapped assignments (Caron et al. 2020, SwAV, eq. 1 and 2): each view has to tell the group of the other view.
 
     Groups are points on the sphere, the prototypes, that are learned with the network. A view is assigned by its
@@ -88,22 +88,21 @@ def swav(similarity: Tensor, speakers: Tensor, temperature: float, sharpness: fl
         similarity: (2N, prototypes), cosines; first all first views, then all second views.
         speakers: (N,) numbers.
         temperature: of the predictions.
-        sharpness: the temperature of the assignments.
+        assignment_temperature: of the assignments; the lower, the nearer to one group each.
     """
-    first, second = similarity.chunk(2)
-    return (
-        _swapped(first, second, speakers, temperature, sharpness)
-        + _swapped(second, first, speakers, temperature, sharpness)
-    ) / 2
+    first, second = similarity.float().chunk(2)  # half precision would not do for what is balanced
+    assigned = [_assignment(view, speakers, assignment_temperature) for view in (first, second)]
+    return (F.cross_entropy(first / temperature, assigned[1]) + F.cross_entropy(second / temperature, assigned[0])) / 2
 
 
-def _swapped(predicts: Tensor, assigned: Tensor, speakers: Tensor, temperature: float, sharpness: float) -> Tensor:
-    with torch.no_grad():
-        assignment = torch.empty_like(assigned)
-        for speaker in speakers.unique():
-            own = assigned[speakers == speaker]
-            assignment[speakers == speaker] = balance(((own - own.max()) / sharpness).exp(), iterations=3)
-    return F.cross_entropy(predicts / temperature, assignment)
+@torch.no_grad()
+def _assignment(similarity: Tensor, speakers: Tensor, temperature: float) -> Tensor:
+    """To what share each view belongs to each group (N, prototypes), balanced for each speaker."""
+    assignment = torch.empty_like(similarity)
+    for speaker in speakers.unique():
+        own = similarity[speakers == speaker]
+        assignment[speakers == speaker] = balance(((own - own.max()) / temperature).exp(), iterations=3)
+    return assignment
 
 
 def balance(shares: Tensor, iterations: int) -> Tensor:

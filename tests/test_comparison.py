@@ -43,6 +43,18 @@ def test_bootstrap_interval_is_that_of_the_differences_within_speakers():
     assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.011)
 
 
+def test_bootstrap_p_is_that_of_either_side():
+    """Twice the share of draws on the other side of zero, with the clips as they are among the draws."""
+    random = np.random.default_rng(2)
+    one, other = (random.permutation(answers(right)).astype(float) for right in (84, 79))
+    difference = one - other
+    drawn = np.array([random.choice(difference, 100).mean() for _ in range(10_000)])
+    *_, p = comparison.paired_bootstrap(one, other, np.repeat("eve", 100))
+    assert 0.1 < p < 0.6 and p == pytest.approx(2 * (drawn <= 0).mean(), rel=0.1)
+    *_, p = comparison.paired_bootstrap(answers(100), answers(0), SPEAKERS, draws=99)
+    assert p == pytest.approx(2 / 100)  # no draw lies on the other side, which is as little as 99 can say
+
+
 def test_holm_by_its_published_steps():
     np.testing.assert_allclose(comparison.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(comparison.holm([0.6, 0.9]), [1, 1])

@@ -139,6 +139,12 @@ def test_swav_predicts_the_other_views_assignment():
     assert swav(similarity, SPEAKERS, 0.2).item() == pytest.approx(sum(expected) / 24, rel=1e-4)
 
 
+def test_swav_computes_in_full_precision():
+    """GPUs give it cosines in half precision, too coarse to be balanced."""
+    coarse = points(24, 5).bfloat16()
+    assert torch.equal(swav(coarse, SPEAKERS, 0.2), swav(coarse.float(), SPEAKERS, 0.2))
+
+
 def test_swav_rewards_groups_that_hold_both_views_and_all_speakers():
     group = torch.tensor([0, 1, 2, 0, 1, 2])
     speakers = torch.tensor([0, 0, 0, 1, 1, 1])

@@ -11,7 +11,7 @@ import torch
 import yaml
 from conftest import settings
 
-from utils import InputError, objectives
+from utils import InputError, objectives, training
 from utils.metadata import PROJECT
 from utils.parallel import Process
 
@@ -73,6 +73,28 @@ def test_two_processes_stop_at_the_same_epoch(corpus, tmp_path):
     trained_by(2, config, tmp_path / "two", script)
     result = json.loads(next((tmp_path / "two" / "results").rglob("seed-0.json")).read_text())
     assert len(result["history"]) < 30
+
+
+def test_each_process_drops_out_by_its_own_chance(monkeypatch):
+    """Its clips are its own; what it draws of a batch's order and augmentation is the same in all."""
+    drawn = {}
+
+    def draw(network, objective, *_):
+        drawn[process.rank, process.many] = torch.rand(1).item(), objective.generator.initial_seed()
+        return 0.0
+
+    class Alone(Process):
+        wrap, agree, mean = lambda self, model: model, lambda self, *models: None, lambda self, value: value
+
+    monkeypatch.setattr(training, "_epoch", draw)
+    model = torch.nn.Linear(2, 2)
+    objective = torch.nn.Module()
+    objective.trained, objective.generator, objective.batches = torch.nn.Module.parameters, torch.Generator(), [0]
+    for process in (Alone(0, 1, torch.device("cpu")), *(Alone(rank, 2, torch.device("cpu")) for rank in range(2))):
+        monkeypatch.setattr(training, "this_process", lambda process=process: process)
+        training.train(model, objective, training.Optimisation(epochs=1), seed=4)
+    (first, _), (second, _) = drawn[0, 2], drawn[1, 2]
+    assert first != second and len({shared for _, shared in drawn.values()}) == 1
 
 
 def test_processes_share_a_batch_out():

@@ -14,7 +14,8 @@ import torch
 import yaml
 from conftest import experiment_of, settings, write_metadata
 from torch import nn
-from torch.optim.optimizer import register_optimizer_step_post_hook
+from torch.nn.modules.module import register_module_forward_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from utils import InputError, experiments, objectives, training
 from utils.augmentation import AugmentationConfig
@@ -227,7 +228,7 @@ def test_sdr_train_killed_by_the_system_goes_on_and_ends_the_same(corpus, tmp_pa
     assert died.returncode == -signal.SIGKILL, died.stderr
     folder = killed / "runs" / "tiny" / "course"
     assert [path.suffix for path in folder.iterdir()] == [".state"]  # no half checkpoint
-    assert not (killed / "results").exists()
+    assert not list((killed / "results").rglob("*.json"))
 
     epoch, epochs = training._epoch, []
     monkeypatch.setattr(training, "_epoch", lambda *given: epochs.append(1) or epoch(*given))
@@ -320,6 +321,40 @@ def test_averaged_weights_are_the_exponential_moving_average(learn):
     names = [name for name, _ in Small().named_parameters()]
     for name, expected in zip(names, average, strict=True):
         torch.testing.assert_close(weights[name], expected)
+
+
+def test_statistics_are_averaged_too(learn):
+    """Batch normalisation's belong to the weights that were averaged, not to the last ones."""
+    seen = []
+    hook = register_module_forward_hook(
+        lambda module, *_: seen.append(module.running_mean.clone()) if isinstance(module, nn.BatchNorm1d) else None
+    )
+    try:
+        weights, _ = learn(0, average=0.8)
+    finally:
+        hook.remove()
+    average = seen[0]
+    for mean in seen[1:]:
+        average = 0.8 * average + 0.2 * mean
+    torch.testing.assert_close(weights["norm.running_mean"], average)
+    assert not torch.allclose(average, seen[-1])
+
+
+def test_a_long_gradient_is_shortened(learn):
+    lengths = []
+
+    def remember(optimizer, *_):
+        weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+        lengths.append(torch.cat([weight.grad.flatten() for weight in weights]).norm().item())
+
+    hook = register_optimizer_step_pre_hook(remember)
+    try:
+        learn(0, clip_norm=None)
+        (as_they_are, lengths[:]) = (lengths[:], [])
+        learn(0, clip_norm=0.1)
+    finally:
+        hook.remove()
+    assert min(as_they_are) > 0.1 and lengths == pytest.approx([0.1] * len(as_they_are), rel=1e-3)
 
 
 def test_without_averaging_the_last_weights_are_kept(learn):

@@ -124,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
     add("--no-browser", action="store_true", help="only serve the page, and open no browser")
 
     add = command(reproduce, "run all that the tables need and has not been run, then render them").add_argument
-    add("tables", nargs="*", metavar="TABLE", help="course, loso, inside-train (default: all)")
+    add("tables", nargs="*", metavar="TABLE", help="as course or loso; an unknown name lists them all (default: all)")
     add("--model", help="only this model's rows")
     add("--seeds", type=positive, help="how many seeds, at most those of the tables (default: all of them)")
     add("--jobs", type=positive, help="runs at a time (default: one a core)")

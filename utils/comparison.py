@@ -59,8 +59,9 @@ def paired_bootstrap(
         sums += random.multinomial(len(own), counts / len(own), size=draws) @ values
     drawn = sums / len(differences)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    p = 2 * min((drawn <= 0).mean(), (drawn >= 0).mean())
-    return float(differences.mean()), float(low), float(high), float(min(1.0, max(p, 1 / draws)))
+    against = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    p = 2 * (against + 1) / (draws + 1)  # the clips as they are count as a draw too (Davison and Hinkley 1997, 4.2)
+    return float(differences.mean()), float(low), float(high), float(min(1.0, p))
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

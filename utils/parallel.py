@@ -1,8 +1,9 @@
 """One training by several processes: `torchrun` starts them, on one machine or many, and gradients are averaged.
 
 Each process draws the same batches and augments them the same way, then learns from its share of each batch. So where
-the shares are equal, the gradient of a step is that of one process. Only statistics of batch normalisation on the CPU
-are those of each share, and after an epoch those of the first process; on GPUs they are those of the whole batch.
+the shares are equal, the gradient of a step is that of one process, but for two things: dropout, which each process
+draws for its own clips; and statistics of batch normalisation on the CPU, which are those of each share, and after an
+epoch those of the first process (on GPUs they are those of the whole batch).
 """
 
 import functools

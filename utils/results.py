@@ -75,13 +75,14 @@ def verify(path: Path) -> None:
 
 
 def environment() -> dict:
-    """What a result was measured with: versions, processor, threads, and the commit of the code."""
+    """What a result was measured with: versions, processor, device, threads, and the commit of the code."""
     versions = {module.__name__: module.__version__ for module in (torch, np, librosa, sklearn)}
     return {
         "python": platform.python_version(),
         **versions,
         "system": platform.platform(aliased=True, terse=True),
         "processor": _processor(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": torch.get_num_threads(),
         "cores": joblib.cpu_count(),
         "commit": _git("rev-parse", "HEAD"),

@@ -40,7 +40,7 @@ def pseudo_labels(opinions: Tensor, share: float) -> tuple[Tensor, Tensor]:
 
 
 def opinions_of(probabilities: Tensor, embeddings: Tensor, speakers: np.ndarray, neighbours: int) -> Tensor:
-    """What a model makes of clips without labels, in the light of what else is known about them (clips, 10).
+    """Posterior probabilities of clips without labels, in the light of what else is known about them (clips, 10).
 
     Which of a speaker's clips sound alike (`agree`); and, as whoever records a corpus writes down who speaks and asks
     everybody for every digit, that each speaker says each digit equally often (`balance`).
@@ -59,7 +59,7 @@ def opinions_of(probabilities: Tensor, embeddings: Tensor, speakers: np.ndarray,
 
 
 def agree(probabilities: Tensor, embeddings: Tensor, neighbours: int) -> Tensor:
-    """The mean opinion of each clip's nearest neighbours, itself among them (clips, 10).
+    """The mean opinion of each clip's nearest neighbours, itself among them (clips, 10): k-nearest-neighbour smoothing.
 
     A speaker's takes of a digit lie close together, whatever the model takes each of them for.
 

@@ -104,8 +104,9 @@ def train(
     bar.update(len(history))
     while len(history) < epochs and not _stopped_improving(history, config.patience):
         started = time.perf_counter()
-        objective.generator.manual_seed(seed * 100_003 + len(history))
-        torch.manual_seed(seed * 100_003 + len(history))  # dropout draws from the global generator
+        own_seed = seed * 100_003 + len(history)
+        objective.generator.manual_seed(own_seed)
+        torch.manual_seed(own_seed * process.many + process.rank)  # dropout: each process has clips of its own
         loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged, config.clip_norm))
         row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
         process.agree(model, averaged)
