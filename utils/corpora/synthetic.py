@@ -124,9 +124,9 @@ def speak(
 def speak_others(folder: Path, *, clips: int, seed: int = 0, sample_rate: int = 8000, progress: bool = True) -> Path:
     """Speak `clips` words that are no digits, and make a quarter as many noises, for TRAIN; a fifth of that for TEST.
 
-    TRAIN's voices are the first hundred of `speak`. TEST has other words, and voices that differ from TRAIN's in accent,
-    pitch or pace, but have their timbre from the same variants of eSpeak NG. In the column `label` stands the word, or
-    "noise". Otherwise as for `speak`.
+    TRAIN's voices are the first hundred of `speak`. TEST has other words, and voices of another accent, pitch or pace,
+    whose timbre is from the same variants of eSpeak NG. In the column `label` stands the word, or "noise". Otherwise as
+    for `speak`.
     """
     if clips < 5:
         raise InputError(f"clips is {clips}; a corpus of other words needs at least 5")
