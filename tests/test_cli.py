@@ -294,6 +294,24 @@ def test_train_refuses_a_table_with_a_bad_clip(sdr, project, write_config, corpu
     assert not project.store.exists()
 
 
+def test_train_says_what_it_replaces(sdr, project, write_config):
+    assert "replace" not in sdr("train", write_config()).err + sdr("train", write_config()).err
+    assert "tiny/course/seed-0: a model of other settings" in sdr("train", write_config(model={"size": 4})).err
+
+
+def test_train_says_when_few_clips_make_many_epochs(sdr, project, write_config):
+    done = sdr("train", write_config("cnn1d", training={"epochs": 1, "least_steps": 10, "batch_size": 32}))
+    assert done.status == 0 and "epochs in place of 1" in done.err and "least_steps" in done.err
+
+
+def test_train_refuses_a_bad_clip_of_test_before_it_trains(sdr, project, write_config, corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "fit", None)
+    row = int(corpus.clips["split"].eq("TEST").to_numpy().argmax())
+    clip = write_bytes(tmp_path / "clip.wav", b"seven")
+    path = table_with(corpus, tmp_path / "clips.tsv", row, file=str(clip))
+    sdr("train", write_config(data={"metadata": str(path)})).refused(str(clip), "not an audio file")
+
+
 @pytest.mark.parametrize("place", ["--store", "--runs"])
 def test_train_refuses_a_place_that_cannot_be_written_to_before_it_trains(
     sdr, project, write_config, tmp_path, monkeypatch, place
@@ -623,6 +641,13 @@ def test_the_command_fails_plainly_as_a_process(trained, tmp_path):
     done = process([*SDR, "predict", trained.checkpoint, clip], cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"sdr: {clip}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_output_that_cannot_be_written_is_told_plainly(trained, corpus):
+    with open("/dev/full", "w") as full:
+        done = process([*SDR, "predict", trained.checkpoint, corpus.folder / "1_eve_0.wav"], stdout=full)
+    assert done.returncode == 2 and done.stderr.startswith("sdr: ") and "Traceback" not in done.stderr
 
 
 def test_help_does_not_wait_for_torch(tmp_path):

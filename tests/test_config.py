@@ -54,6 +54,25 @@ def test_a_snapshot_writes_every_default_out():
     assert list(snapshot(parse(LINEAR))) == ["experiment", "data", "features", "model"]
 
 
+def test_an_experiment_is_found_in_one_file_alone(tmp_path):
+    (tmp_path / "mine.yaml").write_text("model: {name: linear}")
+    (tmp_path / "several.yaml").write_text("base: mine.yaml\nvariants: {small: {model: {size: 3}}}")
+    assert find_experiment("mine", tmp_path).model.size == 10 and find_experiment("small", tmp_path).model.size == 3
+    (tmp_path / "a copy.yaml").write_text((tmp_path / "several.yaml").read_text())
+    with pytest.raises(InputError, match=r"'small' stands in a copy\.yaml and several\.yaml"):
+        find_experiment("small", tmp_path)
+    with pytest.raises(InputError, match="no file has an experiment 'large'"):
+        find_experiment("large", tmp_path)
+
+
+@pytest.mark.parametrize("text", ["training: {epochs: 1}\ntraining: {}", "training:\n  epochs: 1\n  epochs: 2"])
+def test_a_key_stands_once(tmp_path, text):
+    """YAML itself would take the last, and drop the other without a word."""
+    (tmp_path / "a.yaml").write_text("model: {name: cnn1d}\n" + text)
+    with pytest.raises(InputError, match=r"a\.yaml, line [34]: the key '(training|epochs)' is there already"):
+        load_experiment(tmp_path / "a.yaml")
+
+
 def test_no_two_experiments_have_the_same_name():
     assert len(EXPERIMENTS) == sum(len(load_experiments(path)) for path in CONFIGS)
 
@@ -196,8 +215,8 @@ def test_an_unknown_name_is_named_with_the_nearest_known_one(values, parts):
         ("training", "schedule", 3, "text"),
         ("features", "n_mels", "40", "whole number"),
         ("data", "fold", 3, "text"),
-        ("augmentation", "speed", 1.2, "tuple"),
-        ("augmentation", "speed", [0.9], "tuple"),
+        ("augmentation", "speed", 1.2, "a list [...] of 2, each a number"),
+        ("augmentation", "speed", [0.9], "a list [...] of 2, each a number"),
         ("augmentation", "speed", ["slow", "fast"], "number"),
         ("training", "epochs", 0, "epochs"),
         ("training", "schedule", "linear", "one-cycle"),

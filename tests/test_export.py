@@ -112,10 +112,10 @@ def test_what_cannot_be_exported_is_refused(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_sdr_export_names_the_file_after_the_checkpoint(sdr, trained, tmp_path, monkeypatch):
+def test_sdr_export_names_the_file_after_the_model(sdr, trained, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = sdr("export", trained.checkpoint)
-    assert done.status == 0 and (tmp_path / f"{trained.checkpoint.name}.onnx").exists()
+    assert done.status == 0 and (tmp_path / "tiny.onnx").exists()
     sdr("export", tmp_path / "none").refused("none", "not a checkpoint")
     (tmp_path / "file").write_text("")
     sdr("export", trained.checkpoint, "--output", tmp_path / "file" / "x.onnx").refused("could not be written")

@@ -162,9 +162,10 @@ def test_a_row_that_ends_early_is_refused(folder):
 NOT_TABLES = {
     "empty": (b"", "not a tab-separated table"),
     "only a header": (tsv([]).encode(), "no clips"),
-    "Latin-1": (tsv(rows()).replace("eve", "Zoé").encode("latin-1"), "not a tab-separated table"),
-    "UTF-16": (tsv(rows()).encode("utf-16"), "not a tab-separated table"),
+    "Latin-1": (tsv(rows()).replace("eve", "Zoé").encode("latin-1"), "not in UTF-8"),
+    "UTF-16": (tsv(rows()).encode("utf-16"), "not in UTF-8"),
     "commas": (tsv(rows()).replace("\t", ",").encode(), "separated by tabs"),
+    "rows too long": (tsv(rows()).replace(".wav", ".wav\tx").encode(), "more cells than row 1"),
     "a row too long": (tsv(rows()).encode() + b"x\ty\tTEST\t0\tz\t\t\n", "line 6"),
 }
 
@@ -183,6 +184,15 @@ def test_a_file_that_is_not_there_and_a_folder_are_refused(folder):
         read_metadata(folder / "none.tsv")
     with pytest.raises(InputError, match=str(folder)):
         read_metadata(folder)
+
+
+def test_a_clip_counts_once(folder):
+    """Or it could be on both sides under two names."""
+    table = rows()
+    table[3]["file"] = f"./{table[0]['file']}"
+    (folder / "clips.tsv").write_text(tsv(table))
+    with pytest.raises(InputError, match=r"row 5, column 'file': './0_ada.wav' is an earlier row's clip already"):
+        read_metadata(folder / "clips.tsv")
 
 
 def test_several_missing_clips_are_counted(folder):
@@ -416,6 +426,13 @@ def test_a_speaker_on_both_sides_is_refused_by_name(split):
     for protocol, fold in ((course, None), (one_speaker, "B")):
         with pytest.raises(InputError, match=f"'B' is on both sides, training and {split}"):
             protocol(table, fold)
+
+
+@pytest.mark.parametrize("other", ["JÜRGEN", "jürgen", "Ju\u0308rgen"])
+def test_a_name_is_the_same_in_whatever_letters(other):
+    clips = pd.DataFrame([(0, "Jürgen", "TRAIN", 0), (1, other, "TEST", 0)], columns=COLUMNS[:4])
+    with pytest.raises(InputError, match="is on both sides, training and TEST"):
+        course(clips)
 
 
 def test_a_validation_speaker_must_be_a_further_one():

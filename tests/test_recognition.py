@@ -103,6 +103,12 @@ def test_what_is_no_waveform_is_refused(trained, waveform, why):
         recogniser.hear_words(waveform)
 
 
+def test_predict_wants_names(trained):
+    for waveforms in (np.zeros(800, np.float32), [np.zeros(800, np.float32)]):
+        with pytest.raises(InputError, match="waveforms go to hear"):
+            load(trained.checkpoint).predict(waveforms)
+
+
 def test_predict_wants_a_list(trained):
     with pytest.raises(InputError, match="a list of files"):
         load(trained.checkpoint).predict("7_eve_1.wav")

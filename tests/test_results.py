@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from statistics import fmean, stdev
 
@@ -12,7 +13,7 @@ import yaml
 
 from utils import InputError, evaluation, experiments, report, results
 from utils.config import load_experiment, snapshot
-from utils.metadata import COURSE_METADATA, sha256
+from utils.metadata import COURSE_METADATA, PROJECT, sha256
 from utils.report import HELD_OUT, TRAIN_SPEAKERS
 
 SPEAKERS = TRAIN_SPEAKERS + HELD_OUT
@@ -110,12 +111,14 @@ def test_the_same_result_is_the_same_bytes_whenever_it_is_written(put, monkeypat
     assert written[0] == written[1]
 
 
-def test_names_that_look_like_numbers_stay_names(project):
+def test_names_that_look_like_numbers_stay_names(put, project, models):
     """AudioMNIST calls its speakers 01 to 60."""
+    (models / "x.yaml").write_text((models / "little.yaml").read_text())
     for names in (("01", "02"), ("NA", "nan"), ("1e3", '"')):
         table = pd.concat([predictions_of(0.5, names[0]), predictions_of(0.9, names[1])])
         path = project.store / "x" / "course" / "seed-0.json"
-        results.save(path, {"metrics": metrics_of(table)}, table)
+        put(0.5, model="x")
+        results.save(path, results.load(path) | {"metrics": metrics_of(table)}, table)
         assert set(results.load_predictions(path)["speaker"]) == set(names)
         results.verify(path)
 
@@ -137,6 +140,30 @@ def test_a_tampered_metric_is_noticed(put, change):
     edit(path, change)
     with pytest.raises(InputError, match=re.escape(str(path))):
         results.verify(path)
+
+
+def test_a_copy_is_no_further_seed(put):
+    path = put(0.75)
+    for old, new in ((path, path.with_name("seed-1.json")), (results.predictions_path(path), "seed-1.tsv.gz")):
+        shutil.copy(old, path.parent / new)
+    with pytest.raises(InputError, match=r"seed-1.json: the result of another run: .*seed 0"):
+        results.verify(path.with_name("seed-1.json"))
+
+
+@pytest.mark.parametrize("key", ["parameters", "multiply_adds"])
+def test_runs_of_one_row_have_the_same_model(put, key):
+    put(0.75)
+    put(0.75, seed=1, **{key: 99})
+    with pytest.raises(InputError, match=f"seed 1: its {key} are not those of the other runs of little"):
+        report.rows("course")
+
+
+@pytest.mark.parametrize("key", ["experiment", "seed", "config", "train_seconds"])
+def test_what_lacks_a_part_is_no_result(put, key):
+    path = put(0.75)
+    edit(path, lambda result: result.pop(key))
+    with pytest.raises(InputError, match=f"{re.escape(str(path))}: not a result .it has no {key}"):
+        results.load(path)
 
 
 def test_a_tampered_prediction_is_noticed(put):
@@ -335,6 +362,39 @@ def test_an_empty_place_leaves_what_follows_alone(rendered):
     report.update()
     table = report.markdown("course")
     assert path.read_text() == f"{table}\n\nbetween\n\n{table}\n"
+
+
+START, END = "<!-- table course -->\n", "<!-- end of table -->\n"
+BROKEN = {
+    "no end": START + "old\n\nprose\n\n" + START + "old\n" + END,
+    "no start": START + "old\n" + END + "old\n" + END,
+    "a start of another kind": "<!--Table course -->\nold\n" + END,
+    "an end of another kind": START + "old\n<!-- end of table-->\n",
+}
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("text", BROKEN.values(), ids=BROKEN)
+def test_a_table_without_its_marks_is_refused_and_nothing_is_lost(rendered, text, check):
+    """It once swallowed all up to the next table, and was taken for up to date."""
+    path = rendered.folder / "README.md"
+    path.write_text(text)
+    with pytest.raises(InputError, match="README.md: .* marks is missing or misspelt"):
+        report.update(check)
+    assert path.read_text() == text
+
+
+def test_a_notebook_that_is_none_is_named(rendered):
+    (rendered.folder / "notebooks" / "a.ipynb").write_text('{"cells": [')
+    with pytest.raises(InputError, match=r"a\.ipynb: "):
+        report.update()
+
+
+def test_every_table_is_shown_somewhere():
+    texts = [path.read_text() for path in (PROJECT / "README.md", *(PROJECT / "notebooks").glob("*.ipynb"))]
+    shown = {name for text in texts for name in re.findall(r"<!-- table ([\w-]+) -->", text)}
+    assert shown == set(report.TABLES)
+    assert {"course", "loso", "arabic", "corpora"} <= set(report.PLACE.findall(texts[0]))
 
 
 def test_nothing_changes_where_all_is_as_the_results_say(rendered):

@@ -44,7 +44,8 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
         with open(path, "rb") as opened, soundfile.SoundFile(opened.fileno(), closefd=False) as file:
             rate, frames = file.samplerate, file.frames
             if frames > max_seconds * rate:
-                what = "a clip of one digit" if max_seconds == MAX_SECONDS else "a recording"
+                one = "a clip of one digit (for several: `sdr predict --several`)"
+                what = one if max_seconds == MAX_SECONDS else "a recording"
                 raise InputError(f"{path}: {frames / rate:.1f} s long; {what} is at most {max_seconds:.0f} s")
             samples = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError:

@@ -66,6 +66,8 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
             reached.
     """
     folder = find(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a checkpoint: there is no such folder")
     for name in (WEIGHTS, SNAPSHOT):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a checkpoint: it has no {name}")

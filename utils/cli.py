@@ -49,6 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         if rest:
             raise InputError(f"unknown argument '{rest[0]}' (see `sdr {given.command.__name__} --help`)")
         given.command(given)
+        sys.stdout.flush()  # or a full disk would be noticed too late
     except InputError as error:
         print(f"sdr: {error}", file=sys.stderr)
         sys.exit(2)
@@ -57,6 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe, as in `sdr report | head`, has seen enough
         sys.stderr.close()
+    except OSError as error:  # as of a full disk that the output goes to
+        print(f"sdr: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -115,7 +119,7 @@ def parser() -> argparse.ArgumentParser:
 
     add = command(export, "write a checkpoint as one ONNX file, from the waveform to the probabilities").add_argument
     add("checkpoint", type=Path, nargs="?", help="its folder (default: checkpoints/digits)")
-    add("--output", type=Path, metavar="FILE", help="the file to write (default: named after the checkpoint)")
+    add("--output", type=Path, metavar="FILE", help="the file to write (default: named after the model, here)")
     add("--int8", action="store_true", help="weights and activations as 8-bit integers: a smaller file")
 
     add = command(demo, "speak a digit: open the demo page, or the Gradio app where there is no Node").add_argument
@@ -158,9 +162,10 @@ def data(given: argparse.Namespace) -> None:
 
 
 def train(given: argparse.Namespace) -> None:
-    from utils import experiments, figures, results, tracking
-    from utils.config import load_experiment
+    from utils import checkpoints, experiments, figures, results, tracking
+    from utils.config import load_experiment, load_yaml, snapshot
     from utils.parallel import this_process
+    from utils.protocols import split_name
 
     experiment = load_experiment(given.config, given.variant)
     data = experiment.data
@@ -170,6 +175,10 @@ def train(given: argparse.Namespace) -> None:
         data = replace(data, takes=given.takes)
     experiment = replace(experiment, data=data)
     store, runs = given.store or results.STORE, given.runs or experiments.RUNS
+    name = split_name(data.protocol, data.fold, data.takes)
+    older = experiments.checkpoint_folder(experiment, name, given.seed, runs) / checkpoints.SNAPSHOT
+    if older.is_file() and load_yaml(older) != snapshot(experiment):
+        print(f"{older.parent}: a model of other settings is there; this one will replace it", file=sys.stderr)
     result = experiments.run(experiment, given.seed, store=store, runs=runs, progress=True)
     if this_process().rank > 0:
         return
@@ -297,8 +306,7 @@ def export(given: argparse.Namespace) -> None:
     from utils import recognition
 
     checkpoint = given.checkpoint or recognition.DEFAULT
-    path = given.output or Path(f"{Path(checkpoint).name}{'-int8' if given.int8 else ''}.onnx")
-    onnx_file.export_checkpoint(checkpoint, path, given.int8)
+    path = onnx_file.export_checkpoint(checkpoint, given.output, given.int8)
     print(f"{path}: {path.stat().st_size:,} bytes")
 
 

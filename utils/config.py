@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import math
 import types
 import typing
@@ -111,13 +112,26 @@ def load_experiment(path: str | Path, variant: str | None = None) -> Experiment:
 
 
 def find_experiment(name: str, folder: Path) -> Experiment:
-    """The experiment of that name, whichever file of the folder holds it."""
-    files = sorted(folder.glob("*.yaml"), key=lambda path: path.stem != name)  # its own file first
-    for path in files:
-        made = load_experiments(path)
-        if name in made:
-            return made[name]
-    raise InputError(f"{folder}: no file has an experiment '{name}'")
+    """The experiment of that name, whichever file of the folder holds it.
+
+    Raises `InputError` where none does, or where two do, as a file and its copy.
+    """
+    files = sorted(folder.glob("*.yaml"))
+    changed = tuple(path.stat().st_mtime_ns for path in files)
+    made = [_experiments_of(path, changed) for path in files]
+    holders = [number for number, experiments in enumerate(made) if name in experiments]
+    if not holders:
+        raise InputError(f"{folder}: no file has an experiment '{name}'")
+    if len(holders) > 1:
+        names = " and ".join(files[number].name for number in holders)
+        raise InputError(f"{folder}: '{name}' stands in {names}; rename one of the two")
+    return made[holders[0]][name]
+
+
+@functools.cache
+def _experiments_of(path: Path, changed: tuple[int, ...]) -> dict[str, Experiment]:
+    """`load_experiments`, once for each state of the files beside it, one of which may be its base."""
+    return load_experiments(path)
 
 
 def parse_experiment(values: dict, where: str, name: str) -> Experiment:
@@ -199,9 +213,12 @@ def make_model(experiment: Experiment) -> nn.Module:
 
 
 def load_yaml(path: str | Path) -> dict:
-    """Read a YAML file that holds a mapping. Raises `InputError` that names the file and the line."""
+    """Read a YAML file that holds a mapping, no key twice. Raises `InputError` that names the file and the line."""
     try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        loader = yaml.SafeLoader(Path(path).read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+        _refuse_repeated(node, path)  # YAML itself would take the last one, and drop the others
+        values = loader.construct_document(node) if node else None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -211,6 +228,16 @@ def load_yaml(path: str | Path) -> dict:
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected 'key: value' lines")
     return values
+
+
+def _refuse_repeated(node: yaml.Node | None, path: str | Path) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if key.value in seen:
+                raise InputError(f"{path}, line {key.start_mark.line + 1}: the key '{key.value}' is there already")
+            seen.add(key.value)
+            _refuse_repeated(value, path)
 
 
 def build(kind: type[T], values: dict, where: str) -> T:
@@ -284,5 +311,11 @@ def _cast(hint: object, value: object, where: str) -> object:
             return number
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
-    name = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}.get(hint, str(hint))
-    raise InputError(f"{where}: expected {name}, not {value!r}")
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if typing.get_origin(hint) is tuple:
+        first, *others = typing.get_args(hint)
+        many = "several" if others == [Ellipsis] else str(1 + len(others))
+        expected = f"a list [...] of {many}, each {names.get(first, first)}"
+    else:
+        expected = names.get(hint, hint)
+    raise InputError(f"{where}: expected {expected}, not {value!r}")

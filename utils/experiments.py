@@ -22,8 +22,8 @@ from utils.config import Experiment, find_experiment, make_model, snapshot
 from utils.corpora import synthetic
 from utils.dataset import Spectrograms, SpokenDigits, features_of
 from utils.evaluation import DIGITS, cost, embed, logits_of, metrics, predict
-from utils.files import make_writable
-from utils.metadata import PROJECT, find_metadata, read_metadata, tables_sha256, verify
+from utils.files import check_writable
+from utils.metadata import PROJECT, find_metadata, read_metadata, sha256, tables_sha256, verify
 from utils.objectives import NO_DIGIT, UNLABELLED, Contrastive, Joint, Supervised
 from utils.parallel import this_process
 from utils.protocols import PROTOCOLS, Split, few_takes, split_name
@@ -215,7 +215,7 @@ def _pretraining_state(experiment: Experiment, clips: pd.DataFrame, seed: int, r
     settings = snapshot(experiment)
     what = {name: settings[name] for name in ("features", "model", "augmentation", "pretraining")}
     known = clips[[name for name in ("path", "speaker", "label", "sha256") if name in clips]]
-    return runs / "pretrained" / f"{_key(what, known.astype(str).to_numpy().tolist(), seed)}.state"
+    return runs / "pretrained" / f"{_key(what, known.astype(str).to_numpy().tolist(), seed, _code())}.state"
 
 
 def width(model: nn.Module) -> int:
@@ -254,12 +254,14 @@ def run(
         split = split_of(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed, runs)
     config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.data.tables)
-    # another config, or another table, never resumes from it
-    state = folder.parent / f".seed-{seed}-{_key(config, clips_sha256)}.state"
+    # another config, another table, or a model that was edited since never resumes from it
+    state = folder.parent / f".seed-{seed}-{_key(config, clips_sha256, _code())}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
     digits = split.train[split.train["label"] != NO_DIGIT]
     for place in (store, runs):
-        make_writable(place)
+        check_writable(place)
+    for clips in split.tests.values():
+        features_of(clips, experiment.features)  # kept for later; a clip that cannot be read is told now
     started = time.perf_counter()
     model, history = fit(experiment, split, seed, state, runs, progress)
     seconds = time.perf_counter() - started
@@ -303,9 +305,11 @@ def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store:
         seed: of the checkpoint, and of the models.
         jobs: models trained at a time; None: one a core.
     """
-    table = read_metadata(find_metadata(experiment.data.metadata))
-    speakers = sorted(table.loc[table["split"] == "TRAIN", "speaker"].unique())
     data = experiment.data
+    table = read_metadata(find_metadata(data.metadata))
+    speakers = sorted(table.loc[table["split"] == "TRAIN", "speaker"].unique())
+    if len(speakers) < 2:
+        raise InputError(f"{data.metadata}: calibrating leaves each TRAIN speaker out in turn, and there is but one")
     if data.protocol not in ("course", "split"):
         raise InputError(f"protocol {data.protocol}: calibrated are models of 'course' or 'split', by TRAIN speakers")
     folder = checkpoint_folder(experiment, split_name(data.protocol, data.fold, data.takes), seed)
@@ -409,6 +413,13 @@ def _forecast(
     new = sum(chosen.name not in took for chosen, _ in missing)
     unknown = f"; {new} runs of unknown length come on top" if new else ""
     return f"about {max(1, round(minutes))} minutes, {jobs} at a time{unknown}"
+
+
+def _code() -> list[str]:
+    """Digests of the files that say what is learned, and how."""
+    names = ("audio", "augmentation", "dataset", "experiments", "features", "objectives", "selftraining", "training")
+    files = [*sorted((PROJECT / "model_neural").glob("*.py")), *(PROJECT / "utils" / f"{name}.py" for name in names)]
+    return [sha256(file) for file in files]
 
 
 def _key(*what: object) -> str:

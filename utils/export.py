@@ -93,8 +93,10 @@ class Network(nn.Module):
         return self.calibration.probabilities(self.model(features, torch.full((1,), features.shape[1])))
 
 
-def export_checkpoint(checkpoint: str | Path, path: str | Path, int8: bool = False) -> Path:
+def export_checkpoint(checkpoint: str | Path, path: str | Path | None = None, int8: bool = False) -> Path:
     """Write a checkpoint as one ONNX file (see `export`), with its temperature, and its threshold among the facts.
+
+    Without a `path` it is named after the model and lies in the current folder.
 
     With `int8`, the ranges of its 8-bit integers are those that the digits of twelve synthetic voices need: no
     recordings are wanted.
@@ -105,7 +107,7 @@ def export_checkpoint(checkpoint: str | Path, path: str | Path, int8: bool = Fal
         voices = experiments.synthetic_voices(12)
         clips = [read_audio(file, recogniser.features.sample_rate) for file in voices["path"]]
     return export(
-        path,
+        path or f"{recogniser.name}{'-int8' if int8 else ''}.onnx",
         recogniser.model,
         recogniser.features,
         recogniser.calibration,

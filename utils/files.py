@@ -28,12 +28,13 @@ def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
-def make_writable(folder: str | Path) -> None:
-    """Make a folder where there is none. Asked before long work: `InputError` where nothing can be written to it."""
-    folder = Path(folder)
-    with _plain_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=folder).close()
+def check_writable(folder: str | Path) -> None:
+    """Raise `InputError` where nothing could be written to a folder, there already or not: asked before long work."""
+    place = Path(folder)
+    while not place.exists():
+        place = place.parent
+    with _plain_errors(Path(folder)):
+        tempfile.TemporaryFile(dir=place).close()
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def find_metadata(name: str) -> Path:
 
     The latter if it begins with `speech_data/`: such a table comes with its clips, as `sdr data` makes it.
     """
-    path = Path(name)
+    path = Path(name).expanduser()
     return speech_data().joinpath(*path.parts[1:]) if path.parts[:1] == ("speech_data",) else PROJECT / path
 
 
@@ -46,8 +46,8 @@ def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool
 
     Raises:
         InputError: names the row (counted as an editor does, the header being row 1) and the column of
-            what is wrong: a missing column, an empty cell, an unknown split or label, a duplicate identifier,
-            a missing clip.
+            what is wrong: a missing column, an empty cell, an unknown split or label, an identifier or a clip
+            that an earlier row has, a missing clip.
     """
     path = Path(path)
     try:
@@ -63,9 +63,13 @@ def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool
     except FileNotFoundError:
         makes = f"; `sdr data {path.parent.name}` makes it" if path.parent.parent == speech_data() else ""
         raise InputError(f"{path}: there is no such file{makes}") from None
-    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not in UTF-8; save it anew with that encoding, separated by tabs") from None
+    except (OSError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
 
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the first cells for names of the rows
+        raise InputError(f"{path}: the rows have more cells than row 1 has names of columns")
     missing = [column for column in COLUMNS if column not in table.columns]
     if missing:
         has = ", ".join(f"'{name}'" for name in table.columns)
@@ -95,6 +99,7 @@ def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool
     refuse(table["identifier"].duplicated(), "identifier", "{cell} stands in an earlier row already")
 
     table["path"] = [locate(file, path, root) for file in table["file"]]
+    refuse(table["path"].map(os.path.normpath).duplicated(), "file", "{cell} is an earlier row's clip already")
     missing_clip = ~table["path"].map(os.path.isfile)
     if missing_clip.any():
         where = table.loc[missing_clip, "path"].iloc[0]

@@ -1,5 +1,6 @@
 """Protocols: who is trained on and who is tested on. No protocol lets a speaker be on both sides."""
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -38,9 +39,9 @@ class Split:
         for side, clips in sides.items():
             for speaker in clips["speaker"].unique():
                 self._refuse_twice(heard, speaker, side)
-                heard[speaker] = side
+            heard |= dict.fromkeys(map(_person, clips["speaker"].unique()), side)
         if self.unlabelled is not None:  # they may be by a speaker of whom other clips have labels
-            heard |= dict.fromkeys(set(self.unlabelled["speaker"]) - set(heard), "unlabelled")
+            heard = dict.fromkeys(map(_person, self.unlabelled["speaker"].unique()), "unlabelled") | heard
         for name, clips in self.tests.items():
             for speaker in clips["speaker"].unique():
                 self._refuse_twice(heard, speaker, name)
@@ -49,11 +50,16 @@ class Split:
                 raise InputError(f"protocol {self.name}: there are no clips for {side}")
 
     def _refuse_twice(self, heard: dict[str, str], speaker: str, side: str) -> None:
-        if speaker in heard:
+        if _person(speaker) in heard:
             raise InputError(
-                f"protocol {self.name}: speaker '{speaker}' is on both sides, {heard[speaker]} and {side}; "
-                "a result would not be speaker-independent"
+                f"protocol {self.name}: speaker '{speaker}' is on both sides, {heard[_person(speaker)]} and {side} "
+                "(in whatever letters the name is written); a result would not be speaker-independent"
             )
+
+
+def _person(speaker: str) -> str:
+    """A speaker's name as it counts: "JÜRGEN" is "jürgen", and an ü is one whether typed as one letter or as two."""
+    return unicodedata.normalize("NFC", speaker).casefold()
 
 
 def course(clips: pd.DataFrame, fold: str | None = None) -> Split:

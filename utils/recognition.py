@@ -60,6 +60,8 @@ class Recogniser:
         """What is spoken in audio files of one word each; raises `InputError` for the first that cannot be read."""
         if isinstance(files, str | Path):
             raise InputError(f"predict takes a list of files, as predict([{str(files)!r}])")
+        if not all(isinstance(file, str | Path) for file in files):
+            raise InputError("predict takes the names of files; waveforms go to hear")
         return self.hear([read_audio(file, self.features.sample_rate) for file in files])
 
     def hear(self, waveforms: Sequence[np.ndarray]) -> list[Answer]:

@@ -139,8 +139,7 @@ def _row(name: str, table: Table, experiment: str, takes: int | None, store: Pat
     complete = [[results.load(path) for path in paths[seed]] for seed in seeds]
     if not complete:
         return None
-    for run in (run for folds in complete for run in folds):
-        _check_belongs(run, experiment)
+    _check_belong([run for folds in complete for run in folds], experiment)
 
     def over_seeds(value: Callable[[dict], float], splits: list[str] | None = None) -> list[float]:
         """A value of each run, averaged over the folds: one number a seed."""
@@ -177,18 +176,23 @@ def _row(name: str, table: Table, experiment: str, takes: int | None, store: Pat
     return row
 
 
-def _check_belongs(run: dict, experiment: str) -> None:
-    """A run of a table was made by the config that lies in `configs/`, from the clips that it names."""
-    where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
+def _check_belong(runs: list[dict], experiment: str) -> None:
+    """The runs of a row were made by the config that lies in `configs/`, from the clips that it names."""
     config = find_experiment(experiment, CONFIGS)
-    if run["metadata_sha256"] != tables_sha256(config.data.tables):
-        raise InputError(f"{where}: not made from the clips of {', '.join(config.data.tables)}")
-    now, then = snapshot(config), snapshot(made_by(run))
-    for key in ("protocol", "fold", "takes"):  # they are the table's
-        now["data"][key] = then["data"][key]
-    for section in now.keys() | then.keys():
-        if now.get(section) != then.get(section):
-            raise InputError(f"{where}: made with another '{section}' than its config has now; run it again")
+    clips_sha256, now = tables_sha256(config.data.tables), snapshot(config)
+    for run in runs:
+        where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
+        if run["metadata_sha256"] != clips_sha256:
+            raise InputError(f"{where}: not made from the clips of {', '.join(config.data.tables)}")
+        then = snapshot(made_by(run))
+        for key in ("protocol", "fold", "takes"):  # they are the table's
+            now["data"][key] = then["data"][key]
+        for section in now.keys() | then.keys():
+            if now.get(section) != then.get(section):
+                raise InputError(f"{where}: made with another '{section}' than its config has now; run it again")
+        for cost in ("parameters", "multiply_adds"):
+            if run[cost] != runs[0][cost]:
+                raise InputError(f"{where}: its {cost} are not those of the other runs of {experiment}")
 
 
 def made_by(result: dict) -> Experiment:
@@ -206,7 +210,8 @@ def markdown(name: str, store: Path = results.STORE) -> str:
     return f"<!-- table {name} -->\n{table}\n<!-- end of table -->"
 
 
-PLACE = re.compile(r"<!-- table ([\w-]+) -->\n(?:.*?\n)??<!-- end of table -->", re.DOTALL)
+PLACE = re.compile(r"<!-- table ([\w-]+) -->\n(?:(?!<!--).*\n)*<!-- end of table -->")
+MARK = re.compile(r"<!--\s*(?:end of )?table\b", re.IGNORECASE)
 
 
 def update(check: bool = False, project: Path = PROJECT, store: Path = results.STORE) -> list[str]:
@@ -225,7 +230,10 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
             results.verify(path)
     for path in [project / "README.md", *sorted((project / "notebooks").glob("*.ipynb"))]:
         text = path.read_text(encoding="utf-8")
-        new = _update_notebook(text, store) if path.suffix == ".ipynb" else _update_text(text, store)
+        try:
+            new = _update_notebook(text, store) if path.suffix == ".ipynb" else _update_text(text, store)
+        except ValueError as error:  # of a table's marks, or of JSON
+            raise InputError(f"{path}: {error}") from None
         if new != text and check:
             raise InputError(f"{path}: a table is not what the results say; `sdr report` renders it anew")
         if new != text:
@@ -235,6 +243,13 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
 
 
 def _update_text(text: str, store: Path) -> str:
+    places = PLACE.findall(text)
+    if len(MARK.findall(text)) != 2 * len(places):
+        last = f"; the last whole one is '{places[-1]}'" if places else ""
+        raise ValueError(
+            "a table is to stand between '<!-- table NAME -->' and '<!-- end of table -->', each on a line of its own; "
+            f"one of these marks is missing or misspelt{last}"
+        )
     return PLACE.sub(lambda place: markdown(place[1], store), text)
 
 

@@ -22,6 +22,7 @@ from utils.files import write_whole
 from utils.metadata import PROJECT
 
 STORE = PROJECT / "results" / "runs"
+IS = ("experiment", "protocol", "seed")  # what tells a result from all others
 
 
 def result_path(store: Path, experiment: str, split: str, seed: int) -> Path:
@@ -44,8 +45,9 @@ def load(path: Path) -> dict:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a result ({error})") from None
-    if not isinstance(result, dict) or not isinstance(result.get("metrics"), dict):
-        raise InputError(f"{path}: not a result (it has no metrics)")
+    for key in (*IS, "config", "metrics", "parameters", "multiply_adds", "train_seconds", "metadata_sha256"):
+        if not isinstance(result, dict) or key not in result:
+            raise InputError(f"{path}: not a result (it has no {key})")
     return result
 
 
@@ -63,8 +65,14 @@ def predictions_path(path: Path) -> Path:
 
 
 def verify(path: Path) -> None:
-    """Check that a result's metrics are those of its predictions. Raises `InputError` where they are not."""
-    claimed, predictions = load(path)["metrics"], load_predictions(path)
+    """Check that a result is the run that its file is named after, and that its metrics are those of its predictions.
+
+    Raises `InputError` where that is not so.
+    """
+    result, predictions = load(path), load_predictions(path)
+    if path.parts[-3:] != result_path(Path(), *(result[key] for key in IS)).parts:
+        raise InputError(f"{path}: the result of another run: {', '.join(f'{key} {result[key]}' for key in IS)}")
+    claimed = result["metrics"]
     if set(claimed) != set(predictions["split"]):
         raise InputError(f"{path}: reports {', '.join(claimed)}, but its predictions are for others")
     for name, clips in predictions.groupby("split"):

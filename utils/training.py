@@ -1,6 +1,7 @@
 """The training loop: an objective's batches move a model's weights, seeded, and resumed after an interruption."""
 
 import math
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +103,9 @@ def train(
     history, best = _resume(parts, state, process.device)
     bar = tqdm(total=epochs, desc=title, unit="epoch", leave=False, disable=not progress or process.rank > 0)
     bar.update(len(history))
+    if epochs > config.epochs and not bar.disable:
+        many = f"{epochs} epochs in place of {config.epochs}"
+        bar.write(f"{many}: so many make up least_steps, {config.least_steps}, with so few clips", file=sys.stderr)
     while len(history) < epochs and not _stopped_improving(history, config.patience):
         started = time.perf_counter()
         own_seed = seed * 100_003 + len(history)
@@ -152,6 +156,8 @@ def _epoch(
             scheduler.step()
         averaged.update_parameters(unwrapped(model))
         losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise InputError("training diverged: the loss is no number any more; a smaller learning_rate may do")
     return sum(losses) / len(losses)
 
 
