@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -58,13 +58,13 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> 
     """
     correct = labels == predicted
     # a digit that was never spoken and never heard does not count in a macro average
-    macro = {"average": "macro", "zero_division": 0.0}
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0.0)
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
-        "macro_f1": float(f1_score(labels, predicted, **macro)),
+        "macro_f1": float(f1),
         "weighted_f1": float(f1_score(labels, predicted, average="weighted", zero_division=0.0)),
-        "macro_precision": float(precision_score(labels, predicted, **macro)),
-        "macro_recall": float(recall_score(labels, predicted, **macro)),
+        "macro_precision": float(precision),
+        "macro_recall": float(recall),
         "n": len(labels),
         "interval": bootstrap_interval(correct, speakers),
         "per_speaker": {str(name): float(correct[speakers == name].mean()) for name in np.unique(speakers)},

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
+from tqdm import tqdm
+
 from utils import InputError, results
 from utils.config import Experiment, find_experiment, load_experiments, parse_experiment, snapshot
 from utils.files import write_whole
@@ -226,7 +228,7 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
     """
     changed = []
     if check:
-        for path in sorted(store.glob("*/*/seed-*.json")):
+        for path in tqdm(sorted(store.glob("*/*/seed-*.json")), "checking results", leave=False, disable=None):
             results.verify(path)
     for path in [project / "README.md", *sorted((project / "notebooks").glob("*.ipynb"))]:
         text = path.read_text(encoding="utf-8")
