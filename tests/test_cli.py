@@ -497,7 +497,7 @@ def test_reproduce_runs_what_is_missing_and_renders_the_tables(sdr, project, tab
 
 def test_reproduce_says_how_long_it_will_take_by_how_long_such_runs_took(sdr, project, tables):
     done = sdr("reproduce", "--jobs", 1, "--seeds", 1)
-    assert "about 1 minutes, 1 at a time; 2 runs of unknown length come on top" in done.out
+    assert "about 1 minute, 1 at a time; 2 runs of unknown length come on top" in done.out
     for path in project.store.rglob("seed-*.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"train_seconds": 599.0}))
     assert "about 20 minutes, 1 at a time\n" in sdr("reproduce", "--jobs", 1).out

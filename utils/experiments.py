@@ -409,10 +409,10 @@ def _forecast(
         took.setdefault(f"{result['experiment']}, pre-training", []).append(before)
     names = [chosen.name for chosen, _ in missing] + [f"{chosen.name}, pre-training" for chosen, _ in pretrained]
     known = [median(took[name]) for name in names if name in took]
-    minutes = (sum(known) + len(missing)) / jobs / 60  # reading and testing take about a second
+    minutes = max(1, round((sum(known) + len(missing)) / jobs / 60))  # reading and testing take about a second
     new = sum(chosen.name not in took for chosen, _ in missing)
     unknown = f"; {new} runs of unknown length come on top" if new else ""
-    return f"about {max(1, round(minutes))} minutes, {jobs} at a time{unknown}"
+    return f"about {minutes} minute{'s' * (minutes > 1)}, {jobs} at a time{unknown}"
 
 
 def _code() -> list[str]:
