@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from dataclasses import replace
 from statistics import fmean, stdev
 
@@ -388,6 +389,15 @@ def test_a_notebook_that_is_none_is_named(rendered):
     (rendered.folder / "notebooks" / "a.ipynb").write_text('{"cells": [')
     with pytest.raises(InputError, match=r"a\.ipynb: "):
         report.update()
+
+
+def test_committed_results_were_made_by_committed_code():
+    """Or nobody could make them again."""
+    found = subprocess.run(["git", "ls-files", "results/runs/**.json"], cwd=PROJECT, capture_output=True, text=True)
+    if found.returncode or not found.stdout:
+        pytest.skip("not a git checkout")
+    made = {name: results.load(PROJECT / name)["environment"] for name in found.stdout.splitlines()}
+    assert [name for name, environment in made.items() if environment["changed"] or not environment["commit"]] == []
 
 
 def test_every_table_is_shown_somewhere():
