@@ -571,47 +571,55 @@ def test_a_validated_protocol_stops_early_within_a_run(corpus, tmp_path):
     assert len(accuracy) < 12 and accuracy[-1] <= max(accuracy[:-1])
 
 
-def test_an_interrupted_run_does_not_go_on_with_other_clips(corpus, tmp_path, monkeypatch):
+@pytest.fixture
+def interrupted(corpus, tmp_path, monkeypatch):
+    """`interrupted(**sections)` runs an experiment and kills it in its second epoch, and gives a function.
+
+    That one runs it again and says how many epochs it then trained.
+    """
+
+    def begin(**sections):
+        epoch, epochs = training._epoch, []
+        experiment = experiment_of(corpus, "cnn1d", training={"epochs": 4}, **sections)
+        folder = {"store": tmp_path / "results", "runs": tmp_path / "runs"}
+
+        def learn_and_die(*given):
+            epochs.append(1)
+            if len(epochs) == 2:
+                raise Killed
+            return epoch(*given)
+
+        def again() -> int:
+            experiments.run(experiment, 0, **folder)
+            return len(epochs) - 2
+
+        monkeypatch.setattr(training, "_epoch", learn_and_die)
+        with pytest.raises(Killed):
+            experiments.run(experiment, 0, **folder)
+        return again
+
+    return begin
+
+
+def test_an_interrupted_run_goes_on(interrupted):
+    assert interrupted()() == 3
+
+
+def test_an_interrupted_run_does_not_go_on_with_other_clips(interrupted, corpus, tmp_path):
     """A state belongs to its clips as to its config: clips that have changed since begin anew."""
     clips = corpus.clips
     clips["file"] = [str(corpus.folder / file) for file in clips["file"]]
     table = write_metadata(tmp_path / "clips.tsv", clips)
-    experiment = experiment_of(corpus, "cnn1d", data={"metadata": str(table)})
-    folder = {"store": tmp_path / "results", "runs": tmp_path / "runs"}
-    epoch, epochs = training._epoch, []
-
-    def learn_and_die(*given):
-        epochs.append(1)
-        if len(epochs) == 2:
-            raise Killed
-        return epoch(*given)
-
-    monkeypatch.setattr(training, "_epoch", learn_and_die)
-    with pytest.raises(Killed):
-        experiments.run(experiment, 0, **folder)
+    again = interrupted(data={"metadata": str(table)})
     write_metadata(table, clips[clips["speaker"] != "ada"])
-    experiments.run(experiment, 0, **folder)
-    assert len(epochs) == 2 + 2
+    assert again() == 4
 
 
-def test_an_interrupted_run_does_not_go_on_with_other_code(corpus, tmp_path, monkeypatch):
+def test_an_interrupted_run_does_not_go_on_with_other_code(interrupted, monkeypatch):
     """A layer's activation may have been edited in between: half of each would be neither."""
-    epoch, epochs = training._epoch, []
-    experiment = experiment_of(corpus, "cnn1d", training={"epochs": 4})
-    folder = {"store": tmp_path / "results", "runs": tmp_path / "runs"}
-
-    def learn_and_die(*given):
-        epochs.append(1)
-        if len(epochs) == 3:
-            raise Killed
-        return epoch(*given)
-
-    monkeypatch.setattr(training, "_epoch", learn_and_die)
-    with pytest.raises(Killed):
-        experiments.run(experiment, 0, **folder)
+    again = interrupted()
     monkeypatch.setattr(experiments, "sha256", lambda path: "edited")
-    experiments.run(experiment, 0, **folder)
-    assert len(epochs) == 3 + experiment.training.epochs
+    assert again() == 4
 
 
 def test_training_that_diverges_is_no_success(learn):

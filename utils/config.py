@@ -215,10 +215,7 @@ def make_model(experiment: Experiment) -> nn.Module:
 def load_yaml(path: str | Path) -> dict:
     """Read a YAML file that holds a mapping, no key twice. Raises `InputError` that names the file and the line."""
     try:
-        loader = yaml.SafeLoader(Path(path).read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-        _refuse_repeated(node, path)  # YAML itself would take the last one, and drop the others
-        values = loader.construct_document(node) if node else None
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -230,14 +227,16 @@ def load_yaml(path: str | Path) -> dict:
     return values
 
 
-def _refuse_repeated(node: yaml.Node | None, path: str | Path) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if key.value in seen:
-                raise InputError(f"{path}, line {key.start_mark.line + 1}: the key '{key.value}' is there already")
-            seen.add(key.value)
-            _refuse_repeated(value, path)
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice: YAML would take the last one, and drop the other without a word."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, key in enumerate(keys):
+            if key.value in [earlier.value for earlier in keys[:number]]:
+                raise yaml.MarkedYAMLError(None, None, f"the key '{key.value}' is there already", key.start_mark)
+        return node
 
 
 def build(kind: type[T], values: dict, where: str) -> T:
