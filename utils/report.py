@@ -17,7 +17,7 @@ from utils.protocols import split_name
 
 CONFIGS = PROJECT / "configs"
 TRAIN_SPEAKERS = ("george", "jackson", "nicolas", "theo")
-HELD_OUT = ("lucas", "yweweler")  # DEV and TEST: no choice of settings has seen them
+HELD_OUT = ("lucas", "yweweler")  # DEV and TEST: no setting was chosen on them
 # seeds of each; a linear model has one solution, whatever the seed
 EXPERIMENTS = {"linear": 1, "cnn1d": 5, "gru": 5, "vit": 5, "resnet": 5, "resnet_voices": 5}
 COURSE = EXPERIMENTS | {"cnn1d_voices": 5}
