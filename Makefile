@@ -39,7 +39,7 @@ results: $(READY) ## train and evaluate everything again: every table
 	$(BIN)/sdr reproduce
 
 notebooks: $(READY) ## run every notebook again and save it
-	$(BIN)/python -m utils.notebooks
+	$(BIN)/python tools/run_notebooks.py
 
 demo: $(READY) ## speak a digit: build the page that hears you, and open it
 	@$(BIN)/sdr demo --build

@@ -6,7 +6,7 @@ import gradio as gr
 import numpy as np
 
 from utils import recognition
-from utils.audio import convert_rate
+from utils.data.audio import convert_rate
 
 recogniser = recognition.load()
 

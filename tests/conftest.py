@@ -16,8 +16,8 @@ import torch
 import yaml
 
 from utils import cli, experiments, features, report
-from utils.config import Experiment, parse_experiment
-from utils.metadata import read_metadata
+from utils.experiments.config import Experiment, parse_experiment
+from utils.data.metadata import read_metadata
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("tests", derandomize=True, deadline=None)  # the same examples every time
@@ -163,7 +163,7 @@ def project(tmp_path, monkeypatch) -> SimpleNamespace:
     give_defaults(monkeypatch, report.rows, store=store)
     give_defaults(monkeypatch, report.markdown, store=store)
     give_defaults(monkeypatch, report.update, store=store, project=folder)
-    monkeypatch.setattr("utils.results.STORE", store)
+    monkeypatch.setattr("utils.evaluation.results.STORE", store)
     return SimpleNamespace(folder=folder, store=store, runs=runs)
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from utils import InputError, acceptance
-from utils.metadata import COURSE_METADATA, read_metadata, speech_data
-from utils.recognition import load
-from utils.rejection import Calibration
+from utils.data.metadata import read_metadata
+from utils.paths import COURSE_METADATA, speech_data
+from utils.inference.recogniser import load
+from utils.inference.calibration import Calibration
 
 
 def test_strings_of_digits_are_put_together_and_read_out(trained, corpus):

@@ -8,7 +8,7 @@ import soundfile
 from conftest import RATE, level_of, pitch_of, tone
 
 from utils import InputError
-from utils.audio import read_audio
+from utils.data.audio import read_audio
 
 HERTZ, LEVEL = 440.0, 20 * np.log10(0.5 / np.sqrt(2))  # of a sine of amplitude 0.5
 FORMATS = {

@@ -13,9 +13,10 @@ import pandas as pd
 import pytest
 
 from utils import InputError
-from utils.corpora import arabic, audiomnist
-from utils.metadata import read_metadata, speech_data
-from utils.protocols import BECKER, becker
+from utils.data.corpora import arabic, audiomnist
+from utils.data.metadata import read_metadata
+from utils.paths import speech_data
+from utils.data.splits import BECKER, becker
 
 DISK = namedtuple("usage", "total used free")
 REAL = speech_data() / "audiomnist" / "02"

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils import augmentation as aug
-from utils.augmentation import AugmentationConfig, Augmenter
-from utils.features import FeatureConfig, LogMel, extract, pad
+from utils.features.augmentation import AugmentationConfig, Augmenter
+from utils.features.log_mel import FeatureConfig, LogMel, extract, pad
 
 FLOOR = -3.0
 
@@ -197,7 +197,7 @@ def test_gate_mutes_what_is_not_above_a_bands_own_noise_by_the_margin():
 
 def test_noise_comes_to_its_share_of_the_clips():
     waveforms, lengths = batch(*[tone(500, 0.2)] * 400)
-    config = AugmentationConfig(noise_snr_db=(0.0, 0.0), noise_share=0.25)
+    config = AugmentationConfig(noise_snr_db=(0.0, 0.0), noise_probability=0.25)
     features, frames = Augmenter(config, FEATURES, seeded())(waveforms, lengths)
     clean, _ = LogMel(FEATURES)(waveforms, lengths)
     same_as_clean = sum(torch.equal(clip, other) for clip, other in zip(features, clean, strict=True))
@@ -302,8 +302,8 @@ EACH = {
     "warp": (0.8, 1.2),
     "warp_time": 0.6,
     "shift_bands": 3.0,
-    "tint_db": 8.0,
-    "gate_db": 12.0,
+    "spectral_tilt_db": 8.0,
+    "noise_gate_db": 12.0,
     "jitter_frames": 4,
     "mask_bands": 6,
     "mask_frames": 6,

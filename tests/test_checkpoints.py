@@ -17,11 +17,11 @@ from conftest import experiment_of
 from torch import nn
 
 from utils import InputError, checkpoints, recognition
-from utils.config import load_experiment, make_model, snapshot
-from utils.features import extract, pad
-from utils.files import whole_folder, write_whole
-from utils.metadata import PROJECT
-from utils.rejection import Calibration
+from utils.experiments.config import load_experiment, make_model, snapshot
+from utils.features.log_mel import extract, pad
+from utils.files import atomic_folder, write_atomically
+from utils.paths import PROJECT
+from utils.inference.calibration import Calibration
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def die(*_, **__):
     raise Killed
 
 
-@pytest.mark.parametrize("step", ["torch.save", "yaml.safe_dump", "json.dumps", "utils.checkpoints.model_card"])
+@pytest.mark.parametrize("step", ["torch.save", "yaml.safe_dump", "json.dumps", "utils.experiments.checkpoints.model_card"])
 @pytest.mark.parametrize("there_before", [False, True])
 def test_killed_while_saving_leaves_nothing_or_the_old_one(trained, tmp_path, monkeypatch, step, there_before):
     target = tmp_path / "made"
@@ -228,7 +228,7 @@ def test_the_old_folder_comes_back_when_the_new_cannot_take_its_place(tmp_path, 
 
     with monkeypatch.context() as patch:
         patch.setattr(type(target), "replace", fail)
-        with pytest.raises(InputError, match="could not be written"), whole_folder(target) as new:
+        with pytest.raises(InputError, match="could not be written"), atomic_folder(target) as new:
             (new / "new").touch()
     assert [path.name for path in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
@@ -236,14 +236,14 @@ def test_the_old_folder_comes_back_when_the_new_cannot_take_its_place(tmp_path, 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "deep" / "file.txt"
-    write_whole(path, lambda new: new.write_text("first"))
+    write_atomically(path, lambda new: new.write_text("first"))
 
     def write_half(new):
         new.write_text("sec")
         raise Killed
 
     with pytest.raises(Killed):
-        write_whole(path, write_half)
+        write_atomically(path, write_half)
     assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
 
 
@@ -258,7 +258,7 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")  # stands in for /dev/null, which a careless root would lose
     for place in (tmp_path / "pipe", tmp_path):
         with pytest.raises(InputError, match="no file"):
-            write_whole(place, lambda new: new.write_text("text"))
+            write_atomically(place, lambda new: new.write_text("text"))
     assert (tmp_path / "pipe").is_fifo() and list(tmp_path.iterdir()) == [tmp_path / "pipe"]
 
 
@@ -268,7 +268,7 @@ def test_a_full_disk_is_an_input_error(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
         with pytest.raises(InputError, match=r"weights\.pt: could not be written"):
-            write_whole(tmp_path / "weights.pt", lambda new: torch.save(torch.zeros(100_000), new))
+            write_atomically(tmp_path / "weights.pt", lambda new: torch.save(torch.zeros(100_000), new))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())

@@ -17,8 +17,8 @@ import soundfile
 from conftest import HEARD, RATE, give_defaults, speak, write_metadata
 
 from utils import checkpoints, cli, experiments, report, results
-from utils.metadata import PROJECT
-from utils.report import Table
+from utils.paths import PROJECT
+from utils.experiments.reporting import Table
 
 COMMANDS = (
     "data", "train", "calibrate", "evaluate", "predict", "export", "demo", "reproduce", "report", "bench", "quickstart"
@@ -300,8 +300,8 @@ def test_train_says_what_it_replaces(sdr, project, write_config):
 
 
 def test_train_says_when_few_clips_make_many_epochs(sdr, project, write_config):
-    done = sdr("train", write_config("cnn1d", training={"epochs": 1, "least_steps": 10, "batch_size": 32}))
-    assert done.status == 0 and "epochs in place of 1" in done.err and "least_steps" in done.err
+    done = sdr("train", write_config("cnn1d", training={"epochs": 1, "min_steps": 10, "batch_size": 32}))
+    assert done.status == 0 and "epochs in place of 1" in done.err and "min_steps" in done.err
 
 
 def test_train_refuses_a_bad_clip_of_test_before_it_trains(sdr, project, write_config, corpus, tmp_path, monkeypatch):
@@ -627,7 +627,7 @@ def test_an_interrupted_command_says_so(sdr, monkeypatch):
 # As a process of its own
 
 INSTALLED = Path(sys.executable).with_name("sdr")
-SDR = [str(INSTALLED)] if INSTALLED.exists() else [sys.executable, "-c", "from utils.cli import main; main()"]
+SDR = [str(INSTALLED)] if INSTALLED.exists() else [sys.executable, "-c", "from utils.commands.main import main; main()"]
 
 
 def process(command: list, **given) -> subprocess.CompletedProcess:
@@ -653,7 +653,7 @@ def test_output_that_cannot_be_written_is_told_plainly(trained, corpus):
 def test_help_does_not_wait_for_torch(tmp_path):
     code = """
         import sys
-        from utils.cli import main
+        from utils.commands.main import main
         try:
             main(["--help"])
         finally:

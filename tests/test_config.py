@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from utils import InputError
-from utils.config import (
+from utils.experiments.config import (
     ALL_MODELS,
     build,
     find_experiment,
@@ -18,7 +18,7 @@ from utils.config import (
     snapshot,
     to_dict,
 )
-from utils.metadata import PROJECT
+from utils.paths import PROJECT
 
 CONFIGS = sorted((PROJECT / "configs").glob("*.yaml"))
 NETWORK = {"model": {"name": "cnn1d"}}

@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 from utils import InputError
-from utils.audio import read_audio
-from utils.corpora import fsdd, synthetic
-from utils.metadata import COURSE_METADATA, PROJECT, read_metadata, sha256, speech_data
+from utils.data.audio import read_audio
+from utils.data.corpora import fsdd, synthetic
+from utils.data.metadata import read_metadata
+from utils.files import sha256
+from utils.paths import COURSE_METADATA, PROJECT, speech_data
 
 CLIPS = {f"{digit}_ada_0.wav": random.Random(digit).randbytes(20_000) for digit in range(10)}
 
@@ -324,7 +326,7 @@ def test_the_same_seed_speaks_the_same_bytes_in_another_process(tmp_path):
     spoken(tmp_path / "before", seed=7)  # so that the library is not in its first state here
     here = spoken(tmp_path / "here", speakers=4, takes=2, seed=3)
     code = (
-        "from pathlib import Path; from utils.corpora import synthetic; "
+        "from pathlib import Path; from utils.data.corpora import synthetic; "
         f"synthetic.speak(Path({str(tmp_path / 'there')!r}), speakers=4, takes=2, seed=3, progress=False)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=True)
@@ -475,7 +477,7 @@ def test_1200_clips_are_spoken_in_15_seconds(tmp_path):
 
 
 def test_what_is_no_digit_shares_neither_words_nor_voices_between_train_and_test(tmp_path):
-    clips = read_metadata(synthetic.speak_others(tmp_path, clips=20, progress=False), digits=False)
+    clips = read_metadata(synthetic.speak_non_digits(tmp_path, clips=20, progress=False), digits=False)
     train, test = (clips[clips["split"] == split] for split in ("TRAIN", "TEST"))
     assert (len(train), len(test)) == (25, 5)
     assert (clips["label"] == "noise").sum() == 6
@@ -483,12 +485,12 @@ def test_what_is_no_digit_shares_neither_words_nor_voices_between_train_and_test
     assert set(train["label"]) & set(test["label"]) == {"noise"}
     assert all(len(read_audio(path, 8000)) > 1000 for path in clips["path"])
     files = {path.name: path.read_bytes() for path in tmp_path.glob("*.wav")}
-    synthetic.speak_others(tmp_path, clips=20, progress=False)
+    synthetic.speak_non_digits(tmp_path, clips=20, progress=False)
     assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.wav")}
 
 
 def test_other_words_and_digits_are_told_apart_by_their_reader(tmp_path):
-    table = synthetic.speak_others(tmp_path, clips=5, progress=False)
+    table = synthetic.speak_non_digits(tmp_path, clips=5, progress=False)
     with pytest.raises(InputError, match="row 2, column 'label': 'yes' is not a digit"):
         read_metadata(table)
     table.write_text(table.read_text().replace("\tyes\t", "\t7\t"))

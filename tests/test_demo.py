@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from utils import InputError, demo
-from utils.metadata import PROJECT
-from utils.recognition import load
+from utils.paths import PROJECT
+from utils.inference.recogniser import load
 
 sys.path.insert(0, str(PROJECT / "demo"))  # the app is a script, not a part of a package
 
@@ -91,7 +91,7 @@ def app(monkeypatch, trained):
     """The Gradio app's module, on the small trained model."""
     if importlib.util.find_spec("gradio") is None:  # what it hears does not need the package
         monkeypatch.setitem(sys.modules, "gradio", MagicMock())
-    monkeypatch.setattr("utils.recognition.load", lambda: load(trained.checkpoint))
+    monkeypatch.setattr("utils.inference.recogniser.load", lambda: load(trained.checkpoint))
     sys.modules.pop("app", None)
     import app
 

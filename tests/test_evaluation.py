@@ -9,8 +9,8 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from torch import nn
 
 from model_neural.gru import GRU, GRUConfig
-from utils.evaluation import bootstrap_interval, cost, metrics, predict
-from utils.features import FeatureConfig
+from utils.evaluation.metrics import bootstrap_interval, cost, metrics, predict
+from utils.features.log_mel import FeatureConfig
 
 # Metrics
 

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from utils import InputError, checkpoints, export, recognition
-from utils.audio import read_audio
-from utils.config import find_experiment, make_model
-from utils.evaluation import logits_of, predict
-from utils.features import FeatureConfig, extract
-from utils.metadata import COURSE_METADATA, read_metadata, speech_data
-from utils.rejection import Calibration
-from utils.report import CONFIGS
+from utils.data.audio import read_audio
+from utils.experiments.config import find_experiment, make_model
+from utils.evaluation.metrics import predict_logits, predict
+from utils.features.log_mel import FeatureConfig, extract
+from utils.data.metadata import read_metadata
+from utils.paths import COURSE_METADATA, speech_data
+from utils.inference.calibration import Calibration
+from utils.experiments.reporting import CONFIGS
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -127,7 +128,7 @@ def test_the_projects_own_model_says_the_same_of_real_clips(tmp_path):
     clips = read_metadata(COURSE_METADATA).query("split == 'TEST'")
     waveforms = [read_audio(path, recogniser.features.sample_rate) for path in clips["path"]]
     said = answers(export.export_checkpoint(recognition.DEFAULT, tmp_path / "digits.onnx"), waveforms)
-    logits = logits_of(recogniser.model, extract(waveforms, recogniser.features), recogniser.features.floor)
+    logits = predict_logits(recogniser.model, extract(waveforms, recogniser.features), recogniser.features.floor)
     exact = recogniser.calibration.probabilities(logits).numpy()
     assert (said.argmax(1) == exact.argmax(1)).all()
     assert np.abs(said - exact).max() < 1e-3

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils import InputError, features
-from utils.audio import read_audio
-from utils.benchmark import librosa_features
-from utils.config import load_experiment
-from utils.features import FeatureConfig, LogMel, extract, features_of_files, pad
-from utils.metadata import PROJECT, speech_data
+from utils.data.audio import read_audio
+from utils.commands.bench import librosa_features
+from utils.experiments.config import load_experiment
+from utils.features.log_mel import FeatureConfig, LogMel, extract, file_features, pad
+from utils.paths import PROJECT, speech_data
 
 
 def sounds(rate: int = RATE) -> list[np.ndarray]:
@@ -248,46 +248,46 @@ def files(tmp_path, monkeypatch):
 def test_features_of_files_are_those_of_their_waveforms(files):
     config = FeatureConfig(n_mels=20)
     expected = extract([soundfile.read(path, dtype="float32")[0] for path in files], config)
-    for ours, theirs in zip(features_of_files(files, config), expected, strict=True):
+    for ours, theirs in zip(file_features(files, config), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
 
 
 def test_features_of_the_same_files_are_computed_once(files):
     config = FeatureConfig(n_mels=20)
-    first = features_of_files(files, config)
+    first = file_features(files, config)
     assert files.computed == 3
     moved = [path.rename(path.with_name(f"moved{path.name}")) for path in files]  # the bytes count, not the name
-    second = features_of_files(moved, FeatureConfig(n_mels=20))
+    second = file_features(moved, FeatureConfig(n_mels=20))
     assert files.computed == 3
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_features_of_a_changed_file_or_by_another_config_are_computed_anew(files):
-    features_of_files(files, FeatureConfig(n_mels=20))
+    file_features(files, FeatureConfig(n_mels=20))
     assert files.computed == 3
     soundfile.write(files[1], speak(7, "bob", 0), RATE)
-    changed = features_of_files(files, FeatureConfig(n_mels=20))
+    changed = file_features(files, FeatureConfig(n_mels=20))
     assert files.computed == 6
     torch.testing.assert_close(
         changed[1], extract([soundfile.read(files[1], dtype="float32")[0]], FeatureConfig(n_mels=20))[0]
     )
-    features_of_files(files, FeatureConfig(n_mels=21))
+    file_features(files, FeatureConfig(n_mels=21))
     assert files.computed == 9
-    features_of_files(files[::-1], FeatureConfig(n_mels=20))  # another order is another answer
+    file_features(files[::-1], FeatureConfig(n_mels=20))  # another order is another answer
     assert files.computed == 12
 
 
 def test_what_the_cache_gave_can_be_written_to_without_harm(files):
     config = FeatureConfig(n_mels=20)
-    features_of_files(files, config)
-    once = features_of_files(files, config)
+    file_features(files, config)
+    once = file_features(files, config)
     kept = once[0].clone()
     once[0].zero_()
-    assert torch.equal(features_of_files(files, config)[0], kept)
+    assert torch.equal(file_features(files, config)[0], kept)
 
 
 def test_a_file_that_cannot_be_read_is_an_input_error(files, tmp_path):
     files[1].write_text("not a sound")
     for bad in (files[1], tmp_path / "missing.wav", tmp_path):
         with pytest.raises(InputError, match=str(bad)):
-            features_of_files([files[0], bad], FeatureConfig(n_mels=20))
+            file_features([files[0], bad], FeatureConfig(n_mels=20))

@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from utils import figures
-from utils.features import FeatureConfig, extract
+from utils.features.log_mel import FeatureConfig, extract
 
 CONFIG = FeatureConfig()
 TONE = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(4000) / CONFIG.sample_rate).astype("float32")

@@ -11,12 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils import InputError
-from utils.metadata import COLUMNS, COURSE_METADATA, PROJECT, find_metadata, read_metadata, sha256, speech_data, verify
-from utils.protocols import (
+from utils.data.metadata import COLUMNS, read_metadata, verify
+from utils.files import sha256
+from utils.paths import COURSE_METADATA, PROJECT, find_metadata, speech_data
+from utils.data.splits import (
     PROTOCOLS,
     Split,
     course,
-    few_takes,
+    few_repetitions,
     inside_train,
     leave_one_speaker_out,
     one_speaker,
@@ -345,15 +347,15 @@ def test_one_inside_train_never_touches_dev_and_test():
 
 def test_few_takes_keeps_so_many_of_each_digit_and_speaker_and_unlabels_the_rest(corpus):
     whole = course(corpus.clips)  # two takes of each digit by each of four speakers
-    few = few_takes(whole, 1, seed=3)
+    few = few_repetitions(whole, 1, seed=3)
     assert (few.train.groupby(["speaker", "label"]).size() == 1).all() and len(few.train) == 40
     assert set(few.train["identifier"]) | set(few.unlabelled["identifier"]) == set(whole.train["identifier"])
     assert (few.unlabelled["label"] == -1).all() and len(few.unlabelled) == 40
     assert few.train.equals(whole.train.loc[few.train.index])  # in their order
     assert few.name == split_name("course", None, 1) == "course-takes-1"
-    assert few_takes(whole, 1, seed=3).train.equals(few.train)
-    assert not few_takes(whole, 1, seed=4).train.equals(few.train)
-    assert few_takes(whole, 5, seed=0).unlabelled is None
+    assert few_repetitions(whole, 1, seed=3).train.equals(few.train)
+    assert not few_repetitions(whole, 1, seed=4).train.equals(few.train)
+    assert few_repetitions(whole, 5, seed=0).unlabelled is None
 
 
 def test_unlabelled_clips_are_not_by_speakers_who_are_tested_on():

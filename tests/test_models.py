@@ -12,9 +12,9 @@ from model_baseline import Linear, LinearConfig
 from model_baseline.linear import make_classifier, pool, truncate
 from model_neural import MODELS
 from model_neural.vit import PATCH, STEP, ViT, ViTConfig
-from utils.config import ALL_MODELS
-from utils.evaluation import predict
-from utils.features import FeatureConfig, extract, pad
+from utils.experiments.config import ALL_MODELS
+from utils.evaluation.metrics import predict
+from utils.features.log_mel import FeatureConfig, extract, pad
 
 MELS = 20
 FLOOR = -1.5  # not zero, so that padding that is looked at shows

@@ -13,9 +13,9 @@ import nbformat
 import pytest
 
 from utils import InputError, notebooks
-from utils.config import find_experiment, load_experiment
-from utils.metadata import COURSE_METADATA, PROJECT, speech_data
-from utils.report import CONFIGS
+from utils.experiments.config import find_experiment, load_experiment
+from utils.paths import COURSE_METADATA, PROJECT, speech_data
+from utils.experiments.reporting import CONFIGS
 
 PATHS = sorted(notebooks.NOTEBOOKS.glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
@@ -142,7 +142,7 @@ print("after")"""
 
 
 def test_small_runs_are_not_saved(folder, capsys):
-    before = write(folder / "0.ipynb", "from utils.notebooks import SMALL\nassert SMALL", "print(1)")
+    before = write(folder / "0.ipynb", "from utils.experiments.notebook import SMALL\nassert SMALL", "print(1)")
     notebooks.main(["--small", "0.ipynb"])
     assert (folder / "0.ipynb").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["0.ipynb"]
@@ -172,7 +172,7 @@ def test_it_runs_small(path, clips, tmp_path):
         pytest.skip("the course's clips are not here")
     before = path.read_bytes()
     environment = os.environ | ({} if clips == "recordings" else {"SDR_SPEECH_DATA": str(tmp_path)})
-    command = [sys.executable, "-m", "utils.notebooks", "--small", path.name]
+    command = [sys.executable, "-m", "utils.experiments.notebook", "--small", path.name]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr.splitlines()[-1]
     assert path.read_bytes() == before

@@ -10,12 +10,12 @@ from conftest import experiment_of
 from model_neural.cnn1d import CNN1d, CNN1dConfig
 from model_neural.contrastive import nt_xent, supervised_contrastive, swav, triplet
 from utils import InputError, experiments, objectives
-from utils.augmentation import AugmentationConfig
-from utils.config import make_model
-from utils.dataset import SpokenDigits
-from utils.features import FeatureConfig, LogMel
-from utils.objectives import (
-    NO_DIGIT,
+from utils.features.augmentation import AugmentationConfig
+from utils.experiments.config import make_model
+from utils.features.batches import SpokenDigits
+from utils.features.log_mel import FeatureConfig, LogMel
+from utils.training.objectives import (
+    NON_DIGIT,
     Contrastive,
     ContrastiveConfig,
     Joint,
@@ -24,7 +24,7 @@ from utils.objectives import (
     TrainingConfig,
     two_views,
 )
-from utils.training import train
+from utils.training.loop import train
 
 FEATURES = FeatureConfig(n_mels=20)
 PLAIN = AugmentationConfig()  # none at all: both views of a clip are the same
@@ -162,11 +162,11 @@ def test_pre_training_does_not_see_labels(corpus, project):
     for chosen in (experiment, few):
         model = experiments.make_model(chosen)
         torch.manual_seed(0)
-        history = experiments.pretrain(model, chosen, experiments.split_of(chosen), 0, project.runs)
+        history = experiments.pretrain(model, chosen, experiments.split_clips(chosen), 0, project.runs)
         assert [row["stage"] for row in history] == ["pre-training"] * 2
         states.append(sorted((project.runs / "pretrained").iterdir()))
     assert states[0] == states[1] and len(states[0]) == 1
-    assert experiments._pretraining_clips(few, experiments.split_of(few))["label"].eq(-1).all()
+    assert experiments._pretraining_clips(few, experiments.split_clips(few))["label"].eq(-1).all()
 
 
 def test_a_run_with_pre_training_tells_of_both_and_goes_on_from_what_was_pre_trained(corpus, project):
@@ -190,18 +190,18 @@ def test_a_loss_that_needs_labels_refuses_clips_without(corpus, loss):
         data={"protocol": "one-speaker", "fold": "ada", "unlabelled": True},
     )
     with pytest.raises(InputError, match=f"'{loss}' needs labels"):
-        experiments.pretrain(experiments.make_model(experiment), experiment, experiments.split_of(experiment), 0)
+        experiments.pretrain(experiments.make_model(experiment), experiment, experiments.split_clips(experiment), 0)
 
 
 def test_unlabelled_clips_are_refused_where_there_are_none(corpus):
     with pytest.raises(InputError, match="all its clips have labels"):
-        experiments.split_of(experiment_of(corpus, "cnn1d", data={"unlabelled": True}))
+        experiments.split_clips(experiment_of(corpus, "cnn1d", data={"unlabelled": True}))
 
 
 def test_what_is_no_digit_is_an_eleventh_answer_whose_logit_is_zero(corpus):
     """The loss against its formula: p(digit) = exp(z) / (1 + sum of exp(z)), p(none) = 1 / (1 + sum of exp(z))."""
     experiment = experiment_of(corpus, "cnn1d", training={"label_smoothing": 0})
-    clips = corpus.clips.iloc[[3, 14, 25]].assign(label=[3, NO_DIGIT, 5])
+    clips = corpus.clips.iloc[[3, 14, 25]].assign(label=[3, NON_DIGIT, 5])
     dataset = SpokenDigits(clips, experiment.features.sample_rate)
     objective = Supervised(dataset, experiment.features, PLAIN, experiment.training)
     model = make_model(experiment).eval()
@@ -210,5 +210,5 @@ def test_what_is_no_digit_is_an_eleventh_answer_whose_logit_is_zero(corpus):
     with torch.no_grad():
         z = model(*LogMel(experiment.features)(waveforms, lengths)).exp()
         none = 1 / (1 + z.sum(1))
-        by_hand = [none[i] if label == NO_DIGIT else z[i, label] * none[i] for i, label in enumerate(labels)]
+        by_hand = [none[i] if label == NON_DIGIT else z[i, label] * none[i] for i, label in enumerate(labels)]
         torch.testing.assert_close(objective.loss(model, batch), -torch.stack(by_hand).log().mean())

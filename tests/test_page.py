@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from utils.demo import save_model
-from utils.metadata import PROJECT, speech_data
+from utils.commands.demo import save_model
+from utils.paths import PROJECT, speech_data
 
 PAGE = PROJECT / "demo"
 MADE = ("node_modules", "dist", "model")

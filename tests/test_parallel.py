@@ -12,8 +12,8 @@ import yaml
 from conftest import settings
 
 from utils import InputError, objectives, training
-from utils.metadata import PROJECT
-from utils.parallel import Process
+from utils.paths import PROJECT
+from utils.training.distributed import Process
 
 TRAIN = """
     import sys

@@ -7,15 +7,15 @@ from conftest import experiment_of
 from sklearn.calibration import calibration_curve
 
 from utils import InputError, checkpoints, rejection
-from utils.audio import read_audio
-from utils.recognition import load
-from utils.rejection import Calibration, calibration_error
-from utils.segmentation import cut
+from utils.data.audio import read_audio
+from utils.inference.recogniser import load
+from utils.inference.calibration import Calibration, calibration_error
+from utils.inference.endpointing import cut
 
 RATE = 8000
 
 
-def logits_of(clips: int, sharpness: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def predict_logits(clips: int, sharpness: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     """Labels drawn from the probabilities of some logits, and these logits too sharp by a factor."""
     generator = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(clips, 10, generator=generator)
@@ -27,7 +27,7 @@ def logits_of(clips: int, sharpness: float, seed: int = 0) -> tuple[torch.Tensor
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
 def test_the_temperature_undoes_a_wrong_sharpness(sharpness):
-    logits, labels = logits_of(20_000, sharpness)
+    logits, labels = predict_logits(20_000, sharpness)
     made = rejection.calibrate(logits, labels, accepted=0.9)
     assert made.temperature == pytest.approx(sharpness, rel=0.05)
     calibrated = (logits / made.temperature).softmax(1)
@@ -36,7 +36,7 @@ def test_the_temperature_undoes_a_wrong_sharpness(sharpness):
 
 
 def test_the_calibration_error_is_that_of_its_formula():
-    logits, labels = logits_of(500, 3.0)
+    logits, labels = predict_logits(500, 3.0)
     probabilities = logits.softmax(1)
     confidence, heard = probabilities.max(1)
     right = (heard == labels).numpy()
@@ -48,7 +48,7 @@ def test_the_calibration_error_is_that_of_its_formula():
 
 def test_a_calibration_lies_beside_its_checkpoint(corpus, tmp_path):
     digits = experiment_of(corpus, "cnn1d")
-    others = experiment_of(corpus, "cnn1d", data={"synthetic_others": 5})
+    others = experiment_of(corpus, "cnn1d", data={"synthetic_non_digits": 5})
     assert checkpoints.load_calibration(tmp_path, digits) == Calibration(False, 1.0, 0.0)
     assert checkpoints.load_calibration(tmp_path, others) == Calibration(True, 1.0, 0.0)
     checkpoints.save_calibration(tmp_path, Calibration(True, 1.5, 0.4))
@@ -100,7 +100,7 @@ def test_what_is_no_waveform_is_refused(trained, waveform, why):
     with pytest.raises(InputError, match=why):
         recogniser.hear([waveform])
     with pytest.raises(InputError, match=why):
-        recogniser.hear_words(waveform)
+        recogniser.recognise_words(waveform)
 
 
 def test_predict_wants_names(trained):

@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from utils import InputError, evaluation, experiments, report, results
-from utils.config import load_experiment, snapshot
-from utils.metadata import COURSE_METADATA, PROJECT, sha256
-from utils.report import HELD_OUT, TRAIN_SPEAKERS
+from utils.experiments.config import load_experiment, snapshot
+from utils.files import sha256
+from utils.paths import COURSE_METADATA, PROJECT
+from utils.experiments.reporting import HELD_OUT, TRAIN_SPEAKERS
 
 SPEAKERS = TRAIN_SPEAKERS + HELD_OUT
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from utils.corpora import audiomnist, synthetic
-from utils.metadata import PROJECT
+from utils.data.corpora import audiomnist, synthetic
+from utils.paths import PROJECT
 
 RATE = 48_000
 SPEAKERS, TAKES = 60, 50
@@ -26,8 +26,8 @@ from pathlib import Path
 import torch
 
 from utils import experiments, features
-from utils.config import load_experiment
-from utils.dataset import features_of
+from utils.experiments.config import load_experiment
+from utils.features.batches import clip_features
 
 torch.set_num_threads(1)  # as a run does
 folder = Path(sys.argv[1])
@@ -35,9 +35,9 @@ features.CACHE.store_backend.location = str(folder / "cache")
 experiment = load_experiment("configs/audiomnist_cnn.yaml")
 experiment = replace(experiment, training=replace(experiment.training, epochs=1))
 started = time.perf_counter()
-split = experiments.split_of(experiment)
-shapes = [features_of(clips, experiment.features)[0][-1].shape for clips in (split.train, split.validation)]
-shapes += [features_of(clips, experiment.features)[0][-1].shape for clips in split.tests.values()]
+split = experiments.split_clips(experiment)
+shapes = [clip_features(clips, experiment.features)[0][-1].shape for clips in (split.train, split.validation)]
+shapes += [clip_features(clips, experiment.features)[0][-1].shape for clips in split.tests.values()]
 seconds = time.perf_counter() - started
 result = experiments.run(experiment, 0, store=folder / "results", runs=folder / "runs")
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)

@@ -9,9 +9,9 @@ from conftest import experiment_of
 from torch.nn.functional import one_hot
 
 from utils import InputError, experiments
-from utils.dataset import features_of
-from utils.evaluation import embed, predict
-from utils.selftraining import SelfTrainingConfig, agree, opinions_of, pseudo_labels
+from utils.features.batches import clip_features
+from utils.evaluation.metrics import embed, predict
+from utils.training.self_training import SelfTrainingConfig, agree, smoothed_posteriors, pseudo_labels
 
 
 def sure_of(*digits: int, sure: float = 0.9) -> torch.Tensor:
@@ -45,8 +45,8 @@ def test_each_speaker_is_taken_to_say_each_digit_equally_often():
     probabilities[:20, 0] += 0.6
     probabilities[20:, 9] += 0.6
     assert (probabilities.argmax(1) == said).float().mean() == 0.1
-    opinions = opinions_of(probabilities, torch.randn(40, 4), np.repeat(["eve", "finn"], 20), neighbours=1)
-    assert torch.equal(opinions.argmax(1), said)
+    posteriors = smoothed_posteriors(probabilities, torch.randn(40, 4), np.repeat(["eve", "finn"], 20), neighbours=1)
+    assert torch.equal(posteriors.argmax(1), said)
 
 
 @pytest.mark.parametrize("wrong", [{"rounds": ()}, {"rounds": (0.5, 1.2)}, {"rounds": (0.0,)}, {"neighbours": 0}])
@@ -90,15 +90,15 @@ def test_a_run_learns_from_clips_without_labels_and_goes_on_after_a_kill(one_spe
 
 
 def test_what_it_learns_from_the_unlabelled_is_what_the_model_says(one_speaker):
-    split = experiments.split_of(one_speaker)
+    split = experiments.split_clips(one_speaker)
     assert (split.unlabelled["label"] == -1).all()
     model, _ = experiments.fit(replace(one_speaker, self_training=None), split, seed=0)
     chosen = experiments._label(model, one_speaker, split, share=1.0)
-    features, _ = features_of(split.unlabelled, one_speaker.features)
+    features, _ = clip_features(split.unlabelled, one_speaker.features)
     floor = one_speaker.features.floor
     said, hidden = predict(model, features, floor), embed(model, features, floor)
-    opinions = opinions_of(said, hidden, split.unlabelled["speaker"].to_numpy(str), neighbours=2)
-    labels = dict(zip(split.unlabelled["identifier"], opinions.argmax(1).tolist(), strict=True))
+    posteriors = smoothed_posteriors(said, hidden, split.unlabelled["speaker"].to_numpy(str), neighbours=2)
+    labels = dict(zip(split.unlabelled["identifier"], posteriors.argmax(1).tolist(), strict=True))
     assert len(chosen) > 10 and [labels[clip] for clip in chosen["identifier"]] == chosen["label"].tolist()
     assert set(chosen["speaker"]) <= {"bob", "cleo", "dan"}
 
@@ -106,4 +106,4 @@ def test_what_it_learns_from_the_unlabelled_is_what_the_model_says(one_speaker):
 def test_self_training_without_clips_to_learn_from_is_refused(one_speaker, corpus):
     experiment = replace(one_speaker, data=replace(one_speaker.data, unlabelled=False))
     with pytest.raises(InputError, match="needs clips without labels"):
-        experiments.fit(experiment, experiments.split_of(experiment), seed=0)
+        experiments.fit(experiment, experiments.split_clips(experiment), seed=0)

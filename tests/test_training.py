@@ -18,14 +18,15 @@ from torch.nn.modules.module import register_module_forward_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from utils import InputError, experiments, objectives, training
-from utils.augmentation import AugmentationConfig
-from utils.config import load_experiment
-from utils.dataset import BucketSampler, Spectrograms, SpokenDigits, features_of, training_batches
-from utils.features import FeatureConfig
-from utils.metadata import COURSE_METADATA, PROJECT, read_metadata, speech_data
-from utils.objectives import Supervised, TrainingConfig, mix
-from utils.protocols import PROTOCOLS
-from utils.training import make_scheduler, train
+from utils.features.augmentation import AugmentationConfig
+from utils.experiments.config import load_experiment
+from utils.features.batches import BucketSampler, Spectrograms, SpokenDigits, clip_features, training_batches
+from utils.features.log_mel import FeatureConfig
+from utils.data.metadata import read_metadata
+from utils.paths import COURSE_METADATA, PROJECT, speech_data
+from utils.training.objectives import Supervised, TrainingConfig, mix
+from utils.data.splits import PROTOCOLS
+from utils.training.loop import make_scheduler, train
 
 FEATURES = FeatureConfig(n_mels=20)
 AUGMENTATION = AugmentationConfig(noise_snr_db=(5.0, 35.0))
@@ -58,7 +59,7 @@ def dataset(corpus) -> SpokenDigits:
 @pytest.fixture(scope="module")
 def validation(corpus):
     clips = corpus.clips
-    return features_of(clips[clips["split"] == "DEV"], FEATURES)
+    return clip_features(clips[clips["split"] == "DEV"], FEATURES)
 
 
 @pytest.fixture
@@ -115,8 +116,8 @@ def test_training_sees_training_mode_and_leaves_the_last_weights(learn):
 
 def test_few_clips_are_learned_for_more_epochs_where_asked(learn):
     """80 clips in batches of 16 are five steps an epoch."""
-    assert len(learn(0, epochs=2, least_steps=9)[1]) == 2
-    weights, history = learn(0, epochs=2, least_steps=11)
+    assert len(learn(0, epochs=2, min_steps=9)[1]) == 2
+    weights, history = learn(0, epochs=2, min_steps=11)
     assert len(history) == 3 and weights["norm.num_batches_tracked"] == 15
     assert history[-1]["learning_rate"] < history[1]["learning_rate"]  # the schedule ends with the last step
 
@@ -146,24 +147,24 @@ def test_killed_at_the_end_of_an_epoch_and_resumed_equals_uninterrupted(
     arguments = changes | {"epochs": 4, "validation": validation if "validated" in KINDS[kind] else None}
     expected = learn(1, **arguments)
     state, epochs = tmp_path / "run.state", []
-    write_whole = training.write_whole
+    write_atomically = training.write_atomically
 
     def write_and_die(path, write):
         epochs.append(path)
         if len(epochs) == killed_at and not saved:
             raise Killed
-        write_whole(path, write)
+        write_atomically(path, write)
         if len(epochs) == killed_at:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "write_whole", write_and_die)
+        patch.setattr(training, "write_atomically", write_and_die)
         with pytest.raises(Killed):
             learn(1, state=state, **arguments)
     assert state.exists() == (saved or killed_at > 1)
     with monkeypatch.context() as patch:
         done = []
-        patch.setattr(training, "write_whole", lambda *given: done.append(1) or write_whole(*given))
+        patch.setattr(training, "write_atomically", lambda *given: done.append(1) or write_atomically(*given))
         weights, history = learn(1, state=state, **arguments)
     assert same(weights, expected[0])
     assert history == expected[1]
@@ -413,16 +414,16 @@ def test_it_stops_after_patience_and_restores_the_best(learn, monkeypatch, accur
 def test_the_best_weights_survive_a_kill_after_them(learn, monkeypatch, tmp_path):
     accuracies = [0.5, 0.8, 0.6, 0.7]
     shown = validated(monkeypatch, accuracies)
-    write_whole, written = training.write_whole, []
+    write_atomically, written = training.write_atomically, []
 
     def write_and_die(path, write):
-        write_whole(path, write)
+        write_atomically(path, write)
         written.append(path)
         if len(written) == 3:
             raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "write_whole", write_and_die)
+        patch.setattr(training, "write_atomically", write_and_die)
         with pytest.raises(Killed):
             learn(0, epochs=4, validation=VALIDATION, state=tmp_path / "run.state")
     weights, _ = learn(0, epochs=4, validation=VALIDATION, state=tmp_path / "run.state")

@@ -1,4 +1,15 @@
-"""Shared utilities of the spoken-digits project: from a metadata table and audio files to results."""
+"""Shared utilities of the spoken-digits project, in the order in which data flows.
+
+data          files                        -> clips with labels, dealt into training and test
+features      waveforms                    -> (batch, frames, mels)
+training      batches                      -> weights
+evaluation    predictions                  -> numbers, tables and pictures
+inference     a waveform                   -> an answer
+experiments   a YAML                       -> all of the above
+commands      the command line             -> calls of the above
+
+A package imports from those before it, never from those after it.
+"""
 
 
 class InputError(Exception):

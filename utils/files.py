@@ -1,5 +1,6 @@
 """Files and folders that are written whole or not at all, whenever the process is killed."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -10,7 +11,7 @@ from pathlib import Path
 from utils import InputError
 
 
-def write_whole(path: str | Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
     """Call `write` with a temporary path beside `path`, then put the result in place in one step.
 
     Raises `InputError` where the disk is full, the folder cannot be written to, or `path` is a folder or a device.
@@ -38,7 +39,7 @@ def check_writable(folder: str | Path) -> None:
 
 
 @contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
+def atomic_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder to fill, which takes the place of `path` (and of what was there) when the block ends well."""
     path = Path(path)
     with _plain_errors(path):
@@ -59,6 +60,19 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 digest of a file's bytes, in hexadecimal. Raises `InputError` for a file that cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a folder, not a file") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
 
 
 @contextmanager

@@ -1,0 +1,117 @@
+"""Run the notebooks.
+
+    python tools/run_notebooks.py [--small] [NAME ...]
+
+A whole run saves what the cells put out. With `--small` the same cells run in seconds and nothing is saved.
+"""
+
+import argparse
+import base64
+import os
+import sys
+from collections.abc import Sequence
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, DeadKernelError
+from tqdm import tqdm
+
+from utils import InputError
+from utils.evaluation.figures import compress
+from utils.files import write_atomically
+from utils.paths import PROJECT
+
+NOTEBOOKS = PROJECT / "notebooks"
+METADATA = {  # of a saved notebook
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run notebooks: exit status 0, 2 when one failed or the input is bad, 130 when interrupted."""
+    parser = argparse.ArgumentParser(description="Run the notebooks and save them.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="as 00_the_data (default: all)")
+    parser.add_argument("--small", action="store_true", help="run the same cells in seconds and save nothing")
+    given = parser.parse_args(arguments)
+    try:
+        run(given.names, given.small)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def run(names: Sequence[str] = (), small: bool = False) -> None:
+    """Execute notebooks, each in a fresh kernel from its first cell to its last, with a progress bar.
+
+    Args:
+        names: of files in `notebooks/`, with or without their ending; none: all.
+        small: set SDR_SMALL for the cells, and save nothing.
+
+    Raises:
+        InputError: no such notebook; or, after all have run, a line for each that failed. Those are not saved.
+    """
+    paths = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+    for name in names:
+        if name.removesuffix(".ipynb") not in paths:
+            raise InputError(f"unknown notebook '{name}'; known are {', '.join(paths)}")
+    chosen = [paths[name.removesuffix(".ipynb")] for name in names] or list(paths.values())
+    notebooks = {path: nbformat.read(path, as_version=4) for path in chosen}
+    failures = []
+    with tqdm(total=sum(len(notebook.cells) for notebook in notebooks.values()), unit="cell") as bar:
+        for path, notebook in notebooks.items():
+            bar.set_description(path.stem)
+            failure = _execute(notebook, small, bar)
+            if failure:
+                failures.append(f"{path.name}, {failure}")
+            elif not small:
+                text = nbformat.writes(_clean(notebook)) + "\n"
+                write_atomically(path, lambda new, text=text: new.write_text(text, encoding="utf-8"))
+    if failures:
+        raise InputError("\n".join(failures))
+
+
+def _execute(notebook, small: bool, bar: tqdm) -> str | None:
+    """Run a notebook's cells in place: None, or a line that says which cell failed and how."""
+    # small fits are slower on several threads, and their sums then depend on how many there are
+    environment = os.environ | {"SDR_SMALL": "1" if small else "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+    client = NotebookClient(
+        notebook,
+        timeout=None,
+        kernel_name="python3",
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # not how the kernel is reached, which warns of itself
+        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        coalesce_streams=True,
+        record_timing=False,
+        store_widget_state=False,
+    )
+    number = 0  # of the code cell, as Jupyter counts
+    try:
+        with client.setup_kernel(env=environment):
+            for index, cell in enumerate(notebook.cells):
+                number += cell.cell_type == "code"
+                client.execute_cell(cell, index)
+                bar.update()
+    except CellExecutionError as error:
+        return " ".join(f"cell {number}: {error.ename}: {error.evalue}".split())
+    except DeadKernelError:
+        return f"cell {number}: the kernel died"
+    return None
+
+
+def _clean(notebook):
+    """Without what differs from run to run and machine to machine (versions, time stamps), and with small pictures."""
+    notebook.metadata = METADATA
+    for cell in notebook.cells:
+        cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
+        for data in (output.get("data", {}) for output in cell.get("outputs", [])):
+            if "image/png" in data:
+                data["image/png"] = base64.b64encode(compress(base64.b64decode(data["image/png"]))).decode()
+    return notebook
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The command `sdr`. Whatever is wrong with what a user gives becomes one plain line and exit status 2.
+
+Each command is a module with its `HELP`, its `add_arguments(parser)` and its `run(given)`. It imports what it needs in
+`run`, so that `sdr --help` answers at once.
+"""
+
+import argparse
+import importlib
+import sys
+
+from utils import InputError
+from utils.commands.arguments import Parser
+
+COMMANDS = (
+    "quickstart",
+    "data",
+    "train",
+    "calibrate",
+    "evaluate",
+    "predict",
+    "export",
+    "demo",
+    "reproduce",
+    "report",
+    "bench",
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
+    try:
+        given, rest = make_parser().parse_known_args(arguments)
+        if given.name == "predict":  # argparse takes files before an option or after it, but not both
+            given.files += [word for word in rest if not word.startswith("-")]
+            rest = [word for word in rest if word.startswith("-")]
+        if rest:
+            raise InputError(f"unknown argument '{rest[0]}' (see `sdr {given.name} --help`)")
+        given.run(given)
+        sys.stdout.flush()  # or a full disk would be noticed too late
+    except InputError as error:
+        print(f"sdr: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nsdr: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe, as in `sdr report | head`, has seen enough
+        sys.stderr.close()
+    except OSError as error:  # as of a full disk that the output goes to
+        print(f"sdr: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    root = Parser(prog="sdr", description="Recognise spoken digits 0-9 from speakers never heard in training.")
+    commands = root.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
+    for name in COMMANDS:
+        module = importlib.import_module(f"utils.commands.{name}")
+        parser = commands.add_parser(name, help=module.HELP, description=f"{module.HELP[0].upper()}{module.HELP[1:]}.")
+        module.add_arguments(parser)
+        parser.set_defaults(name=name, run=module.run)
+    return root

@@ -1,0 +1,114 @@
+"""`sdr predict`: which digit is spoken in each file."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from utils import InputError
+from utils.commands import arguments
+
+HELP = "say which digit is spoken in each file"
+BATCH = 256  # files that are read before they are answered
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    names = (
+        "files, folders or patterns as '*.wav'; before them, if another model than the project's own is to listen, a "
+        "checkpoint: its folder, or its name on the Hugging Face Hub"
+    )
+    add("files", nargs="*", metavar="[CHECKPOINT] FILE", help=names)
+    add("--top", type=arguments.positive, metavar="N", help="tell the N most probable digits as well")
+    add("--several", action="store_true", help="a file holds several digits with pauses between them")
+    add("--record", type=arguments.positive, metavar="SECONDS", help="listen to the microphone for so long")
+    add("--json", action="store_true", help="print JSON")
+
+
+def run(given: argparse.Namespace) -> None:
+    from utils.data.audio import find_audio
+    from utils.experiments import checkpoints
+    from utils.inference import microphone, recogniser
+
+    names, checkpoint = given.files, checkpoints.DEFAULT
+    if names and checkpoints.is_checkpoint(names[0]):
+        checkpoint, *names = names
+        if not names and not Path(checkpoint).exists() and not given.record:
+            raise InputError(f"{checkpoint}: there is no such file")
+    if bool(names) == bool(given.record):
+        raise InputError("give either files to listen to or --record (see `sdr predict --help`)")
+    if (given.record or 0) > recogniser.MAX_SECONDS:
+        raise InputError(f"--record is {given.record}; a recording is at most {recogniser.MAX_SECONDS:.0f} s")
+    listener = checkpoints.load_recogniser(checkpoint)
+    if given.record:
+        if sys.stderr.isatty():
+            print(f"listening for {given.record} s ...", file=sys.stderr)
+        waveform = microphone.record(given.record, listener.features.sample_rate)
+        if given.several:
+            answer = _words(listener.recognise_words(waveform), given.top)
+        else:
+            answer = _digit(listener.recognise([waveform])[0], given.top)
+        answers, refused = [{"file": "microphone", **answer}], False
+    else:
+        answers, refused = _listen(listener, find_audio(names), given.several, given.top)
+    if given.json and answers:
+        print(json.dumps(answers))
+    for answer in answers if not given.json else ():
+        if given.several:
+            spoken = " ".join("?" if word["digit"] is None else str(word["digit"]) for word in answer["words"])
+            print(f"{spoken or 'nothing heard'}   {answer['file']}")
+            for word in answer["words"]:
+                print(f"  {word['start']:6.2f} to {word['end']:.2f} s  {_line(word)}")
+        else:
+            print(f"{_line(answer)}  {answer['file']}")
+    if refused:
+        sys.exit(2)
+
+
+def _listen(recogniser, files: list[Path], several: bool, top: int | None) -> tuple[list[dict], bool]:
+    """The answer to each file, and whether some could not be read: those are reported, the others still answered."""
+    from tqdm import tqdm
+
+    from utils.data.audio import read_audio
+
+    answers, refused = [], False
+    bar = tqdm(
+        total=len(files), desc="listening", unit="file", leave=False, disable=None if len(files) > BATCH else True
+    )
+    for start in range(0, len(files), BATCH):
+        clips = []
+        for file in files[start : start + BATCH]:
+            try:
+                if several:
+                    answers.append({"file": str(file), **_words(recogniser.predict_words(file), top)})
+                else:
+                    clips.append((file, read_audio(file, recogniser.features.sample_rate)))
+            except InputError as error:
+                print(f"sdr: {error}", file=sys.stderr)
+                refused = True
+            bar.update()
+        predictions = recogniser.recognise([waveform for _, waveform in clips])
+        for (file, _), prediction in zip(clips, predictions, strict=True):
+            answers.append({"file": str(file), **_digit(prediction, top)})
+    bar.close()
+    return answers, refused
+
+
+def _digit(prediction, top: int | None) -> dict:
+    """A prediction as plain values, with its `top` most probable digits if they are wanted."""
+    plain = {"digit": prediction.digit, "probability": prediction.probability}
+    ranking = [{"digit": digit, "probability": probability} for digit, probability in prediction.ranking[:top]]
+    return plain | {"top": ranking} if top else plain
+
+
+def _words(words: list, top: int | None) -> dict:
+    """The words of a recording as plain values."""
+    times = [{"start": round(word.start, 2), "end": round(word.end, 2)} for word in words]
+    return {"words": [time | _digit(word.prediction, top) for time, word in zip(times, words, strict=True)]}
+
+
+def _line(answer: dict) -> str:
+    """An answer as a row of a table."""
+    ranking = answer.get("top", [{"digit": "", "probability": answer["probability"]}])
+    chances = "  ".join(f"{guess['digit']} {guess['probability']:6.1%}".strip() for guess in ranking)
+    return f"{'no digit' if answer['digit'] is None else answer['digit']!s:8}  {chances}"

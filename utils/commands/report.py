@@ -1,0 +1,39 @@
+"""`sdr report`: the tables of the README, the pages and the notebooks, from the results."""
+
+import argparse
+import json
+
+from utils import InputError
+
+HELP = "render the tables of the README, the pages and the notebooks from the results"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--check", action="store_true", help="change nothing; fail where a table is not what the results say")
+    add("--json", action="store_true", help="print the rows as JSON and change nothing")
+    add(
+        "--with",
+        dest="also",
+        metavar="NAME",
+        help="print the tables that have a row of this experiment; change nothing",
+    )
+
+
+def run(given: argparse.Namespace) -> None:
+    from utils.evaluation.tables import load_tables
+    from utils.experiments import reporting
+
+    if given.check and (given.also or given.json):
+        raise InputError("--check goes alone: it looks at what is committed")
+    names = reporting.tables_with(given.also) if given.also else list(load_tables())
+    also = [given.also] if given.also else []
+    if given.json:
+        print(json.dumps([row for name in names for row in reporting.rows(name, also=also)], indent=1))
+        return
+    changed = [] if given.also else reporting.update(given.check)
+    if not given.check:
+        for name in names:
+            print(reporting.markdown(name, also=also), end="\n\n")
+    if not given.also:
+        print("tables are what the results say" if not changed else f"rendered anew: {', '.join(changed)}")

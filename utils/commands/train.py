@@ -1,0 +1,58 @@
+"""`sdr train`: an experiment becomes a checkpoint, a result and figures."""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from utils.commands import arguments
+from utils.commands.evaluate import summary
+
+HELP = "train a model and test it on unseen speakers"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("config", type=Path, help="an experiment, as configs/cnn1d.yaml")
+    add("--variant", help="which experiment, where the file holds several")
+    add("--seed", type=arguments.seed, default=0, help="of weights, order and augmentation (default: %(default)s)")
+    protocols = "course, split, loso, inside-train, one-speaker, one-inside-train, ratio or becker"
+    add("--protocol", help=f"{protocols} (default: the config's)")
+    add("--fold", help="the speaker who is left out (loso, inside-train) or trained on (one-speaker); a seed (ratio)")
+    add("--repetitions", type=arguments.positive, help="labelled ones of each digit by each speaker (default: all)")
+    add("--store", type=Path, help="folder of the results (default: results/runs)")
+    add("--runs", type=Path, help="folder of checkpoints and of interrupted runs (default: runs)")
+
+
+def run(given: argparse.Namespace) -> None:
+    from utils.data.splits import split_name
+    from utils.evaluation import figures, results
+    from utils.experiments import checkpoints, runs
+    from utils.experiments.config import load_experiment, snapshot
+    from utils.paths import RUNS
+    from utils.settings import load_yaml
+    from utils.training import tracking
+    from utils.training.distributed import this_process
+
+    experiment = load_experiment(given.config, given.variant)
+    data = experiment.data
+    if given.protocol or given.fold:
+        data = replace(data, protocol=given.protocol or data.protocol, fold=given.fold)
+    if given.repetitions is not None:
+        data = replace(data, repetitions=given.repetitions)
+    experiment = replace(experiment, data=data)
+    place = given.runs or RUNS
+    name = split_name(data.protocol, data.fold, data.repetitions)
+    older = runs.checkpoint_folder(experiment, name, given.seed, place) / checkpoints.SNAPSHOT
+    if older.is_file() and load_yaml(older) != snapshot(experiment):
+        print(f"{older.parent}: a model of other settings is there; this one will replace it", file=sys.stderr)
+    result = runs.run(experiment, given.seed, store=given.store or results.STORE, runs=place, progress=True)
+    if this_process().rank > 0:
+        return
+    for part, measured in result["metrics"].items():
+        print(f"{part}: {summary(measured)}")
+    folder = runs.checkpoint_folder(experiment, result["protocol"], given.seed, place)
+    figures.save_run(result, folder / "figures")
+    if tracking.track(result, folder, place / tracking.FOLDER):
+        print("tracked: `make tracking` shows this run beside the others")
+    print(f"checkpoint: {folder}")

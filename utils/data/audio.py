@@ -1,0 +1,121 @@
+"""Audio files become waveforms: mono, at one sample rate, or an error that says what is wrong with the file."""
+
+import math
+import re
+import struct
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+from utils import InputError
+
+LOUDEST = 1e9  # of floating-point samples: powers of larger ones are infinite, and NaN is not smaller than this
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+PATTERN = re.compile(r"[*?\[]")
+MAX_SECONDS = 10.0  # a spoken digit lasts half a second; a longer file is some other recording
+
+
+def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECONDS) -> np.ndarray:
+    """Read a clip as a mono waveform.
+
+    Any WAV, FLAC, OGG or MP3 file that libsndfile reads, of any rate, depth and number of channels; what
+    counts is the file's content, not its name. Channels are averaged, the rate is converted by a
+    windowed-sinc filter (see `convert_rate`).
+
+    Args:
+        path: the file.
+        sample_rate: of the waveform to return, in Hz.
+        max_seconds: what is longer is refused.
+
+    Returns:
+        float32 samples, shape (samples,), within [-1, 1] for integer formats.
+
+    Raises:
+        InputError: no such file, not audio, no samples, truncated, longer than `max_seconds`, samples that
+            are not numbers, or nothing but digital silence.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: {'is a folder, not an audio file' if path.is_dir() else 'there is no such file'}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes)")
+    try:
+        # by the number of the open file: soundfile goes by the ending of a name that it knows
+        with open(path, "rb") as opened, soundfile.SoundFile(opened.fileno(), closefd=False) as file:
+            rate, frames = file.samplerate, file.frames
+            if frames > max_seconds * rate:
+                one = "a clip of one digit (for several: `sdr predict --several`)"
+                what = one if max_seconds == MAX_SECONDS else "a recording"
+                raise InputError(f"{path}: {frames / rate:.1f} s long; {what} is at most {max_seconds:.0f} s")
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError:
+        raise InputError(f"{path}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one") from None
+    if len(samples) == 0:
+        raise InputError(f"{path}: holds no audio samples")
+    if len(samples) < frames or _wav_is_cut(path):
+        raise InputError(f"{path}: the file is truncated: its header promises more audio than it holds")
+    if not np.abs(samples).max() < LOUDEST:
+        raise InputError(f"{path}: holds samples that are not numbers (NaN or infinite)")
+    waveform = samples.mean(axis=1)
+    if not waveform.any():  # channels may cancel each other out as well
+        raise InputError(f"{path}: holds only silence (every sample is zero)")
+    return convert_rate(waveform, rate, sample_rate)
+
+
+def convert_rate(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """A waveform, float32 (samples,), of one sample rate as one of another, both in Hz."""
+    if rate // math.gcd(rate, wanted) > 5000:  # the filter grows with it, as for 44,101 Hz: to some gigabytes
+        rate = max(round(rate, -2), 100)
+    if rate == wanted:
+        return waveform
+    return torchaudio.functional.resample(torch.from_numpy(waveform), rate, wanted).numpy()
+
+
+def _wav_is_cut(path: Path) -> bool:
+    """Whether a RIFF file ends before its data chunk does. libsndfile silently reads what is left of it."""
+    with open(path, "rb") as file:
+        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
+        if (riff, wave) != (b"RIFF", b"WAVE"):
+            return False
+        while len(header := file.read(8)) == 8:
+            name, size = struct.unpack("<4sI", header)
+            if name == b"data":
+                streamed = size == 0 or size >= 0x7FFF0000  # written to a pipe: the size was not known
+                return not streamed and file.tell() + size > path.stat().st_size
+            file.seek(size + size % 2, 1)
+    return False
+
+
+def find_audio(names: Sequence[str | Path]) -> list[Path]:
+    """The files that names stand for: files as they are, the audio files in folders and below, patterns as `*.wav`.
+
+    Raises:
+        InputError: a folder without audio files, or a pattern that nothing matches.
+    """
+    found: list[Path] = []
+    if "" in names:
+        raise InputError("a file's name is empty")
+    for name in map(Path, names):
+        if name.is_dir():
+            inside = sorted(path for path in name.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+            if not inside:
+                raise InputError(f"{name}: neither a checkpoint nor a folder with audio files ({', '.join(SUFFIXES)})")
+            found += inside
+        elif not name.exists() and PATTERN.search(str(name)):
+            matched = sorted(path for path in map(Path, glob(str(name), recursive=True)) if path.is_file())
+            if not matched:
+                raise InputError(f"{name}: no file matches")
+            found += matched
+        else:
+            found.append(name)
+    return found
+
+
+def is_audio_name(name: str | Path) -> bool:
+    """Whether a name is that of an audio file, by its ending, or a pattern of such names."""
+    return Path(name).suffix.lower() in SUFFIXES or bool(PATTERN.search(str(name)))

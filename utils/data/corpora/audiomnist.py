@@ -1,0 +1,230 @@
+"""AudioMNIST (Becker et al. 2018): 60 speakers, 50 takes of each digit by each, 48 kHz.
+
+It comes as a folder a speaker (`{speaker}/{digit}_{speaker}_{take}.wav`, from GitHub), or as the parquet files of
+the mirror gilkeyio/AudioMNIST on the Hugging Face Hub. Either becomes clips and a `metadata.tsv` beside them.
+"""
+
+import json
+import re
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+from tqdm import tqdm
+
+from utils import InputError
+from utils.data.corpora.download import download
+from utils.data.metadata import COLUMNS, read_metadata
+from utils.data.splits import deal
+from utils.files import atomic_folder, write_atomically
+
+COMMIT = "6c5eb77d8e9242d6ce31af807f0409d36a246f51"
+ARCHIVE_URL = f"https://github.com/soerenab/AudioMNIST/archive/{COMMIT}.zip"
+SPEAKER_02 = Path(__file__).with_name("audiomnist_02.tsv")  # the table of one speaker, for tests on a corpus of its own
+DISK_SPACE = 3_000_000_000  # bytes: the archive, about 1 GB, and beside it the clips
+PARTICULARS = "audioMNIST_meta.txt"  # JSON: what is known of each speaker
+NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)\.wav")
+SPLIT_SEED = 42
+# the mirror's columns; `audio` holds a file's bytes and its name
+PARQUET_COLUMNS = ("speaker_id", "audio", "digit")
+SPEAKER_COLUMNS = ("gender", "age", "accent", "native_speaker", "origin")
+
+
+@dataclass(frozen=True)
+class Report:
+    """A corpus that is ready: its table, how much is in it, and what is odd about it without harm."""
+
+    table: Path
+    clips: int
+    speakers: int
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.table}: {self.clips} clips by {self.speakers} speakers", *self.notes]
+        return "\n".join(lines)
+
+
+def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progress: bool = True) -> Report:
+    """Make sure that a folder holds the corpus and its `metadata.tsv`.
+
+    Where there are speakers' folders already, no more are downloaded. Where there are the mirror's parquet files,
+    their clips are unpacked. Only an empty folder is filled from the archive (about 1 GB; resumed where it broke).
+
+    Args:
+        folder: where the corpus lies or will lie.
+        url: a zip archive of the repository, as GitHub packs it.
+        commit: the archive's; GitHub writes it into the archive, and another one is refused.
+        progress: whether to show progress bars.
+
+    Raises:
+        InputError: there is too little disk space, the archive cannot be fetched or is damaged, or errors as for
+            `tabulate`. A folder is filled whole or not at all.
+    """
+    folder = Path(folder)
+    if not _speakers_in(folder):
+        parquet = sorted(folder.rglob("*.parquet")) if folder.is_dir() else []
+        if parquet:
+            return unpack(parquet, folder, progress)
+        beside = folder.parent
+        try:
+            beside.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{error.filename or beside}: {error.strerror or error}") from None
+        free = shutil.disk_usage(beside).free
+        if free < DISK_SPACE:
+            raise InputError(
+                f"{beside}: AudioMNIST needs {DISK_SPACE / 1e9:.0f} GB of disk, and {free / 1e9:.1f} GB are free"
+            )
+        archive = download(url, beside, folder, progress)
+        try:
+            with atomic_folder(folder) as filled:
+                _unzip(archive, filled, url, commit, progress)
+                tabulate(filled)
+        finally:
+            archive.unlink(missing_ok=True)  # bad: let the next run start afresh; good: its clips are there
+    return tabulate(folder)
+
+
+def tabulate(folder: Path) -> Report:
+    """Write `metadata.tsv` for the speakers' folders of a corpus: speakers dealt 80/10/10 by seed 42.
+
+    Fewer than three speakers cannot be dealt: their clips are all for testing.
+
+    Raises:
+        InputError: a clip whose name is not `{digit}_{speaker}_{take}.wav` or says another speaker than its folder,
+            an empty clip, a speaker of the particulars who has no folder, particulars that are not JSON.
+    """
+    folder = Path(folder)
+    speakers = _speakers_in(folder)
+    if not speakers:
+        raise InputError(f"{folder}: no folders of speakers with clips in them")
+    particulars, notes = _read_particulars(folder / PARTICULARS)
+    missing = sorted(set(particulars) - set(speakers))
+    if missing:
+        raise InputError(
+            f"{folder}: {PARTICULARS} lists speaker {', '.join(missing)}, of whom there is no folder; "
+            "fetch the corpus anew into an empty folder, or take them off that list"
+        )
+    unknown = sorted(set(speakers) - set(particulars))
+    if particulars and unknown:
+        notes.append(f"{PARTICULARS} says nothing of speaker {', '.join(unknown)}: their particulars are empty")
+    rows = []
+    for speaker in speakers:
+        for path in sorted(path for path in (folder / speaker).iterdir() if path.suffix.lower() == ".wav"):
+            name = NAME.fullmatch(path.name)
+            if name is None or name["speaker"] != speaker:
+                raise InputError(f"{path}: the name is not {{digit}}_{speaker}_{{take}}.wav")
+            if path.stat().st_size == 0:
+                raise InputError(f"{path}: the file is empty (0 bytes); fetch it again")
+            facts = {"identifier": path.stem, "speaker": speaker, "label": int(name["digit"])}
+            rows.append(facts | {"file": f"{speaker}/{path.name}"} | particulars.get(speaker, {}))
+    return _write_table(folder, rows, notes)
+
+
+def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
+    """The mirror's parquet files become `clips/` and `metadata.tsv` in `folder`, once; needs `pyarrow`.
+
+    Raises:
+        InputError: pyarrow is not installed, or a file is not parquet, lacks a column or has a digit that is none.
+            Then no clip is written.
+    """
+    table = folder / "metadata.tsv"
+    if table.exists() and (folder / "clips").is_dir():
+        clips = read_metadata(table)
+        return Report(table, len(clips), clips["speaker"].nunique())
+    rows, takes = [], {}
+    with atomic_folder(folder / "clips") as filled:
+        for file in tqdm(files, "unpacking", unit="file", disable=not progress):
+            for number, clip in enumerate(_read_parquet(file).to_dict("records"), start=1):
+                speaker, digit = str(clip["speaker_id"]), clip["digit"]
+                if digit not in range(10) or not clip["audio"] or not clip["audio"].get("bytes"):
+                    raise InputError(f"{file}, row {number}: no digit from 0 to 9, or no audio")
+                take = takes[speaker, digit] = takes.get((speaker, digit), -1) + 1
+                name = f"{digit}_{speaker}_{take}.wav"
+                (filled / speaker).mkdir(exist_ok=True)
+                (filled / speaker / name).write_bytes(clip["audio"]["bytes"])
+                known = {column: _plain(clip[column]) for column in SPEAKER_COLUMNS if column in clip}
+                facts = {"identifier": Path(name).stem, "speaker": speaker, "label": int(digit)}
+                rows.append(facts | {"file": f"clips/{speaker}/{name}"} | known)
+    return _write_table(folder, rows, [])
+
+
+def _speakers_in(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and any(path.glob("*.[wW][aA][vV]")))
+
+
+def _write_table(folder: Path, rows: list[dict], notes: list[str]) -> Report:
+    speakers = sorted({row["speaker"] for row in rows})
+    if len(speakers) < 3:
+        notes = [*notes, f"of {len(speakers)} speakers none can be spared: all clips are in TEST"]
+        splits = dict.fromkeys(speakers, "TEST")
+    else:
+        splits = deal(speakers, SPLIT_SEED)
+    clips = pd.DataFrame([row | {"split": splits[row["speaker"]]} for row in rows])
+    columns = [*COLUMNS, *(column for column in SPEAKER_COLUMNS if column in clips.columns)]
+    path = folder / "metadata.tsv"
+    write_atomically(path, lambda file: clips[columns].to_csv(file, sep="\t", index=False))
+    read_metadata(path)
+    return Report(path, len(clips), len(speakers), tuple(notes))
+
+
+def _read_particulars(path: Path) -> tuple[dict[str, dict], list[str]]:
+    """What is known of each speaker, by speaker; and what of it cannot be true, which is left out."""
+    if not path.exists():
+        return {}, []
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+        known = {str(speaker): dict(facts) for speaker, facts in read.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"{path}: not the JSON object of speakers that it should be ({error})") from None
+    notes = []
+    for speaker, facts in known.items():
+        age = str(facts.get("age", ""))
+        if age and not (age.isdecimal() and int(age) < 120):
+            notes.append(f"{path.name}: speaker {speaker} is not {age!r} years old: the age is left out")
+            facts["age"] = ""
+        facts["native_speaker"] = facts.pop("native speaker", "")
+    return {speaker: {key: facts.get(key, "") for key in SPEAKER_COLUMNS} for speaker, facts in known.items()}, notes
+
+
+def _read_parquet(file: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(file)
+    except ImportError:
+        raise InputError(f"{file}: reading parquet needs pyarrow; `pip install pyarrow`") from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not a parquet file, or a damaged one ({str(error).splitlines()[0]})") from None
+    for column in PARQUET_COLUMNS:
+        if column not in table.columns:
+            raise InputError(f"{file}: no column '{column}'; it has {', '.join(table.columns)}")
+    return table
+
+
+def _plain(value: object) -> str:
+    """A cell of a table: text without tabs, nothing for what is not known."""
+    return "" if value is None or value != value else str(value).replace("\t", " ")
+
+
+def _unzip(archive: Path, folder: Path, url: str, commit: str, progress: bool) -> None:
+    """The archive's clips and particulars. Only their names count, never the archive's own paths."""
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            if zipped.comment.decode("ascii", "replace") != commit:
+                raise InputError(f"{url}: not the archive of commit {commit[:7]}; it was deleted")
+            for member in tqdm(zipped.infolist(), "unpacking", unit="file", disable=not progress):
+                path = PurePosixPath(member.filename)
+                name = NAME.fullmatch(path.name)
+                if name is not None:
+                    (folder / name["speaker"]).mkdir(exist_ok=True)
+                    (folder / name["speaker"] / path.name).write_bytes(zipped.read(member))  # checks its CRC
+                elif path.name == PARTICULARS:
+                    (folder / path.name).write_bytes(zipped.read(member))
+    except (InputError, OSError):
+        raise
+    except Exception as error:  # damage shows as BadZipFile, zlib.error, ValueError, and many more
+        why = "is damaged or no zip archive; it was deleted, run the same again to download it afresh"
+        raise InputError(f"{url}: what was downloaded {why} ({type(error).__name__})") from None

@@ -1,0 +1,30 @@
+"""Sounds that are no speech: coloured noise, hum, tones and knocks."""
+
+import numpy as np
+
+
+def make_noise(draw: np.random.Generator, sample_rate: int) -> np.ndarray:
+    """Something that is no speech (samples,): coloured noise, hum, a few tones or knocks, 0.2 to 1.2 s."""
+    samples = round(draw.uniform(0.2, 1.2) * sample_rate)
+    seconds = np.arange(samples) / sample_rate
+    spectrum = np.fft.rfft(draw.normal(size=samples))
+    spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** draw.uniform(-0.2, 1)  # from bluish to brown
+    noise = np.fft.irfft(spectrum, samples)
+    noise /= np.abs(noise).max()
+    match draw.integers(4):
+        case 0:
+            sound = noise
+        case 1:  # mains, with harmonics
+            harmonics = draw.choice([50, 60]) * np.arange(1, 12)
+            sound = sum(draw.uniform() * np.sin(2 * np.pi * hertz * seconds) for hertz in harmonics) + noise
+        case 2:
+            tones = draw.uniform(200, 3000, draw.integers(1, 4))
+            sound = sum(np.sin(2 * np.pi * hertz * seconds) for hertz in tones) + draw.uniform(0, 0.3) * noise
+        case _:
+            starts = draw.uniform(0, seconds[-1], draw.integers(1, 5))
+            decay = draw.uniform(20, 200)
+            knocks = sum(np.exp(-decay * np.maximum(seconds - start, 0)) * (seconds >= start) for start in starts)
+            sound = noise * (knocks + draw.uniform(0, 0.02))
+    if draw.uniform() < 0.5:  # it swells and ebbs, as speech does
+        sound = sound * np.sin(np.linspace(0, np.pi, samples)).clip(0) ** draw.uniform(0.5, 3)
+    return sound / np.abs(sound).max() * 10 ** (-draw.uniform(1, 40) / 20)

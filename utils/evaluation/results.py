@@ -1,0 +1,115 @@
+"""The results store: what every run measured.
+
+results/runs/<experiment>/<protocol-and-fold>/seed-<n>.json     config, metrics, cost, environment
+results/runs/<experiment>/<protocol-and-fold>/seed-<n>.tsv.gz   what was heard in each clip
+"""
+
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import joblib
+import librosa
+import numpy as np
+import pandas as pd
+import sklearn
+import torch
+
+from utils import InputError
+from utils.evaluation.metrics import metrics
+from utils.files import write_atomically
+from utils.paths import PROJECT
+
+STORE = PROJECT / "results" / "runs"
+IS = ("experiment", "protocol", "seed")  # what tells a result from all others
+
+
+def result_path(store: Path, experiment: str, split: str, seed: int) -> Path:
+    """Where a run's result lies; `split` is the protocol and its fold, as "loso-george"."""
+    return store / experiment / split / f"seed-{seed}.json"
+
+
+def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
+    """Write a result, and beside it each clip's prediction: `identifier speaker split label predicted probability`."""
+    compression = {"method": "gzip", "mtime": 0}  # no time stamp: the same predictions are the same bytes
+    write_atomically(
+        predictions_path(path), lambda new: predictions.to_csv(new, sep="\t", index=False, compression=compression)
+    )
+    write_atomically(path, lambda new: new.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8"))
+
+
+def load(path: Path) -> dict:
+    """Read a result. Raises `InputError` where the file is not one."""
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a result ({error})") from None
+    for key in (*IS, "config", "metrics", "parameters", "multiply_adds", "train_seconds", "metadata_sha256"):
+        if not isinstance(result, dict) or key not in result:
+            raise InputError(f"{path}: not a result (it has no {key})")
+    return result
+
+
+def load_predictions(path: Path) -> pd.DataFrame:
+    """The predictions that belong to the result at `path`."""
+    try:
+        names = {"identifier": str, "speaker": str}  # a speaker may be called 01
+        return pd.read_csv(predictions_path(path), sep="\t", keep_default_na=False, dtype=names)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{predictions_path(path)}: not a table of predictions ({error})") from None
+
+
+def predictions_path(path: Path) -> Path:
+    return path.with_suffix(".tsv.gz")
+
+
+def verify(path: Path) -> None:
+    """Check that a result is the run that its file is named after, and that its metrics are those of its predictions.
+
+    Raises `InputError` where that is not so.
+    """
+    result, predictions = load(path), load_predictions(path)
+    if path.parts[-3:] != result_path(Path(), *(result[key] for key in IS)).parts:
+        raise InputError(f"{path}: the result of another run: {', '.join(f'{key} {result[key]}' for key in IS)}")
+    claimed = result["metrics"]
+    if set(claimed) != set(predictions["split"]):
+        raise InputError(f"{path}: reports {', '.join(claimed)}, but its predictions are for others")
+    for name, clips in predictions.groupby("split"):
+        measured = metrics(*(clips[column].to_numpy() for column in ("label", "predicted", "speaker")))
+        for key, value in measured.items():
+            if json.dumps(claimed[name].get(key)) != json.dumps(value):
+                raise InputError(f"{path}: its {key} on {name} is not that of its predictions")
+
+
+def environment() -> dict:
+    """What a result was measured with: versions, processor, device, threads, and the commit of the code."""
+    versions = {module.__name__: module.__version__ for module in (torch, np, librosa, sklearn)}
+    return {
+        "python": platform.python_version(),
+        **versions,
+        "system": platform.platform(aliased=True, terse=True),
+        "processor": _processor(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": torch.get_num_threads(),
+        "cores": joblib.cpu_count(),
+        "commit": _git("rev-parse", "HEAD"),
+        "changed": bool(_git("status", "--porcelain", "--untracked-files=no", "--", "*.py", "*.yaml")),
+    }
+
+
+def _processor() -> str:
+    """The processor's name; Python knows it on macOS and Windows, Linux writes it in a file."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(*words: str) -> str | None:
+    try:
+        return subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None  # not a git checkout, or no git

@@ -1,0 +1,150 @@
+"""Checkpoints: a folder with a trained model and all that is needed to use it, written whole or not at all."""
+
+import json
+import pickle
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+import yaml
+from torch import nn
+
+from utils import InputError
+from utils.data.audio import is_audio_name
+from utils.experiments import hub
+from utils.experiments.config import Experiment, make_model, parse_experiment, snapshot
+from utils.experiments.model_card import model_card
+from utils.experiments.published import published_experiment, renamed_weights
+from utils.experiments.renames import current_names
+from utils.files import atomic_folder, write_atomically
+from utils.inference.calibration import Calibration
+from utils.inference.recogniser import Recogniser
+from utils.paths import CHECKPOINTS
+from utils.settings import build, load_yaml
+
+WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
+CALIBRATION = "calibration.json"  # only where the model has been calibrated
+DEFAULT = CHECKPOINTS / "digits"  # the project's own model
+# what reading a file raises that does not hold a model's weights
+DAMAGED = (
+    zipfile.BadZipFile,
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+
+
+def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: dict) -> None:
+    """Write a checkpoint.
+
+    Args:
+        folder: takes the place of one that is already there.
+        model: trained.
+        experiment: what it was trained by.
+        result: of `utils.experiments.runs.run`, for `metrics.json` and the model card.
+    """
+    with atomic_folder(folder) as new:
+        torch.save({"model_state": model.state_dict()}, new / WEIGHTS)
+        (new / SNAPSHOT).write_text(yaml.safe_dump(snapshot(experiment), sort_keys=False), encoding="utf-8")
+        (new / METRICS).write_text(json.dumps(result["metrics"], indent=1) + "\n", encoding="utf-8")
+        (new / CARD).write_text(model_card(experiment, result), encoding="utf-8")
+
+
+def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
+    """Read a checkpoint: the model in evaluation mode, and its experiment, whose `features` it must be given.
+
+    The weights are read as tensors only: a file that holds pickled code is refused, not run. Checkpoints of the layout
+    of fergarciadlc/audio-mnist-cnn can be read as well.
+
+    Args:
+        folder: or what else `find` takes.
+
+    Raises:
+        InputError: a file is missing or damaged, weights and snapshot do not belong together, or the Hub cannot be
+            reached.
+    """
+    folder = find(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a checkpoint: there is no such folder")
+    for name in (WEIGHTS, SNAPSHOT):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: not a checkpoint: it has no {name}")
+    values, where = load_yaml(folder / SNAPSHOT), str(folder / SNAPSHOT)
+    published = "dataset" in values
+    if published:
+        experiment = published_experiment(values, where)
+    else:
+        experiment = parse_experiment(current_names(values), where, folder.name)
+    model = make_model(experiment)
+    try:
+        with zipfile.ZipFile(folder / WEIGHTS) as parts:  # torch.load does not look at the checksums
+            if parts.testzip() is not None:
+                raise zipfile.BadZipFile("a checksum is wrong")
+        state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
+        model.load_state_dict(renamed_weights(state) if published else state)
+    except DAMAGED as error:
+        why = str(error).strip().splitlines()[:1]
+        raise InputError(f"{folder / WEIGHTS}: not a file of weights, or a damaged one ({''.join(why)})") from None
+    except RuntimeError as error:
+        damaged = "zip" in str(error) or "archive" in str(error)
+        why = "a damaged file" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
+        raise InputError(f"{folder / WEIGHTS}: {why}") from None
+    return model.eval(), experiment
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a checkpoint: `name` itself, or where a model of the Hugging Face Hub was downloaded to.
+
+    A name is one of the Hub, as "owner/name", where there is neither such a folder nor one that it would lie in. The
+    model is downloaded once and kept in `.cache/`. Raises `InputError` where the Hub cannot be reached.
+    """
+    folder = Path(name)
+    if folder.exists() or folder.parent.exists() or not hub.NAME.fullmatch(str(name)):
+        return folder
+    return hub.download(str(name), required=(SNAPSHOT, WEIGHTS), optional=(CALIBRATION,))
+
+
+def is_checkpoint(name: str | Path) -> bool:
+    """Whether a name is meant for a checkpoint, rather than for something to listen to."""
+    path = Path(name)
+    if path.exists():
+        return path.is_dir() and any((path / file).exists() for file in (WEIGHTS, SNAPSHOT))
+    return not is_audio_name(name)
+
+
+def load_recogniser(checkpoint: str | Path = DEFAULT) -> Recogniser:
+    """A recogniser from a checkpoint: that of the project, or another one (errors as for `load`)."""
+    folder = find(checkpoint)
+    model, experiment = load(folder)
+    return Recogniser(experiment.name, model, experiment.features, load_calibration(folder, experiment))
+
+
+def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:
+    """A checkpoint's temperature and threshold; those that change nothing where it has none.
+
+    Whether there is an eleventh answer follows from the experiment.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path = Path(folder) / CALIBRATION
+    rejects = experiment.data.learns_non_digits
+    if not path.is_file():
+        return Calibration(rejects)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise InputError(f"{path}: not JSON, or damaged") from None
+    return replace(build(Calibration, values, str(path)), rejects=rejects)
+
+
+def save_calibration(folder: str | Path, calibration: Calibration) -> None:
+    """Put a temperature and a threshold beside a checkpoint."""
+    values = {"temperature": calibration.temperature, "threshold": calibration.threshold}
+    text = json.dumps(values, indent=1) + "\n"
+    write_atomically(Path(folder) / CALIBRATION, lambda path: path.write_text(text, encoding="utf-8"))

@@ -1,0 +1,66 @@
+"""An experiment's clips: its tables, dealt by its protocol, with synthetic speech where it asks for some."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from utils import InputError
+from utils.data.metadata import read_metadata, verify
+from utils.data.splits import PROTOCOLS, Split, few_repetitions
+from utils.data.synthesis import corpus
+from utils.experiments.config import Experiment
+from utils.paths import CACHE, find_metadata
+from utils.training.objectives import NON_DIGIT
+
+
+def split_clips(experiment: Experiment, seed: int = 0) -> Split:
+    """Apply the experiment's protocol to its metadata; errors as for `read_metadata` and `Split`.
+
+    `seed` draws the repetitions that are labelled, where not all are.
+    """
+    data = experiment.data
+    if data.protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol '{data.protocol}'; known are {', '.join(PROTOCOLS)}")
+    tables = {name: read_metadata(find_metadata(name), digits=name not in data.non_digits) for name in data.tables}
+    for clips in tables.values():
+        verify(clips)
+    split = PROTOCOLS[data.protocol](tables[data.metadata], data.fold)
+    tests = dict(split.tests)
+    for name in data.also_test:
+        if Path(name).stem in tests:
+            raise InputError(f"also_test: the name '{Path(name).stem}' is taken by other clips; rename {name}")
+        tests[Path(name).stem] = _part(tables[name], "TEST", name)
+    train = [split.train, *(_part(tables[name], "TRAIN", name) for name in data.also_train)]
+    split = replace(split, train=pd.concat(train, ignore_index=True), tests=tests)
+    if data.repetitions:
+        split = few_repetitions(split, data.repetitions, seed)
+    if not data.unlabelled:
+        split = replace(split, unlabelled=None)
+    elif split.unlabelled is None:
+        raise InputError(f"protocol {data.protocol}: all its clips have labels, so none are to be had without")
+    if data.synthetic_voices:
+        split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
+    others = [_part(tables[name], "TRAIN", name) for name in data.non_digits]
+    if data.synthetic_non_digits:
+        others.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
+    return replace(split, train=pd.concat([split.train, *(clips.assign(label=NON_DIGIT) for clips in others)]))
+
+
+def _part(clips: pd.DataFrame, split: str, name: str) -> pd.DataFrame:
+    chosen = clips[clips["split"] == split]
+    if chosen.empty:
+        raise InputError(f"{name}: no clips in the split {split}")
+    return chosen
+
+
+def synthetic_voices(number: int) -> pd.DataFrame:
+    """Clips of so many synthetic voices, each saying every digit once; spoken the first time, kept in `.cache/`."""
+    folder = CACHE / f"voices-{number}"
+    return read_metadata(corpus.speak(folder, speakers=number, repetitions=1, progress=False)).assign(split="TRAIN")
+
+
+def synthetic_non_digits(number: int) -> pd.DataFrame:
+    """Synthetic words that are no digits, and noises (see `corpus.speak_non_digits`); kept as `synthetic_voices`."""
+    folder = CACHE / f"others-{number}"
+    return read_metadata(corpus.speak_non_digits(folder, clips=number, progress=False), digits=False)

@@ -1,0 +1,31 @@
+"""A checkpoint becomes one ONNX file."""
+
+from pathlib import Path
+
+from utils.data.audio import read_audio
+from utils.experiments.checkpoints import load_recogniser
+from utils.experiments.clips import synthetic_voices
+from utils.inference.export import export
+
+
+def export_checkpoint(checkpoint: str | Path, path: str | Path | None = None, int8: bool = False) -> Path:
+    """Write a checkpoint as one ONNX file (see `export`), with its temperature, and its threshold among the facts.
+
+    Args:
+        checkpoint: its folder, or its name on the Hugging Face Hub.
+        path: of the file; None: named after the model, in the current folder.
+        int8: weights and activations as 8-bit integers, whose ranges are those that the digits of twelve synthetic
+            voices need, so that no recordings are needed.
+    """
+    recogniser = load_recogniser(checkpoint)
+    clips = []
+    if int8:
+        clips = [read_audio(file, recogniser.features.sample_rate) for file in synthetic_voices(12)["path"]]
+    return export(
+        path or f"{recogniser.name}{'-int8' if int8 else ''}.onnx",
+        recogniser.model,
+        recogniser.features,
+        recogniser.calibration,
+        facts={"name": recogniser.name, "threshold": str(recogniser.calibration.threshold)},
+        clips=clips,
+    )

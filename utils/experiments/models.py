@@ -1,0 +1,61 @@
+"""The models by name: a module of `model_neural/` defines one network with its settings, and is found by its name."""
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+import traceback
+
+from torch import nn
+
+import model_neural
+from model_baseline import Linear, LinearConfig
+from utils import InputError
+from utils.settings import nearest
+
+NO_MODELS = ("contrastive",)  # modules of `model_neural` that hold something else
+
+
+def network_names() -> list[str]:
+    """The names of the networks, one for each module of `model_neural`, the project's own and the student's alike."""
+    modules = (module.name for module in pkgutil.iter_modules(model_neural.__path__))
+    return sorted(name for name in modules if name not in NO_MODELS and not name.startswith("_"))
+
+
+def model_names() -> list[str]:
+    """ "linear" and the names of the networks."""
+    return ["linear", *network_names()]
+
+
+def find_model(name: str) -> tuple[type[nn.Module], type]:
+    """A model's class and that of its settings.
+
+    Raises:
+        InputError: there is no such module, it cannot be imported, or it does not define exactly one network with a
+            dataclass of settings beside it, `MyNet` and `MyNetConfig`.
+    """
+    if name == "linear":
+        return Linear, LinearConfig
+    if not isinstance(name, str) or name not in network_names():
+        raise InputError(f"unknown name {name!r}; {nearest(name, model_names())}")
+    where = f"model_neural/{name}.py"
+    try:
+        module = importlib.import_module(f"model_neural.{name}")
+    except Exception as error:  # whatever a student's module raises
+        line = getattr(error, "lineno", None) or traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise InputError(f"{where}, line {line}: {type(error).__name__}: {error}") from None
+    own = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
+    names = {kind.__name__: kind for kind in own}
+    networks = [kind for kind in own if issubclass(kind, nn.Module)]
+    found = [(kind, names[f"{kind.__name__}Config"]) for kind in networks if f"{kind.__name__}Config" in names]
+    if len(found) != 1:
+        has = " and ".join(kind.__name__ for kind, _ in found) or "none"
+        also = f"; its classes are {', '.join(kind.__name__ for kind in own)}" if own and not found else ""
+        raise InputError(
+            f"{where}: defines one network with its settings, as `class Net(nn.Module)` and a dataclass `NetConfig`; "
+            f"it has {has}{also}"
+        )
+    network, settings = found[0]
+    if not dataclasses.is_dataclass(settings) or "n_mels" not in {field.name for field in dataclasses.fields(settings)}:
+        raise InputError(f"{where}: {settings.__name__} is a frozen dataclass with the field `n_mels: int`, and is not")
+    return network, settings

@@ -1,0 +1,69 @@
+"""What the cells of notebooks share: clips and experiments, whole or small.
+
+With the variable `SDR_SMALL` set, as tests run the notebooks, the same cells take seconds.
+"""
+
+import os
+from dataclasses import replace
+
+import pandas as pd
+
+from utils import InputError
+from utils.data.corpora import audiomnist
+from utils.data.metadata import read_metadata
+from utils.data.synthesis import corpus
+from utils.experiments.config import Experiment
+from utils.paths import CACHE, COURSE_METADATA
+
+SMALL = os.environ.get("SDR_SMALL") == "1"
+REPETITIONS = 3  # in a small run, of each digit by each speaker
+EPOCHS = 2  # in a small run
+STAND_IN = CACHE / "stand-in"  # for the recordings, in a small run
+
+
+def course_clips() -> pd.DataFrame:
+    """The course's clips (see `read_metadata`); in a small run a few of each digit, speaker and split.
+
+    A small run without the recordings gets clips that eSpeak NG speaks, under the course's speakers and splits.
+    """
+    try:
+        clips = read_metadata(COURSE_METADATA)
+    except InputError:
+        if not SMALL:
+            raise
+        return _stand_in()
+    return clips.groupby(["speaker", "label", "split"]).head(REPETITIONS) if SMALL else clips
+
+
+def audiomnist_clips() -> pd.DataFrame:
+    """Speaker 02 of AudioMNIST, at 48 kHz; a small run without the recordings gets clips that eSpeak NG speaks."""
+    try:
+        return read_metadata(audiomnist.SPEAKER_02)
+    except InputError:
+        if not SMALL:
+            raise
+    stand_in = STAND_IN.with_name("stand-in-48-khz")
+    return read_metadata(corpus.speak(stand_in, speakers=3, repetitions=1, sample_rate=48_000, progress=False))
+
+
+def small(experiment: Experiment) -> Experiment:
+    """The experiment as it is; in a small run one that trains for a moment."""
+    if not SMALL or experiment.training is None:
+        return experiment
+    short = {"epochs": EPOCHS, "batch_size": 32, "min_steps": 0}
+    pretraining = experiment.pretraining and replace(experiment.pretraining, **short)
+    return replace(experiment, training=replace(experiment.training, **short), pretraining=pretraining)
+
+
+def _stand_in() -> pd.DataFrame:
+    """Synthetic clips under the names of the course's speakers, of whom two are both DEV and TEST."""
+    course = pd.read_csv(COURSE_METADATA, sep="\t")
+    train = sorted(course.loc[course["split"] == "TRAIN", "speaker"].unique())
+    held_out = sorted(set(course["speaker"]) - set(train))
+    speakers = [*train, *held_out]
+    clips = read_metadata(corpus.speak(STAND_IN, speakers=len(speakers), repetitions=2 * REPETITIONS, progress=False))
+    names = dict(zip(sorted(clips["speaker"].unique()), speakers, strict=True))
+    clips["speaker"] = clips["speaker"].map(names)
+    half = clips.groupby(["speaker", "label"]).cumcount() < REPETITIONS
+    clips["split"] = half.map({True: "DEV", False: "TEST"}).where(clips["speaker"].isin(held_out), "TRAIN")
+    return clips.groupby(["speaker", "label", "split"]).head(REPETITIONS)

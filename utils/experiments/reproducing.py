@@ -1,0 +1,119 @@
+"""All the runs that the tables need: those that the results store lacks are made, several at a time."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import joblib
+import torch
+from tqdm.auto import tqdm
+
+from utils import InputError
+from utils.evaluation import results
+from utils.evaluation.tables import load_tables
+from utils.experiments.clips import split_clips, synthetic_non_digits, synthetic_voices
+from utils.experiments.config import Experiment, find_experiment, make_model
+from utils.experiments.runs import has_run, run
+from utils.experiments.stages import pretrain, pretraining_clips, pretraining_state
+from utils.paths import CONFIGS, RUNS
+
+
+def reproduce(
+    tables: Sequence[str] = (),
+    model: str | None = None,
+    also: str | None = None,
+    seeds: int | None = None,
+    jobs: int | None = None,
+    again: bool = False,
+    store: Path = results.STORE,
+) -> None:
+    """Run what tables need and the store does not have yet, several runs at a time, with a progress bar.
+
+    Args:
+        tables: their names; none: all.
+        model: only this experiment of theirs.
+        also: only this experiment, which need not stand in the tables.
+        seeds: how many seeds of each, at most those of the tables; None: all of them.
+        jobs: runs at a time, one thread each; None: one a core. The runs go through joblib, so a backend that is
+            registered with it (Dask, Ray) can take them to other machines.
+        again: run also what the store has.
+    """
+    planned = _planned(tables, model, also, seeds)
+    missing = [(chosen, seed) for chosen, seed in planned if again or not has_run(chosen, seed, store)]
+    jobs = jobs or joblib.cpu_count()
+    print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
+    shared = {}  # pre-trainings that several runs begin with: once each, before several runs do the same
+    for chosen, seed in missing:
+        if chosen.pretraining is not None:
+            clips = pretraining_clips(chosen, split_clips(chosen, seed))
+            shared[pretraining_state(chosen, clips, seed, RUNS)] = chosen, seed
+    for state in shared if again else ():
+        state.unlink(missing_ok=True)
+    if missing:
+        print(_forecast(missing, list(shared.values()), jobs, store), flush=True)
+    for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
+        synthetic_voices(number)  # before several runs want them at once
+    for number in {chosen.data.synthetic_non_digits for chosen, _ in missing} - {0}:
+        synthetic_non_digits(number)
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
+    tasks = (joblib.delayed(_only_pretrain)(chosen, seed) for chosen, seed in shared.values())
+    for _ in tqdm(parallel(tasks), "pre-training", total=len(shared), unit="run", disable=not shared):
+        pass
+    work = parallel(joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing)
+    bar = tqdm(work, "runs", total=len(missing), unit="run")
+    for result in bar:
+        bar.set_postfix_str(f"{result['experiment']} {result['protocol']} seed {result['seed']}")
+
+
+def _planned(
+    tables: Sequence[str], model: str | None, also: str | None, seeds: int | None
+) -> list[tuple[Experiment, int]]:
+    """The experiments and seeds of tables; a run that two tables need comes once."""
+    known = load_tables()
+    wanted = {name: known[name] for name in tables or known if name in known}
+    models = list(dict.fromkeys(name for table in wanted.values() for name in table.experiments))
+    for kind, names, all_names in (("table", tables, known), ("model", [model] if model else [], models)):
+        for unknown in set(names) - set(all_names):
+            hint = f" (`--with {unknown}` runs what no table has)" if kind == "model" else ""
+            raise InputError(f"unknown {kind} '{unknown}'; known are {', '.join(all_names)}{hint}")
+    planned = {}
+    for table in wanted.values():
+        if also is not None:
+            chosen = {also: table.experiments.get(also, max(table.experiments.values()))}
+        elif model is not None:
+            chosen = {model: table.experiments.get(model, 0)}
+        else:
+            chosen = table.experiments
+        for name, most in chosen.items():
+            config = find_experiment(name, CONFIGS)
+            for fold, repetitions in itertools.product(table.folds, table.repetitions):
+                data = replace(config.data, protocol=table.protocol, fold=fold, repetitions=repetitions)
+                for seed in range(min(seeds or most, most)):
+                    planned[name, data, seed] = replace(config, data=data), seed
+    return list(planned.values())
+
+
+def _only_pretrain(experiment: Experiment, seed: int) -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(seed)
+    pretrain(make_model(experiment), experiment, split_clips(experiment, seed), seed, RUNS)
+
+
+def _forecast(
+    missing: list[tuple[Experiment, int]], pretrained: list[tuple[Experiment, int]], jobs: int, store: Path
+) -> str:
+    """How long runs, and the pre-trainings that they share, will take, by what such took before: a line of text."""
+    took: dict[str, list[float]] = {}  # by the experiment, without pre-training; and by the experiment's pre-training
+    for path in sorted(store.glob("*/*/seed-*.json")):
+        result = results.load(path)
+        before = sum(row["seconds"] for row in result["history"] if row.get("stage") == "pre-training")
+        took.setdefault(result["experiment"], []).append(result["train_seconds"] - before)
+        took.setdefault(f"{result['experiment']}, pre-training", []).append(before)
+    names = [chosen.name for chosen, _ in missing] + [f"{chosen.name}, pre-training" for chosen, _ in pretrained]
+    known = [median(took[name]) for name in names if name in took]
+    minutes = max(1, round((sum(known) + len(missing)) / jobs / 60))  # reading and testing take about a second
+    new = sum(chosen.name not in took for chosen, _ in missing)
+    unknown = f"; {new} runs of unknown length come on top" if new else ""
+    return f"about {minutes} minute{'s' * (minutes > 1)}, {jobs} at a time{unknown}"

@@ -1,0 +1,110 @@
+"""A run: a config, a protocol's fold and a seed become a trained model and a result."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import nn
+
+from utils.data.metadata import tables_sha256
+from utils.data.splits import split_name
+from utils.evaluation import results
+from utils.evaluation.metrics import cost, metrics
+from utils.experiments import checkpoints
+from utils.experiments.clips import split_clips, synthetic_voices
+from utils.experiments.config import Experiment, made_by, snapshot
+from utils.experiments.fingerprints import code_digests, short_key
+from utils.experiments.fitting import fit
+from utils.features.extraction import clip_features
+from utils.files import check_writable
+from utils.paths import RUNS
+from utils.training.distributed import this_process
+from utils.training.objectives import NON_DIGIT
+from utils.training.prediction import predict
+
+
+def checkpoint_folder(experiment: Experiment, split: str, seed: int, runs: Path = RUNS) -> Path:
+    """Where a run leaves its checkpoint; `split` is the protocol and its fold, as "loso-george"."""
+    return runs / experiment.name / split / f"seed-{seed}"
+
+
+def run(
+    experiment: Experiment,
+    seed: int,
+    *,
+    store: Path = results.STORE,
+    runs: Path = RUNS,
+    progress: bool = False,
+) -> dict:
+    """Train, test and write down: a checkpoint in `runs`, a result in `store`. The same inputs give the same numbers.
+
+    A run that was killed goes on from its last whole epoch. Of several processes that `torchrun` started, the first
+    writes.
+
+    Returns:
+        The result as it was written (see `utils.evaluation.results`).
+    """
+    torch.set_num_threads(1)  # sums depend on the number of threads; and runs are many, so the cores are not idle
+    with this_process().first_alone():  # it speaks what synthetic clips are wanted
+        split = split_clips(experiment, seed)
+    folder = checkpoint_folder(experiment, split.name, seed, runs)
+    config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.data.tables)
+    # another config, another table, or a model that was edited since never resumes from it
+    state = folder.parent / f".seed-{seed}-{short_key(config, clips_sha256, code_digests())}.state"
+    voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
+    digits = split.train[split.train["label"] != NON_DIGIT]
+    for place in (store, runs):
+        check_writable(place)
+    for clips in split.tests.values():
+        clip_features(clips, experiment.features)  # kept for later; a clip that cannot be read is told now
+    started = time.perf_counter()
+    model, history = fit(experiment, split, seed, state, runs, progress)
+    seconds = time.perf_counter() - started
+    measured, tables = {}, []
+    for name, clips in split.tests.items():
+        measured[name], table = evaluate(model, experiment, clips)
+        tables.append(table.assign(split=name))
+    result = {
+        "experiment": experiment.name,
+        "protocol": split.name,
+        "seed": seed,
+        "config": config,
+        "metadata_sha256": clips_sha256,
+        "train_speakers": sorted(set(digits["speaker"]) - set(voices)),
+        "train_clips": len(split.train),
+        "metrics": measured,
+        **cost(model, experiment.features),
+        # a network's epochs may lie on both sides of an interruption; a linear model has none
+        "train_seconds": sum(row["seconds"] for row in history) if history else seconds,
+        "history": history,
+        "environment": results.environment(),
+    }
+    if this_process().rank > 0:
+        return result
+    checkpoints.save(folder, model, experiment, result)
+    results.save(results.result_path(store, experiment.name, split.name, seed), result, pd.concat(tables))
+    for done in state.parent.glob(f"{state.stem}*.state"):
+        done.unlink()
+    return result
+
+
+def evaluate(model: nn.Module, experiment: Experiment, clips: pd.DataFrame) -> tuple[dict, pd.DataFrame]:
+    """Metrics of a model on clips (see `utils.evaluation.metrics`), and the prediction for each clip."""
+    features, labels = clip_features(clips, experiment.features)
+    probability, predicted = predict(model, features, experiment.features.floor).max(1)
+    table = clips[["identifier", "speaker", "split", "label"]].assign(
+        predicted=predicted.numpy(), probability=probability.numpy().round(4)
+    )
+    return metrics(labels.numpy(), predicted.numpy(), clips["speaker"].to_numpy()), table
+
+
+def has_run(experiment: Experiment, seed: int, store: Path) -> bool:
+    """Whether the store holds this run, made by the same config from the same clips."""
+    data = experiment.data
+    path = results.result_path(store, experiment.name, split_name(data.protocol, data.fold, data.repetitions), seed)
+    if not path.exists():
+        return False
+    result = results.load(path)
+    same_clips = result["metadata_sha256"] == tables_sha256(data.tables)
+    return same_clips and made_by(result) == experiment

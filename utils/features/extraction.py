@@ -1,0 +1,80 @@
+"""Features of many clips: computed in batches, and kept on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from utils.data import audio
+from utils.data.audio import read_audio
+from utils.features import log_mel
+from utils.features.log_mel import FeatureConfig, LogMel, pad
+from utils.files import sha256
+from utils.paths import CACHE
+
+MEMORY = joblib.Memory(CACHE, mmap_mode="c", verbose=0)  # features are memory-mapped, not loaded
+PART = 3000  # clips whose features are computed at a time
+
+
+@torch.inference_mode()
+def extract(waveforms: Sequence[np.ndarray | Tensor], config: FeatureConfig, batch_size: int = 32) -> list[Tensor]:
+    """Features of many clips: a list of (frames, mels), in the order given.
+
+    Clips of similar length go through the front end together, so that little of a batch is padding.
+    """
+    front_end = LogMel(config)
+    order = np.argsort([len(waveform) for waveform in waveforms], kind="stable")
+    features: list[Tensor] = [torch.empty(0)] * len(waveforms)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        batch, frames = front_end(*pad([torch.as_tensor(waveforms[i]) for i in chosen]))
+        for i, clip, length in zip(chosen, batch, frames.tolist(), strict=True):
+            features[i] = clip[:length].clone()
+    return features
+
+
+def file_features(paths: Sequence[str | Path], config: FeatureConfig) -> list[Tensor]:
+    """Features of audio files: a list of (frames, mels), in the order given.
+
+    Kept on disk in `.cache/`, under a key of the files' bytes, the config and this code: an edit of any of them is
+    noticed. Raises `InputError` for a file that cannot be read (see `read_audio`).
+    """
+    code = [sha256(file) for file in (log_mel.__file__, audio.__file__)]
+    frames, lengths = _compute(config, [sha256(path) for path in paths], code, paths)
+    return list(torch.from_numpy(frames).split(lengths))
+
+
+@MEMORY.cache(ignore=["paths"])
+def _compute(
+    config: FeatureConfig, contents: list[str], code: list[str], paths: Sequence[str | Path]
+) -> tuple[np.ndarray, list[int]]:
+    """All clips' frames one after the other (frames, mels), and how many frames each clip has.
+
+    Many clips are shared out among the cores, always in the same parts: the numbers do not depend on the cores.
+    """
+    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
+    jobs = joblib.Parallel(n_jobs=min(joblib.cpu_count(), len(parts)), return_as="generator")
+    computed = jobs(joblib.delayed(_compute_part)(config, part) for part in parts)
+    bar = tqdm(computed, "features", len(parts), leave=False, unit_scale=PART, unit=" clips", disable=len(parts) == 1)
+    frames, lengths = zip(*bar, strict=True)
+    return np.concatenate(frames), [length for part in lengths for length in part]
+
+
+def _compute_part(config: FeatureConfig, paths: Sequence[str | Path]) -> tuple[np.ndarray, list[int]]:
+    clips = extract([read_audio(path, config.sample_rate) for path in paths], config)
+    return torch.cat(clips).numpy(), [len(clip) for clip in clips]
+
+
+def clip_features(clips: pd.DataFrame, config: FeatureConfig) -> tuple[list[Tensor], Tensor]:
+    """The clips of a metadata table as features, a list of (frames, mels), and their labels (clips,)."""
+    return file_features(clips["path"].tolist(), config), label_tensor(clips)
+
+
+def label_tensor(clips: pd.DataFrame) -> Tensor:
+    """The labels of a metadata table's clips (clips,)."""
+    return torch.tensor(clips["label"].to_numpy())

@@ -1,0 +1,145 @@
+"""The front end: the one place where a waveform becomes a log-mel spectrogram.
+
+Training, evaluation, `sdr predict` and the notebooks all go through `LogMel`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torchaudio
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+LEVELS = ("clip_max", "none")
+
+
+@dataclass(frozen=True)
+class FeatureConfig:
+    """What the front end computes. Frequencies in Hz, windows and hops in samples, levels in dB."""
+
+    sample_rate: int = 8000
+    n_fft: int = 256
+    win_length: int = 200
+    hop_length: int = 80
+    n_mels: int = 40
+    f_min: float = 60.0
+    f_max: float = 4000.0
+    level: str = "clip_max"  # 0 dB is the clip's loudest mel band; "none": full scale
+    range_db: float = 55.0  # what lies further below 0 dB is raised to this floor: room noise varies, speech does not
+    seconds: float | None = None  # make every clip this long: pad with silence, or crop, evenly on both sides
+    trim_db: float | None = 35.0  # drop leading and trailing frames this far below the loudest frame; null: keep all
+    min_power: float = 1e-20  # of a mel band: what is weaker counts as this (librosa's `amin`)
+    mean_db: float = -55.0  # features are (dB - mean_db) / std_db: with mean_db at the floor, silence is zero
+    std_db: float = 20.0
+
+    def __post_init__(self):
+        if self.level not in LEVELS:
+            raise ValueError(f"level is {self.level!r}; use {' or '.join(LEVELS)}")
+        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+            raise ValueError(f"need 0 <= f_min < f_max <= sample_rate / 2, not {self.f_min} and {self.f_max} Hz")
+        if self.n_mels < 1:
+            raise ValueError("n_mels is at least 1")
+        if not 0 < self.hop_length <= self.win_length <= self.n_fft:
+            raise ValueError("need 0 < hop_length <= win_length <= n_fft")
+        positive = (self.range_db, self.std_db, self.min_power, 1.0 if self.trim_db is None else self.trim_db)
+        if min(positive) <= 0:
+            raise ValueError("range_db, std_db, min_power and trim_db must be positive")
+        if self.seconds is not None and (self.trim_db is not None or self.seconds * self.sample_rate < 1):
+            raise ValueError("seconds is positive, and needs trim_db: null, or clips would differ in length again")
+
+    @property
+    def floor(self) -> float:
+        """The feature's lowest value: that of silence beside speech, of padding and of masks."""
+        return (-self.range_db - self.mean_db) / self.std_db
+
+
+class LogMel(nn.Module):
+    """Log-mel spectrograms of a batch of clips; no clip's result depends on the others in its batch.
+
+    Equal to librosa's `melspectrogram(..., pad_mode="constant")` and `power_to_db(ref=np.max)` to within
+    0.01 dB (tests/test_features.py), computed in one batch.
+    """
+
+    def __init__(self, config: FeatureConfig):
+        super().__init__()
+        self.config = config
+        bank = torchaudio.functional.melscale_fbanks(
+            config.n_fft // 2 + 1,
+            config.f_min,
+            config.f_max,
+            config.n_mels,
+            config.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
+        self.register_buffer("bank", bank, persistent=False)
+        self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Waveforms to features.
+
+        Args:
+            waveforms: (batch, samples); what lies after a clip's end has no influence where `seconds` is given,
+                and is zero otherwise.
+            lengths: (batch,) samples of each clip.
+
+        Returns:
+            features (batch, frames, mels), filled with the floor after each clip's end, and (batch,) frames
+            of each clip. A frame is `hop_length` samples. Of digital silence, which has no loudest band, every
+            feature is that of 0 dB where `level` is "clip_max".
+        """
+        config = self.config
+        if config.seconds is not None:
+            waveforms, lengths = centre(waveforms, lengths, round(config.seconds * config.sample_rate))
+        spectrum = torch.stft(
+            waveforms,
+            config.n_fft,
+            config.hop_length,
+            config.win_length,
+            self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        power = spectrum.real.square() + spectrum.imag.square()  # (batch, bins, frames)
+        mel = power.transpose(1, 2) @ self.bank  # (batch, frames, mels)
+        frames = 1 + lengths // config.hop_length
+        mel = mel.masked_fill(~valid_frames(frames, mel.shape[1]).unsqueeze(-1), 0.0)
+        if config.trim_db is not None:
+            mel, frames = _trim(mel, frames, config.trim_db)
+        peak = mel.amax(dim=(1, 2), keepdim=True) if config.level == "clip_max" else mel.new_ones(1)
+        level_db = 10 * torch.log10(mel.clamp_min(config.min_power) / peak.clamp_min(config.min_power))
+        level_db = level_db.clamp_min(-config.range_db)
+        return (level_db - config.mean_db) / config.std_db, frames
+
+
+def valid_frames(lengths: Tensor, frames: int) -> Tensor:
+    """(batch,) lengths to a mask (batch, frames), true where a clip is and false where its padding is."""
+    return torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+    """Each clip in the middle of so many samples: silence on both sides, or both ends cropped."""
+    start = torch.where(lengths > samples, (lengths - samples) // 2, -((samples - lengths) // 2))
+    index = start.unsqueeze(1) + torch.arange(samples, device=waveforms.device)
+    inside = (index >= 0) & (index < lengths.unsqueeze(1))
+    centred = waveforms.gather(1, index.clamp(0, waveforms.shape[1] - 1)).masked_fill(~inside, 0.0)
+    return centred, torch.full_like(lengths, samples)
+
+
+def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> tuple[Tensor, Tensor]:
+    """Drop each clip's leading and trailing frames that are more than `trim_db` below its loudest frame."""
+    energy = mel.sum(-1)  # (batch, frames), zero in the padding
+    loud = energy >= energy.amax(dim=1, keepdim=True) * 10 ** (-trim_db / 10)  # a silent clip stays as it is
+    first = loud.int().argmax(dim=1)
+    last = mel.shape[1] - 1 - loud.flip(1).int().argmax(dim=1)
+    trimmed = (last - first + 1).minimum(frames)
+    index = first.unsqueeze(1) + torch.arange(int(trimmed.max()), device=mel.device)  # (batch, frames)
+    mel = mel.gather(1, index.clamp_max(mel.shape[1] - 1).unsqueeze(-1).expand(-1, -1, mel.shape[2]))
+    return mel.masked_fill(~valid_frames(trimmed, mel.shape[1]).unsqueeze(-1), 0.0), trimmed
+
+
+def pad(clips: Sequence[Tensor], value: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Clips of shape (time, ...) to one batch (batch, longest time, ...), padded with `value`, and their lengths."""
+    return pad_sequence(list(clips), batch_first=True, padding_value=value), torch.tensor([len(c) for c in clips])

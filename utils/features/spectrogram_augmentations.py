@@ -1,0 +1,139 @@
+"""Augmentations of log-mel spectrograms, each a function of a whole batch with a strength per clip.
+
+They take features (batch, frames, mels), which are at the floor behind a clip's end, and lengths in frames (batch,),
+and return the same.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from utils.features.log_mel import FeatureConfig, valid_frames
+
+Batch = tuple[Tensor, Tensor]
+
+
+def stretch_time(features: Tensor, frames: Tensor, factor: Tensor, floor: float) -> Batch:
+    """Speak slower: duration multiplied by `factor` (batch,), pitch and formants kept; linear between frames."""
+    longer = (frames * factor).round().long().clamp_min(1)
+    position = torch.arange(int(longer.max())) / factor.unsqueeze(1)  # (batch, new frames), in old frames
+    position = position.minimum((frames - 1).unsqueeze(1))
+    stretched = _interpolate(features, position)
+    return stretched.masked_fill(~valid_frames(longer, stretched.shape[1]).unsqueeze(-1), floor), longer
+
+
+def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: FeatureConfig) -> Batch:
+    """Another length of the vocal tract: all frequencies multiplied by `factor` (batch,).
+
+    Vocal tract length perturbation (Jaitly and Hinton 2013), eq. 1: linear up to a knee, then bent so that the
+    highest frequency stays. Done on the log-mel bands, linear between them.
+    """
+    centres = _mel_to_hz(
+        torch.linspace(*_hz_to_mel(torch.tensor([config.f_min, config.f_max])), config.n_mels + 2)[1:-1]
+    )
+    factor = factor.unsqueeze(1)
+    knee = 0.8 * config.f_max * factor.clamp_max(1.0)  # in warped frequency
+    slope = (config.f_max - knee) / (config.f_max - knee / factor)
+    source = torch.where(centres <= knee, centres / factor, config.f_max - (config.f_max - centres) / slope)
+    mels = _hz_to_mel(source)
+    low, high = _hz_to_mel(centres[:1]), _hz_to_mel(centres[-1:])
+    position = ((mels - low) / (high - low)).clamp(0, 1) * (config.n_mels - 1)  # (batch, mels), in old bands
+    return _interpolate(features.transpose(1, 2), position).transpose(1, 2), frames
+
+
+def warp_time(features: Tensor, frames: Tensor, rates: Tensor) -> Batch:
+    """Speak some parts of a word faster than others, in the same time altogether.
+
+    `rates` (batch, knots) are the relative speeds, positive, at equally spaced moments, linear between them.
+    """
+    rate = F.interpolate(rates.unsqueeze(1), 128, mode="linear", align_corners=True).squeeze(1)
+    passed = F.pad(rate.cumsum(1), (1, 0)) / rate.sum(1, keepdim=True)  # share of the old clip over the new one
+    position = _interpolate(passed.unsqueeze(2), _progress(features, frames) * 128).squeeze(2)
+    warped = _interpolate(features, position * (frames - 1).unsqueeze(1))
+    inside = valid_frames(frames, features.shape[1]).unsqueeze(2)
+    return torch.where(inside, warped, features), frames
+
+
+def shift_bands(features: Tensor, frames: Tensor, shifts: Tensor) -> Batch:
+    """Another accent, another mouth: each region of the spectrum moves up or down by itself.
+
+    `shifts` (batch, knots) are in mel bands, at equally spaced bands, linear between them.
+    """
+    bands = features.shape[2]
+    shift = F.interpolate(shifts.unsqueeze(1), bands, mode="linear", align_corners=True).squeeze(1)
+    position = (torch.arange(bands) - shift).clamp(0, bands - 1)
+    return _interpolate(features.transpose(1, 2), position).transpose(1, 2), frames
+
+
+def tilt_spectrum(features: Tensor, frames: Tensor, gains: Tensor, floor: float) -> Batch:
+    """Stress and timbre: a gain that varies smoothly over time and frequency; silence stays at the floor.
+
+    `gains` (batch, moments, regions), in units of the features, at equally spaced points, linear between them.
+    """
+    gain = _interpolate(gains, _progress(features, frames) * (gains.shape[1] - 1))  # (batch, frames, regions)
+    gain = F.interpolate(gain, features.shape[2], mode="linear", align_corners=True)
+    return torch.where(features > floor, (features + gain).clamp_min(floor), features), frames
+
+
+def noise_gate(features: Tensor, frames: Tensor, margin: Tensor, floor: float) -> Batch:
+    """A recorder, or a call, that mutes what is quiet: the room's noise goes, and weak consonants with it.
+
+    What lies below each band's own noise, the level that a tenth of the clip's frames do not reach, plus `margin`
+    (batch,), in units of the features, falls to the floor.
+    """
+    inside = valid_frames(frames, features.shape[1]).unsqueeze(2)
+    levels = features.masked_fill(~inside, torch.inf).sort(dim=1).values
+    tenth = (frames // 10).view(-1, 1, 1).expand(-1, 1, features.shape[2])
+    threshold = levels.gather(1, tenth) + margin.view(-1, 1, 1)
+    return features.masked_fill(features <= threshold, floor), frames
+
+
+def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, floor: float) -> Batch:
+    """Cut `start` and `end` (batch,) frames off the ends, or add as many of silence where negative."""
+    start, end = start.minimum(frames // 4), end.minimum(frames // 4)  # never more than half a clip
+    changed = frames - start - end
+    index = start.unsqueeze(1) + torch.arange(int(changed.max()))  # (batch, new frames), in old frames
+    inside = (index >= 0) & (index < frames.unsqueeze(1)) & valid_frames(changed, index.shape[1])
+    index = index.clamp(0, features.shape[1] - 1).unsqueeze(-1).expand(-1, -1, features.shape[2])
+    return features.gather(1, index).masked_fill(~inside.unsqueeze(-1), floor), changed
+
+
+def mask_bands(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Batch:
+    """SpecAugment's frequency mask (Park et al. 2019): `width` (batch,) mels from `start` fall to the floor."""
+    band = torch.arange(features.shape[2])
+    masked = (band >= start.unsqueeze(1)) & (band < (start + width).unsqueeze(1))
+    return features.masked_fill(masked.unsqueeze(1), floor), frames
+
+
+def mask_frames(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Batch:
+    """SpecAugment's time mask (Park et al. 2019): `width` (batch,) frames from `start` fall to the floor."""
+    frame = torch.arange(features.shape[1])
+    masked = (frame >= start.unsqueeze(1)) & (frame < (start + width).unsqueeze(1))
+    return features.masked_fill(masked.unsqueeze(2), floor), frames
+
+
+def _interpolate(features: Tensor, position: Tensor) -> Tensor:
+    """Rows of (batch, rows, columns) at fractional `position` (batch, new rows)."""
+    below = position.floor().long().clamp(0, features.shape[1] - 1)
+    above = (below + 1).clamp_max(features.shape[1] - 1)
+    weight = (position - below).unsqueeze(-1)
+    columns = features.shape[2]
+    low = features.gather(1, below.unsqueeze(-1).expand(-1, -1, columns))
+    high = features.gather(1, above.unsqueeze(-1).expand(-1, -1, columns))
+    return torch.lerp(low, high, weight.expand_as(low))
+
+
+def _progress(features: Tensor, frames: Tensor) -> Tensor:
+    """How far into its clip each frame lies, from 0 to 1 (batch, frames); 1 behind the end."""
+    return (torch.arange(features.shape[1]) / (frames - 1).clamp_min(1).unsqueeze(1)).clamp_max(1)
+
+
+def _hz_to_mel(hz: Tensor) -> Tensor:
+    """Slaney's mel scale, as in the front end: linear below 1 kHz, logarithmic above."""
+    return torch.where(hz < 1000, hz * 3 / 200, 15 + 27 * (hz.clamp_min(1) / 1000).log() / math.log(6.4))
+
+
+def _mel_to_hz(mel: Tensor) -> Tensor:
+    return torch.where(mel < 15, mel * 200 / 3, 1000 * ((mel - 15) * math.log(6.4) / 27).exp())

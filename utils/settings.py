@@ -1,0 +1,122 @@
+"""Settings: frozen dataclasses on one side, YAML read strictly on the other."""
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from pathlib import Path
+
+import yaml
+
+from utils import InputError
+
+T = typing.TypeVar("T")
+
+
+def load_yaml(path: str | Path) -> dict:
+    """Read a YAML file that holds a mapping, no key twice. Raises `InputError` that names the file and the line."""
+    try:
+        values = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: expected 'key: value' lines")
+    return values
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that a mapping has twice: YAML would take the last one, and drop the other without a word."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for number, key in enumerate(keys):
+            if key.value in [earlier.value for earlier in keys[:number]]:
+                raise yaml.MarkedYAMLError(None, None, f"the key '{key.value}' is there already", key.start_mark)
+        return node
+
+
+def build(kind: type[T], values: dict, where: str) -> T:
+    """Make a dataclass from a mapping, strictly.
+
+    Args:
+        kind: the dataclass; its fields may be dataclasses, tuples or optional.
+        values: a mapping such as `yaml.safe_load` gives. A field that is left out keeps its default.
+        where: what the mapping is called in an error, as "configs/cnn1d.yaml: training".
+
+    Raises:
+        InputError: names an unknown key and the nearest known one, a missing key, or a value of a wrong type.
+    """
+    values = as_mapping(values, where)
+    hints = typing.get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in fields:
+            raise InputError(f"{where}: unknown key '{key}'; {nearest(key, fields)}")
+    for name, field in fields.items():
+        if name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise InputError(f"{where}: the key '{name}' is missing")
+    try:
+        return kind(**{name: _cast(hints[name], value, f"{where}: {name}") for name, value in values.items()})
+    except ValueError as error:  # the dataclass itself refuses a value
+        raise InputError(f"{where}: {error}") from None
+
+
+def to_dict(config: object) -> dict:
+    """A dataclass as plain values that YAML and JSON can hold: tuples become lists."""
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, tuple | list) else value
+
+    return plain(dataclasses.asdict(config))
+
+
+def as_mapping(values: object, where: str) -> dict:
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: expected 'key: value' lines, not {values!r}")
+    return values
+
+
+def nearest(key: object, known: typing.Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+    return f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}"
+
+
+def _cast(hint: object, value: object, where: str) -> object:
+    """`value` as the type `hint`, or an `InputError`. Text that reads as a number is one: YAML takes 1e-3 for text."""
+    if isinstance(hint, types.UnionType):
+        if value is None and type(None) in typing.get_args(hint):
+            return None
+        hint = next(option for option in typing.get_args(hint) if option is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return build(hint, value, where)
+    if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
+        items = typing.get_args(hint)
+        if len(items) == 2 and items[1] is Ellipsis:
+            items = (items[0],) * len(value)
+        if len(items) == len(value):
+            return tuple(_cast(item, part, where) for item, part in zip(items, value, strict=True))
+    if hint is float and isinstance(value, int | float | str) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except (ValueError, OverflowError):
+            number = math.nan
+        if math.isfinite(number):
+            return number
+    elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    if typing.get_origin(hint) is tuple:
+        first, *others = typing.get_args(hint)
+        many = "several" if others == [Ellipsis] else str(1 + len(others))
+        expected = f"a list [...] of {many}, each {names.get(first, first)}"
+    else:
+        expected = names.get(hint, hint)
+    raise InputError(f"{where}: expected {expected}, not {value!r}")

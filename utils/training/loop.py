@@ -1,0 +1,203 @@
+"""The training loop: an objective's batches move a model's weights, seeded, and resumed after an interruption."""
+
+import math
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm.auto import tqdm
+
+from utils import InputError
+from utils.files import write_atomically
+from utils.training.distributed import this_process, unwrapped
+from utils.training.prediction import predict
+
+SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """How weights are moved. Rates are AdamW's (Loshchilov and Hutter 2019)."""
+
+    epochs: int = 40
+    min_steps: int = 0  # more epochs where the clips are so few that there would be fewer steps
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.01
+    schedule: str = "one-cycle"  # or "cosine", "constant", "plateau" (halved when validation stops improving)
+    ema_decay: float = 0.0  # exponential moving average of the weights over steps (0.99: about the last 100); 0: off
+    clip_norm: float | None = 5.0  # a longer gradient is shortened to this; null: off
+    patience: int | None = None  # stop after so many epochs without a better validation accuracy
+
+    def __post_init__(self):
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule is {self.schedule!r}; use {', '.join(SCHEDULES)}")
+        if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0 or self.weight_decay < 0:
+            raise ValueError("need epochs >= 1, batch_size >= 2, learning_rate > 0 and weight_decay >= 0")
+        if self.min_steps < 0 or not 0 <= self.ema_decay < 1:
+            raise ValueError("need min_steps >= 0 and ema_decay within [0, 1)")
+        if self.clip_norm is not None and self.clip_norm <= 0:
+            raise ValueError("clip_norm is positive, or null")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError("patience is a number of epochs, at least 1, or null")
+
+
+def train(
+    model: nn.Module,
+    objective: nn.Module,
+    config: Optimisation,
+    *,
+    seed: int,
+    validation: tuple[list[Tensor], Tensor] | None = None,
+    state: Path | None = None,
+    progress: bool = False,
+    title: str = "training",
+) -> list[dict]:
+    """Train a model in place.
+
+    An epoch's randomness (order, augmentation, dropout) follows from the seed and the epoch's number alone. So a
+    run that was killed, and goes on after the last whole epoch that the file `state` holds, ends at the same weights.
+
+    Args:
+        model: `forward(features (batch, frames, mels), lengths (batch,)) -> logits (batch, 10)`.
+        objective: of `utils.training.objectives`: its `batches`, its `loss(model, batch)`, its `generator`.
+        config: how to learn.
+        seed: of all randomness here. The model's initial weights are the caller's.
+        validation: features and labels (see `clip_features`) of speakers who are neither trained on nor tested on.
+            Early stopping and the schedule "plateau" need them; the best epoch's weights are kept.
+        state: the file to save to after every epoch, and to resume from where it exists.
+        progress: show a progress bar, with this title.
+
+    Returns:
+        The history, a dict an epoch: `epoch`, `loss`, `learning_rate`, `seconds`, and with validation
+        `validation_loss` and `validation_accuracy`.
+    """
+    if validation is None and (config.patience is not None or config.schedule == "plateau"):
+        raise InputError(
+            "early stopping and the schedule 'plateau' need validation speakers, and the protocol has none"
+        )
+    process = this_process()
+    model.to(process.device, memory_format=torch.channels_last)  # two-dimensional convolutions take a third less time
+    objective.to(process.device)
+    weights = [*objective.trained(model), *objective.parameters()]
+    optimizer = torch.optim.AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
+    epochs = max(config.epochs, math.ceil(config.min_steps / len(objective.batches)))
+    scheduler = make_scheduler(optimizer, config, steps=epochs * len(objective.batches))
+    averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay), use_buffers=True)
+    final = averaged.module if config.ema_decay else model
+    network = process.wrap(model)
+
+    parts = {
+        "model": model,
+        "objective": objective,
+        "averaged": averaged,
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+    }
+    history, best = _resume(parts, state, process.device)
+    bar = tqdm(total=epochs, desc=title, unit="epoch", leave=False, disable=not progress or process.rank > 0)
+    bar.update(len(history))
+    if epochs > config.epochs and not bar.disable:
+        many = f"{epochs} epochs in place of {config.epochs}"
+        bar.write(f"{many}: so many make up min_steps, {config.min_steps}, with so few clips", file=sys.stderr)
+    while len(history) < epochs and not _stopped_improving(history, config.patience):
+        started = time.perf_counter()
+        own_seed = seed * 100_003 + len(history)
+        objective.generator.manual_seed(own_seed)
+        torch.manual_seed(own_seed * process.many + process.rank)  # dropout: each process has clips of its own
+        loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged, config.clip_norm))
+        row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
+        process.agree(model, averaged)
+        if validation is not None:
+            row |= _validate(final, *validation, objective.floor)
+            if row["validation_accuracy"] > max((r["validation_accuracy"] for r in history), default=-1.0):
+                best = {name: weight.clone() for name, weight in final.state_dict().items()}
+            if isinstance(scheduler, ReduceLROnPlateau):
+                scheduler.step(row["validation_loss"])
+        history.append(row | {"seconds": time.perf_counter() - started})
+        if state is not None and process.rank == 0:
+            saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
+            write_atomically(state, lambda path, saved=saved: torch.save(saved, path))
+        bar.update()
+        bar.set_postfix({name: f"{row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row})
+    bar.close()
+    model.load_state_dict(best or final.state_dict())
+    model.to("cpu", memory_format=torch.contiguous_format)
+    return history
+
+
+def _epoch(
+    model: nn.Module,
+    objective: nn.Module,
+    weights: list[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    scheduler: LRScheduler | ReduceLROnPlateau,
+    averaged: AveragedModel,
+    clip_norm: float | None,
+) -> float:
+    """Every batch once; the mean loss. GPUs compute in mixed precision."""
+    model.train()
+    losses, kind = [], weights[0].device.type
+    for batch in objective.batches:
+        with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
+            loss = objective.loss(model, batch)
+        optimizer.zero_grad()
+        loss.backward()
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_(weights, clip_norm)
+        optimizer.step()
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            scheduler.step()
+        averaged.update_parameters(unwrapped(model))
+        losses.append(loss.item())
+        if not math.isfinite(losses[-1]):
+            raise InputError("training diverged: the loss is no number any more; a smaller learning_rate may do")
+    return sum(losses) / len(losses)
+
+
+def make_scheduler(
+    optimizer: torch.optim.Optimizer, config: Optimisation, steps: int
+) -> LRScheduler | ReduceLROnPlateau:
+    """The learning rate over `steps` steps."""
+    match config.schedule:
+        case "one-cycle":  # Smith and Topin 2018: up for a fifth of the steps, then down
+            total = max(steps, 10)  # it divides by zero where the way up has a single step
+            return OneCycleLR(optimizer, config.learning_rate, total_steps=total, pct_start=0.2)
+        case "cosine":  # Loshchilov and Hutter 2017
+            return CosineAnnealingLR(optimizer, T_max=steps)
+        case "plateau":
+            return ReduceLROnPlateau(optimizer, factor=0.5, patience=3)
+        case "constant":
+            return LambdaLR(optimizer, lambda step: 1.0)
+    raise ValueError(config.schedule)
+
+
+def _validate(model: nn.Module, features: list[Tensor], labels: Tensor, floor: float) -> dict:
+    probabilities = predict(model, features, floor)
+    return {
+        "validation_loss": F.nll_loss(probabilities.clamp_min(1e-12).log(), labels).item(),
+        "validation_accuracy": (probabilities.argmax(1) == labels).float().mean().item(),
+    }
+
+
+def _stopped_improving(history: list[dict], patience: int | None) -> bool:
+    if patience is None or not history:
+        return False
+    accuracy = [row["validation_accuracy"] for row in history]
+    return len(history) - 1 - accuracy.index(max(accuracy)) >= patience
+
+
+def _resume(parts: dict, state: Path | None, device: torch.device) -> tuple[list[dict], dict | None]:
+    """Put back what an interrupted run saved: its history and, with validation, its best weights."""
+    if state is None or not state.exists():
+        return [], None
+    saved = torch.load(state, map_location=device, weights_only=True)
+    for name, part in parts.items():
+        part.load_state_dict(saved[name])
+    return saved["history"], saved["best"]

@@ -1,0 +1,54 @@
+"""Tracking: runs of `sdr train` on the pages of MLflow (`make tracking`), where it is installed."""
+
+import os
+from pathlib import Path
+
+FOLDER = "mlflow"  # in that of the runs
+
+
+def track(result: dict, folder: Path, store: Path) -> bool:
+    """Write a run into MLflow's local store: an SQLite file and a folder of artifacts.
+
+    Args:
+        result: of `utils.experiments.runs.run`: its config becomes parameters, its history a metric of each epoch.
+        folder: what to keep with it: the checkpoint and its figures.
+        store: the folder of the SQLite file.
+
+    Returns:
+        False, and nothing is written, where MLflow is not installed (`poetry install --with tracking`).
+    """
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # or MLflow tells its makers that it was used
+    try:
+        import mlflow
+    except ImportError:
+        return False
+    store.mkdir(parents=True, exist_ok=True)
+    client = mlflow.MlflowClient(f"sqlite:///{store / 'runs.db'}")
+    name = result["experiment"]
+    known = client.get_experiment_by_name(name)
+    experiment = known.experiment_id if known else client.create_experiment(name, (store / "artifacts").as_uri())
+    run = client.create_run(experiment, run_name=f"{result['protocol']}, seed {result['seed']}").info.run_id
+    for key, value in _flat(result["config"]).items():
+        client.log_param(run, key, value)
+    for step, row in enumerate(result["history"], start=1):
+        _log(client, run, {key: value for key, value in row.items() if key not in ("epoch", "stage")}, step)
+    for part, measured in result["metrics"].items():
+        _log(client, run, {f"{part} {key}": value for key, value in measured.items() if isinstance(value, float)}, 0)
+    _log(client, run, {key: result[key] for key in ("parameters", "multiply_adds", "train_seconds")}, 0)
+    client.log_artifacts(run, str(folder))
+    client.set_terminated(run)
+    return True
+
+
+def _flat(config: dict) -> dict:
+    """A config's sections in one level, as "training.epochs"."""
+    flat = {}
+    for section, values in config.items():
+        for key, value in values.items() if isinstance(values, dict) else [(None, values)]:
+            flat[f"{section}.{key}" if key else section] = value
+    return flat
+
+
+def _log(client: object, run: str, values: dict, step: int) -> None:
+    for key, value in values.items():
+        client.log_metric(run, key, value, step=step)
