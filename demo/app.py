@@ -5,13 +5,13 @@ import argparse
 import gradio as gr
 import numpy as np
 
-from utils import recognition
 from utils.data.audio import convert_rate
+from utils.experiments.checkpoints import load_recogniser
 
-recogniser = recognition.load()
+recogniser = load_recogniser()
 
 
-def hear(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float]]:
+def recognise(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float]]:
     """A recording as Gradio gives it, (rate, samples or (samples, channels)), to a sentence and three probabilities."""
     if recording is None or len(recording[1]) == 0:
         return "Record a digit or choose a file first.", {}
@@ -23,13 +23,13 @@ def hear(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float
         return "There is nothing but silence. Is the microphone muted?", {}
     if len(waveform) > 10 * rate:
         return f"That is {len(waveform) / rate:.0f} s long; a clip of one digit is at most 10 s.", {}
-    (answer,) = recogniser.hear([convert_rate(waveform, rate, recogniser.features.sample_rate)])
+    (answer,) = recogniser.recognise([convert_rate(waveform, rate, recogniser.features.sample_rate)])
     says = "That was no digit, I think." if answer.digit is None else f"I heard {answer.digit}."
     return says, {str(digit): probability for digit, probability in answer.ranking[:3]}
 
 
 app = gr.Interface(
-    hear,
+    recognise,
     gr.Audio(sources=["microphone", "upload"], type="numpy", label="One digit, in English"),
     [gr.Textbox(label="Answer"), gr.Label(num_top_classes=3, label="The three most probable digits")],
     title="Say a digit",

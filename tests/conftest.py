@@ -15,16 +15,18 @@ import soundfile
 import torch
 import yaml
 
-from utils import cli, experiments, features, report
-from utils.experiments.config import Experiment, parse_experiment
+from utils.commands import main
 from utils.data.metadata import read_metadata
+from utils.experiments import calibrating, reporting, reproducing, runs
+from utils.experiments.config import Experiment, parse_experiment
+from utils.features.extraction import MEMORY
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("tests", derandomize=True, deadline=None)  # the same examples every time
 hypothesis.settings.load_profile("tests")
 
 RATE = 8000
-HEARD, UNHEARD = ("ada", "bob", "cleo", "dan"), ("eve", "finn")
+SEEN, UNSEEN = ("ada", "bob", "cleo", "dan"), ("eve", "finn")
 
 
 def tone(hertz: float, seconds: float, rate: int = RATE, level: float = 0.5) -> np.ndarray:
@@ -45,9 +47,9 @@ def level_of(waveform: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(middle**2) + 1e-20))
 
 
-def speak(digit: int, speaker: str, take: int) -> np.ndarray:
+def speak(digit: int, speaker: str, repetition: int) -> np.ndarray:
     """A made "digit": two tones as formants, which the speaker's voice shifts a little, and some noise."""
-    random = np.random.default_rng([digit, take, *speaker.encode()])
+    random = np.random.default_rng([digit, repetition, *speaker.encode()])
     voice = np.random.default_rng(list(speaker.encode())).uniform(0.96, 1.04)
     seconds = random.uniform(0.2, 0.3)
     low, high = (300, 450, 650, 900, 1250)[digit % 5], (1900, 2900)[digit // 5]
@@ -74,15 +76,15 @@ class Corpus:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory) -> Corpus:
-    """Two takes of each digit by six speakers: four are TRAIN, and two are both DEV and TEST, as in the course."""
+    """Two repetitions of each digit by six speakers: four are TRAIN, and two are both DEV and TEST, as in the course."""
     folder = tmp_path_factory.mktemp("corpus")
     rows = []
-    for speaker in HEARD + UNHEARD:
+    for speaker in SEEN + UNSEEN:
         for digit in range(10):
-            for take in range(2):
-                name = f"{digit}_{speaker}_{take}"
-                soundfile.write(folder / f"{name}.wav", speak(digit, speaker, take), RATE)
-                split = "TRAIN" if speaker in HEARD else ("DEV", "TEST")[take]
+            for repetition in range(2):
+                name = f"{digit}_{speaker}_{repetition}"
+                soundfile.write(folder / f"{name}.wav", speak(digit, speaker, repetition), RATE)
+                split = "TRAIN" if speaker in SEEN else ("DEV", "TEST")[repetition]
                 rows.append((name, speaker, split, digit, f"{name}.wav"))
     table = pd.DataFrame(rows, columns=["identifier", "speaker", "split", "label", "file"])
     return Corpus(folder, write_metadata(folder / "clips.tsv", table))
@@ -123,9 +125,9 @@ def trained(corpus, tmp_path_factory) -> SimpleNamespace:
     """The linear model, trained and tested on the corpus: its `checkpoint` folder, its `result` and its `path`."""
     folder = tmp_path_factory.mktemp("trained")
     experiment = experiment_of(corpus)
-    result = experiments.run(experiment, 0, store=folder / "results", runs=folder / "runs")
+    result = runs.run(experiment, 0, store=folder / "results", runs=folder / "runs")
     return SimpleNamespace(
-        checkpoint=experiments.checkpoint_folder(experiment, "course", 0, folder / "runs"),
+        checkpoint=runs.checkpoint_folder(experiment, "course", 0, folder / "runs"),
         experiment=experiment,
         result=result,
         path=folder / "results" / "tiny" / "course" / "seed-0.json",
@@ -135,7 +137,7 @@ def trained(corpus, tmp_path_factory) -> SimpleNamespace:
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """Features are kept in a folder of the tests, not in the project's own cache."""
-    features.CACHE.store_backend.location = str(tmp_path_factory.mktemp("cache"))
+    MEMORY.store_backend.location = str(tmp_path_factory.mktemp("cache"))
 
 
 def give_defaults(monkeypatch, function, **new) -> None:
@@ -153,18 +155,20 @@ def give_defaults(monkeypatch, function, **new) -> None:
 def project(tmp_path, monkeypatch) -> SimpleNamespace:
     """Commands write to this `folder`, its `store` of results and its `runs`, and leave the real project alone."""
     folder = tmp_path / "project"
-    store, runs = folder / "results" / "runs", folder / "runs"
+    store, place = folder / "results" / "runs", folder / "runs"
     (folder / "notebooks").mkdir(parents=True)
     (folder / "README.md").write_text("# A project\n")
-    give_defaults(monkeypatch, experiments.run, store=store, runs=runs)
-    give_defaults(monkeypatch, experiments.checkpoint_folder, runs=runs)
-    give_defaults(monkeypatch, experiments.reproduce, store=store)
-    monkeypatch.setattr(experiments, "RUNS", runs)
-    give_defaults(monkeypatch, report.rows, store=store)
-    give_defaults(monkeypatch, report.markdown, store=store)
-    give_defaults(monkeypatch, report.update, store=store, project=folder)
+    give_defaults(monkeypatch, runs.run, store=store, runs=place)
+    give_defaults(monkeypatch, runs.checkpoint_folder, runs=place)
+    give_defaults(monkeypatch, calibrating.calibrate, store=store)
+    give_defaults(monkeypatch, reproducing.reproduce, store=store)
+    monkeypatch.setattr("utils.paths.RUNS", place)  # commands import it when they run
+    monkeypatch.setattr(reproducing, "RUNS", place)
+    for function in (reporting.rows, reporting.markdown, reporting.tables_with):
+        give_defaults(monkeypatch, function, store=store)
+    give_defaults(monkeypatch, reporting.update, store=store, project=folder)
     monkeypatch.setattr("utils.evaluation.results.STORE", store)
-    return SimpleNamespace(folder=folder, store=store, runs=runs)
+    return SimpleNamespace(folder=folder, store=store, runs=place)
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,7 @@ def sdr(capfd):
         capfd.readouterr()
         status = 0
         try:
-            cli.main([str(argument) for argument in arguments])
+            main.main([str(argument) for argument in arguments])
         except SystemExit as stop:
             status = stop.code or 0
         return Finished(status, *capfd.readouterr())

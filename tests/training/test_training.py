@@ -17,16 +17,19 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
-from utils import InputError, experiments, objectives, training
-from utils.features.augmentation import AugmentationConfig
-from utils.experiments.config import load_experiment
-from utils.features.batches import BucketSampler, Spectrograms, SpokenDigits, clip_features, training_batches
-from utils.features.log_mel import FeatureConfig
+from utils import InputError
 from utils.data.metadata import read_metadata
-from utils.paths import COURSE_METADATA, PROJECT, speech_data
-from utils.training.objectives import Supervised, TrainingConfig, mix
 from utils.data.splits import PROTOCOLS
+from utils.experiments import fitting, runs
+from utils.experiments.config import load_experiment
+from utils.features.augmentation import AugmentationConfig
+from utils.features.batches import BucketSampler, Spectrograms, SpokenDigits, training_batches
+from utils.features.extraction import clip_features
+from utils.features.log_mel import FeatureConfig
+from utils.paths import COURSE_METADATA, PROJECT, speech_data
+from utils.training import loop, objectives
 from utils.training.loop import make_scheduler, train
+from utils.training.objectives import Supervised, TrainingConfig, mix
 
 FEATURES = FeatureConfig(n_mels=20)
 AUGMENTATION = AugmentationConfig(noise_snr_db=(5.0, 35.0))
@@ -147,7 +150,7 @@ def test_killed_at_the_end_of_an_epoch_and_resumed_equals_uninterrupted(
     arguments = changes | {"epochs": 4, "validation": validation if "validated" in KINDS[kind] else None}
     expected = learn(1, **arguments)
     state, epochs = tmp_path / "run.state", []
-    write_atomically = training.write_atomically
+    write_atomically = loop.write_atomically
 
     def write_and_die(path, write):
         epochs.append(path)
@@ -231,7 +234,7 @@ def test_sdr_train_killed_by_the_system_goes_on_and_ends_the_same(corpus, tmp_pa
     assert [path.suffix for path in folder.iterdir()] == [".state"]  # no half checkpoint
     assert not (killed / "results").exists()
 
-    epoch, epochs = training._epoch, []
+    epoch, epochs = loop._epoch, []
     monkeypatch.setattr(training, "_epoch", lambda *given: epochs.append(1) or epoch(*given))
     for place in (killed, whole):
         done = sdr("train", config, "--seed", 3, "--store", place / "results", "--runs", place / "runs")
@@ -414,7 +417,7 @@ def test_it_stops_after_patience_and_restores_the_best(learn, monkeypatch, accur
 def test_the_best_weights_survive_a_kill_after_them(learn, monkeypatch, tmp_path):
     accuracies = [0.5, 0.8, 0.6, 0.7]
     shown = validated(monkeypatch, accuracies)
-    write_atomically, written = training.write_atomically, []
+    write_atomically, written = loop.write_atomically, []
 
     def write_and_die(path, write):
         write_atomically(path, write)
@@ -533,8 +536,8 @@ def test_fewer_clips_than_a_batch_are_one_batch(corpus, dataset):
 def test_a_model_learns_to_hear_unheard_speakers(corpus, model):
     experiment = experiment_of(corpus, model, **({"training": {"epochs": 6}} if model != "linear" else {}))
     split = PROTOCOLS["course"](corpus.clips, None)
-    fitted, history = experiments.fit(experiment, split, seed=0)
-    measured, table = experiments.test(fitted, experiment, split.tests["TEST"])
+    fitted, history = fitting.fit(experiment, split, seed=0)
+    measured, table = runs.evaluate(fitted, experiment, split.tests["TEST"])
     assert measured["accuracy"] >= 0.7  # chance is 0.1
     assert table["identifier"].tolist() == split.tests["TEST"]["identifier"].tolist()
     assert (table["predicted"] == table["label"]).mean() == measured["accuracy"]
@@ -545,16 +548,14 @@ def test_a_model_learns_to_hear_unheard_speakers(corpus, model):
 def test_the_linear_baseline_hears_a_person_it_never_heard():
     experiment = load_experiment(PROJECT / "configs" / "linear.yaml")
     split = PROTOCOLS["inside-train"](read_metadata(COURSE_METADATA), "jackson")
-    fitted, _ = experiments.fit(experiment, split, seed=0)
-    measured, _ = experiments.test(fitted, experiment, split.tests["TEST"])
+    fitted, _ = fitting.fit(experiment, split, seed=0)
+    measured, _ = runs.evaluate(fitted, experiment, split.tests["TEST"])
     assert measured["n"] == 500 and measured["accuracy"] > 0.5
 
 
 def test_a_whole_run_is_the_same_again_bit_for_bit(corpus, tmp_path):
     experiment = experiment_of(corpus, "cnn1d")
-    one, other = (
-        experiments.run(experiment, 4, store=tmp_path / name / "results", runs=tmp_path / name) for name in "ab"
-    )
+    one, other = (runs.run(experiment, 4, store=tmp_path / name / "results", runs=tmp_path / name) for name in "ab")
     assert one["metrics"] == other["metrics"]
     assert [row["loss"] for row in one["history"]] == [row["loss"] for row in other["history"]]
     files = [tmp_path / name / "results" / "tiny" / "course" / "seed-4.tsv.gz" for name in "ab"]
@@ -566,7 +567,7 @@ def test_a_validated_protocol_stops_early_within_a_run(corpus, tmp_path):
     experiment = experiment_of(
         corpus, "cnn1d", data={"protocol": "ratio", "fold": "1"}, training={"epochs": 12, "patience": 1}
     )
-    result = experiments.run(experiment, 0, store=tmp_path / "results", runs=tmp_path / "runs")
+    result = runs.run(experiment, 0, store=tmp_path / "results", runs=tmp_path / "runs")
     assert result["protocol"] == "ratio-1"
     accuracy = [row["validation_accuracy"] for row in result["history"]]
     assert len(accuracy) < 12 and accuracy[-1] <= max(accuracy[:-1])
@@ -580,7 +581,7 @@ def interrupted(corpus, tmp_path, monkeypatch):
     """
 
     def begin(**sections):
-        epoch, epochs = training._epoch, []
+        epoch, epochs = loop._epoch, []
         experiment = experiment_of(corpus, "cnn1d", training={"epochs": 4}, **sections)
         folder = {"store": tmp_path / "results", "runs": tmp_path / "runs"}
 
@@ -591,12 +592,12 @@ def interrupted(corpus, tmp_path, monkeypatch):
             return epoch(*given)
 
         def again() -> int:
-            experiments.run(experiment, 0, **folder)
+            runs.run(experiment, 0, **folder)
             return len(epochs) - 2
 
         monkeypatch.setattr(training, "_epoch", learn_and_die)
         with pytest.raises(Killed):
-            experiments.run(experiment, 0, **folder)
+            runs.run(experiment, 0, **folder)
         return again
 
     return begin

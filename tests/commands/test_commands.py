@@ -16,9 +16,10 @@ import pytest
 import soundfile
 from conftest import HEARD, RATE, give_defaults, speak, write_metadata
 
-from utils import checkpoints, cli, experiments, report, results
-from utils.paths import PROJECT
+from utils.evaluation import results
+from utils.experiments import calibrating, checkpoints, runs
 from utils.experiments.reporting import Table
+from utils.paths import PROJECT
 
 COMMANDS = (
     "data", "train", "calibrate", "evaluate", "predict", "export", "demo", "reproduce", "report", "bench", "quickstart"
@@ -434,7 +435,7 @@ def test_train_refuses_a_linear_model_without_clips_of_each_digit(sdr, project, 
 
 
 def test_calibrate_sets_a_trained_models_threshold(sdr, project, write_config, monkeypatch):
-    give_defaults(monkeypatch, experiments.calibrate, store=project.store)
+    give_defaults(monkeypatch, calibrating.calibrate, store=project.store)
     config = write_config("cnn1d", "mine")
     sdr("calibrate", config, "--jobs", 1).refused("train it first")
     assert not project.runs.exists()
@@ -463,7 +464,7 @@ def tables(project, corpus, write_config, monkeypatch, tmp_path):
         monkeypatch.setattr(module, "CONFIGS", tmp_path)
         monkeypatch.setattr(module, "TABLES", {"made": table})
     (project.folder / "README.md").write_text("# Made\n<!-- table made -->\n<!-- end of table -->\n")
-    made, run = [], experiments.run
+    made, run = [], runs.run
 
     def spy(experiment, seed, **given):
         made.append((experiment.data.fold, seed))
@@ -672,8 +673,8 @@ def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, length):
         def report(given):
             print("x" * {length})
 
-        cli.report = report
-        cli.main(["report"])
+        main.report = report
+        main.main(["report"])
     """
     reading, writing = os.pipe()
     os.close(reading)

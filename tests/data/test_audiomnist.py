@@ -15,8 +15,8 @@ import pytest
 from utils import InputError
 from utils.data.corpora import arabic, audiomnist
 from utils.data.metadata import read_metadata
-from utils.paths import speech_data
 from utils.data.splits import BECKER, becker
+from utils.paths import speech_data
 
 DISK = namedtuple("usage", "total used free")
 REAL = speech_data() / "audiomnist" / "02"

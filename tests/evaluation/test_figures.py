@@ -12,8 +12,9 @@ from PIL import Image
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from utils import figures
-from utils.features.log_mel import FeatureConfig, extract
+from utils.evaluation import figures
+from utils.features.extraction import extract
+from utils.features.log_mel import FeatureConfig
 
 CONFIG = FeatureConfig()
 TONE = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(4000) / CONFIG.sample_rate).astype("float32")

@@ -9,8 +9,9 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from torch import nn
 
 from model_neural.gru import GRU, GRUConfig
-from utils.evaluation.metrics import bootstrap_interval, cost, metrics, predict
+from utils.evaluation.metrics import bootstrap_interval, cost, metrics
 from utils.features.log_mel import FeatureConfig
+from utils.training.prediction import predict
 
 # Metrics
 

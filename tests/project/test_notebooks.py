@@ -12,12 +12,12 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from utils import InputError, notebooks
+from utils import InputError
+from utils.experiments import notebook
 from utils.experiments.config import find_experiment, load_experiment
-from utils.paths import COURSE_METADATA, PROJECT, speech_data
-from utils.experiments.reporting import CONFIGS
+from utils.paths import CONFIGS, COURSE_METADATA, PROJECT, speech_data
 
-PATHS = sorted(notebooks.NOTEBOOKS.glob("*.ipynb"))
+PATHS = sorted(notebook.NOTEBOOKS.glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 CLIPS = (speech_data() / "0_george_0.wav").exists()
 
@@ -88,14 +88,14 @@ def test_it_names_no_place_on_a_machine_and_holds_no_audio(path):
 @every_notebook
 def test_its_metadata_is_plain(path):
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    assert notebook["metadata"] == notebooks.METADATA
+    assert notebook["metadata"] == notebook.METADATA
     assert all(set(cell["metadata"]) <= {"tags"} for cell in notebook["cells"])
 
 
 def test_every_augmentation_is_pictured():
     tree = ast.parse((PROJECT / "utils" / "augmentation.py").read_text(encoding="utf-8"))
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
-    source = "".join(cell.source for cell in cells(notebooks.NOTEBOOKS / "02_cnn1d.ipynb", "code"))
+    source = "".join(cell.source for cell in cells(notebook.NOTEBOOKS / "02_cnn1d.ipynb", "code"))
     assert [name for name in sorted(functions) if f"augmentation.{name}(" not in source] == []
 
 
@@ -121,7 +121,7 @@ print("after")"""
     write(folder / "0_good.ipynb", good)
     bad = write(folder / "1_bad.ipynb", "print('never saved')", "1 +\\\n 1", "raise ValueError('no\\nsuch thing')", "1")
     with pytest.raises(SystemExit) as stopped:
-        notebooks.main([])
+        notebook.main([])
     assert stopped.value.code == 2
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -132,18 +132,18 @@ print("after")"""
     saved = (folder / "0_good.ipynb").read_bytes()
     notebook = nbformat.reads(saved.decode(), as_version=4)
     nbformat.validate(notebook)
-    assert notebook.metadata == notebooks.METADATA
+    assert notebook.metadata == notebook.METADATA
     (cell,) = notebook.cells
     assert (cell.execution_count, cell.metadata) == (1, {})
     assert cell.outputs[0].text.startswith(f"'' {folder.name}\n")
     assert any("image/png" in output.get("data", {}) for output in cell.outputs)
-    notebooks.main(["0_good"])
+    notebook.main(["0_good"])
     assert (folder / "0_good.ipynb").read_bytes() == saved
 
 
 def test_small_runs_are_not_saved(folder, capsys):
     before = write(folder / "0.ipynb", "from utils.experiments.notebook import SMALL\nassert SMALL", "print(1)")
-    notebooks.main(["--small", "0.ipynb"])
+    notebook.main(["--small", "0.ipynb"])
     assert (folder / "0.ipynb").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["0.ipynb"]
 
@@ -151,7 +151,7 @@ def test_small_runs_are_not_saved(folder, capsys):
 def test_a_dead_kernel_is_told(folder, capsys):
     before = write(folder / "0.ipynb", "import os", "os._exit(1)")
     with pytest.raises(SystemExit):
-        notebooks.main([])
+        notebook.main([])
     assert capsys.readouterr().err.splitlines()[-1] == "0.ipynb, cell 2: the kernel died"
     assert (folder / "0.ipynb").read_bytes() == before
 
@@ -159,7 +159,7 @@ def test_a_dead_kernel_is_told(folder, capsys):
 def test_an_unknown_name_is_told(folder, capsys):
     write(folder / "0_one.ipynb", "1")
     with pytest.raises(SystemExit) as stopped:
-        notebooks.main(["0_two"])
+        notebook.main(["0_two"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "unknown notebook '0_two'; known are 0_one\n"
 
@@ -193,21 +193,21 @@ def test_without_the_recordings_small_runs_get_a_stand_in(monkeypatch, tmp_path)
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
     monkeypatch.setattr(notebooks, "SMALL", True)
     monkeypatch.setattr(notebooks, "STAND_IN", tmp_path / "stand-in")
-    clips = notebooks.course_clips()
+    clips = notebook.course_clips()
     assert clips["path"].map(os.path.isfile).all()
     parts = counts(clips)
     assert parts["TRAIN"][0] == ["george", "jackson", "nicolas", "theo"]
     assert parts["DEV"][0] == parts["TEST"][0] == ["lucas", "yweweler"]
     for speakers, sizes in parts.values():
         assert len(sizes) == 10 * len(speakers)
-        assert set(sizes) == {notebooks.TAKES}
+        assert set(sizes) == {notebook.TAKES}
 
 
 def test_without_the_recordings_whole_runs_say_so(monkeypatch, tmp_path):
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
     monkeypatch.setattr(notebooks, "SMALL", False)
     with pytest.raises(InputError, match="no clip at .*sdr data"):
-        notebooks.course_clips()
+        notebook.course_clips()
 
 
 def test_with_the_recordings(monkeypatch, tmp_path):
@@ -215,22 +215,22 @@ def test_with_the_recordings(monkeypatch, tmp_path):
         (tmp_path / Path(line.split("\t")[4]).name).touch()
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
     monkeypatch.setattr(notebooks, "SMALL", False)
-    assert len(notebooks.course_clips()) == 3000
+    assert len(notebook.course_clips()) == 3000
     monkeypatch.setattr(notebooks, "SMALL", True)
-    for speakers, sizes in counts(notebooks.course_clips()).values():
+    for speakers, sizes in counts(notebook.course_clips()).values():
         assert len(sizes) == 10 * len(speakers)
-        assert set(sizes) == {notebooks.TAKES}
+        assert set(sizes) == {notebook.TAKES}
 
 
 def test_small_shortens_training_alone(monkeypatch):
     linear, network = (load_experiment(CONFIGS / f"{name}.yaml") for name in ("linear", "cnn1d"))
     monkeypatch.setattr(notebooks, "SMALL", False)
-    assert notebooks.small(network) == network
+    assert notebook.small(network) == network
     monkeypatch.setattr(notebooks, "SMALL", True)
-    assert notebooks.small(linear) == linear
-    short = notebooks.small(network)
-    assert short.training.epochs == notebooks.EPOCHS < network.training.epochs
+    assert notebook.small(linear) == linear
+    short = notebook.small(network)
+    assert short.training.epochs == notebook.EPOCHS < network.training.epochs
     assert (short.model, short.features, short.augmentation) == (network.model, network.features, network.augmentation)
-    pretrained = notebooks.small(find_experiment("swav_tuned", CONFIGS))
-    assert pretrained.pretraining.epochs == notebooks.EPOCHS
+    pretrained = notebook.small(find_experiment("swav_tuned", CONFIGS))
+    assert pretrained.pretraining.epochs == notebook.EPOCHS
     assert pretrained.pretraining.contrastive.loss == "swav"

@@ -16,12 +16,15 @@ import yaml
 from conftest import experiment_of
 from torch import nn
 
-from utils import InputError, checkpoints, recognition
+from utils import InputError
+from utils.experiments import checkpoints
+from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.config import load_experiment, make_model, snapshot
-from utils.features.log_mel import extract, pad
+from utils.features.extraction import extract
+from utils.features.log_mel import pad
 from utils.files import atomic_folder, write_atomically
-from utils.paths import PROJECT
 from utils.inference.calibration import Calibration
+from utils.paths import PROJECT
 
 
 @pytest.fixture
@@ -186,7 +189,9 @@ def die(*_, **__):
     raise Killed
 
 
-@pytest.mark.parametrize("step", ["torch.save", "yaml.safe_dump", "json.dumps", "utils.experiments.checkpoints.model_card"])
+@pytest.mark.parametrize(
+    "step", ["torch.save", "yaml.safe_dump", "json.dumps", "utils.experiments.checkpoints.model_card"]
+)
 @pytest.mark.parametrize("there_before", [False, True])
 def test_killed_while_saving_leaves_nothing_or_the_old_one(trained, tmp_path, monkeypatch, step, there_before):
     target = tmp_path / "made"
@@ -390,7 +395,7 @@ def test_a_model_of_the_hub_is_downloaded_once(hub):
 
 def test_a_model_of_the_hub_brings_its_calibration(hub, published):
     (published[0] / "calibration.json").write_text('{"temperature": 0.5, "threshold": 0.25}')
-    assert recognition.load("owner/digits").calibration == Calibration(temperature=0.5, threshold=0.25)
+    assert load_recogniser("owner/digits").calibration == Calibration(temperature=0.5, threshold=0.25)
 
 
 @pytest.mark.parametrize("name", ["owner/none", "nowhere", "a/b/c"])

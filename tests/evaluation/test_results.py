@@ -12,11 +12,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from utils import InputError, evaluation, experiments, report, results
+from utils import InputError
+from utils.evaluation import metrics, results
+from utils.evaluation.documents import PLACE
+from utils.evaluation.tables import load_tables
+from utils.experiments import reporting, runs
 from utils.experiments.config import load_experiment, snapshot
+from utils.experiments.reporting import HELD_OUT, TRAIN_SPEAKERS
 from utils.files import sha256
 from utils.paths import COURSE_METADATA, PROJECT
-from utils.experiments.reporting import HELD_OUT, TRAIN_SPEAKERS
 
 SPEAKERS = TRAIN_SPEAKERS + HELD_OUT
 
@@ -40,7 +44,7 @@ def predictions_of(accuracy: float, speaker: str = "eve", split: str = "TEST", c
 def metrics_of(table: pd.DataFrame) -> dict:
     parts = table.groupby("split", sort=False)
     return {
-        name: evaluation.metrics(*(part[column].to_numpy() for column in ("label", "predicted", "speaker")))
+        name: metrics.metrics(*(part[column].to_numpy() for column in ("label", "predicted", "speaker")))
         for name, part in parts
     }
 
@@ -53,7 +57,7 @@ def models(tmp_path, monkeypatch):
     for name, size in (("little", 5), ("large", 9)):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump({"model": {"name": "linear", "size": size}}))
     monkeypatch.setattr(report, "CONFIGS", folder)
-    made = {name: replace(table, experiments={"little": 3, "large": 1}) for name, table in report.TABLES.items()}
+    made = {name: replace(table, experiments={"little": 3, "large": 1}) for name, table in load_tables().items()}
     monkeypatch.setattr(report, "TABLES", made)
     return folder
 
@@ -157,7 +161,7 @@ def test_runs_of_one_row_have_the_same_model(put, key):
     put(0.75)
     put(0.75, seed=1, **{key: 99})
     with pytest.raises(InputError, match=f"seed 1: its {key} are not those of the other runs of little"):
-        report.rows("course")
+        reporting.rows("course")
 
 
 @pytest.mark.parametrize("key", ["experiment", "seed", "config", "train_seconds"])
@@ -218,7 +222,7 @@ def test_a_row_is_mean_and_deviation_over_seeds_of_the_mean_over_folds(put):
         for i, speaker in enumerate(SPEAKERS):
             accuracies[seed, speaker] = (10 + i + 2 * seed * (speaker == "lucas")) / 20
             put(accuracies[seed, speaker], f"loso-{speaker}", seed)
-    (row,) = report.rows("loso")
+    (row,) = reporting.rows("loso")
     means = [fmean(accuracies[seed, speaker] for speaker in SPEAKERS) for seed in range(3)]
     assert means[1] == pytest.approx(means[0] + 0.1 / 6)  # lucas' two more clips of 20
     assert row["accuracy_mean"] == pytest.approx(fmean(means))
@@ -233,7 +237,7 @@ def test_a_row_is_mean_and_deviation_over_seeds_of_the_mean_over_folds(put):
 
 def test_rows_have_the_contracts_keys(put):
     put(0.75)
-    (row,) = report.rows("course")
+    (row,) = reporting.rows("course")
     required = {"table", "model", "protocol", "accuracy_mean", "accuracy_std", "seeds", "parameters"}
     assert required <= row.keys()
     assert {key: row[key] for key in sorted(required)} == {
@@ -249,20 +253,20 @@ def test_rows_have_the_contracts_keys(put):
 
 
 def test_experiments_stand_in_their_order_and_without_runs_not_at_all(put):
-    assert report.rows("course") == []
+    assert reporting.rows("course") == []
     put(0.5, model="large")
-    assert [row["model"] for row in report.rows("course")] == ["large"]
+    assert [row["model"] for row in reporting.rows("course")] == ["large"]
     put(0.75, model="little")
-    assert [row["model"] for row in report.rows("course")] == ["little", "large"]
+    assert [row["model"] for row in reporting.rows("course")] == ["little", "large"]
 
 
 def test_a_seed_counts_only_when_all_its_folds_are_there(put):
     for speaker in SPEAKERS[:-1]:
         put(0.5, f"loso-{speaker}", 0)
-    assert report.rows("loso") == []
+    assert reporting.rows("loso") == []
     put(0.5, f"loso-{SPEAKERS[-1]}", 0)
     put(1.0, f"loso-{SPEAKERS[0]}", 1)  # the only fold of a second seed
-    (row,) = report.rows("loso")
+    (row,) = reporting.rows("loso")
     assert (row["accuracy_mean"], row["seeds"]) == (0.5, 1)
 
 
@@ -271,19 +275,19 @@ def test_a_run_by_another_config_is_refused(put, models):
     (models / "little.yaml").write_text(yaml.safe_dump({"model": {"name": "linear", "size": 6}}))
     put(0.6, seed=1)
     with pytest.raises(InputError, match="little, course, seed 0: made with another 'model'"):
-        report.rows("course")
+        reporting.rows("course")
 
 
 def test_a_run_from_other_clips_is_refused(put):
     """Synthetic speech never stands in for the recordings."""
     put(0.99, metadata_sha256="0" * 64)
     with pytest.raises(InputError, match=f"not made from the clips of {COURSE_METADATA.name}"):
-        report.rows("course")
+        reporting.rows("course")
 
 
 def test_an_unknown_table_is_refused_and_the_known_are_named(put):
     with pytest.raises(InputError, match="'curse'; known are course, loso"):
-        report.rows("curse")
+        reporting.rows("curse")
 
 
 # The tables
@@ -293,7 +297,7 @@ def test_a_table_shows_mean_deviation_seeds_and_cost(put):
     for seed, accuracy in enumerate((0.8, 0.9, 0.85)):
         put(accuracy, seed=seed, dev=0.7)
     put(0.5, model="large", dev=0.4)
-    lines = report.markdown("course").splitlines()
+    lines = reporting.markdown("course").splitlines()
     assert lines[0] == "<!-- table course -->" and lines[-1] == "<!-- end of table -->"
     header, _, little, large = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines[1:-1])
     shown = dict(zip(header, little, strict=True))
@@ -337,13 +341,13 @@ def rendered(put, project):
     (folder / "b.ipynb").write_text(notebook(shows("no table here"), indent=4))  # saved in a style of its own
     (folder / "c.ipynb").write_text(notebook(shows(PLACE), indent=4))
     project.untouched = (folder / "b.ipynb").read_text()
-    project.changed = report.update()
+    project.changed = reporting.update()
     return project
 
 
 def test_update_renders_the_tables_of_readme_and_notebook_outputs(rendered):
     assert rendered.changed == ["README.md", "a.ipynb", "c.ipynb"]
-    table = report.markdown("course")
+    table = reporting.markdown("course")
     assert "85.0 ± 7.1" in table
     assert (rendered.folder / "README.md").read_text() == f"# Digits ± 100 %\n\n{table}\n\nand more\n{table}\n"
     text = (rendered.folder / "notebooks" / "a.ipynb").read_text()
@@ -361,8 +365,8 @@ def test_an_empty_place_leaves_what_follows_alone(rendered):
     path = rendered.folder / "README.md"
     empty = "<!-- table course -->\n<!-- end of table -->"
     path.write_text(f"{empty}\n\nbetween\n\n{empty}\n")
-    report.update()
-    table = report.markdown("course")
+    reporting.update()
+    table = reporting.markdown("course")
     assert path.read_text() == f"{table}\n\nbetween\n\n{table}\n"
 
 
@@ -382,14 +386,14 @@ def test_a_table_without_its_marks_is_refused_and_nothing_is_lost(rendered, text
     path = rendered.folder / "README.md"
     path.write_text(text)
     with pytest.raises(InputError, match="README.md: .* marks is missing or misspelt"):
-        report.update(check)
+        reporting.update(check)
     assert path.read_text() == text
 
 
 def test_a_notebook_that_is_none_is_named(rendered):
     (rendered.folder / "notebooks" / "a.ipynb").write_text('{"cells": [')
     with pytest.raises(InputError, match=r"a\.ipynb: "):
-        report.update()
+        reporting.update()
 
 
 def test_committed_results_were_made_by_committed_code():
@@ -404,13 +408,13 @@ def test_committed_results_were_made_by_committed_code():
 def test_every_table_is_shown_somewhere():
     texts = [path.read_text() for path in (PROJECT / "README.md", *(PROJECT / "notebooks").glob("*.ipynb"))]
     shown = {name for text in texts for name in re.findall(r"<!-- table ([\w-]+) -->", text)}
-    assert shown == set(report.TABLES)
-    assert {"course", "loso", "arabic", "corpora"} <= set(report.PLACE.findall(texts[0]))
+    assert shown == set(load_tables())
+    assert {"course", "loso", "arabic", "corpora"} <= set(PLACE.findall(texts[0]))
 
 
 def test_nothing_changes_where_all_is_as_the_results_say(rendered):
     files = {path: path.stat().st_mtime_ns for path in rendered.folder.rglob("*") if path.is_file()}
-    assert report.update() == [] and report.update(check=True) == []
+    assert reporting.update() == [] and reporting.update(check=True) == []
     assert files == {path: path.stat().st_mtime_ns for path in rendered.folder.rglob("*") if path.is_file()}
 
 
@@ -421,31 +425,31 @@ def test_check_fails_where_a_figure_was_edited_by_hand(rendered, name):
     assert edited != path.read_text()
     path.write_text(edited)
     with pytest.raises(InputError, match=re.escape(f"{path}: a table is not what the results say")):
-        report.update(check=True)
+        reporting.update(check=True)
     assert path.read_text() == edited  # a check changes nothing
-    assert report.update() == [path.name]
+    assert reporting.update() == [path.name]
     assert "95.0" not in path.read_text()
 
 
 def test_check_fails_where_a_new_run_is_not_in_the_tables(rendered, put):
     put(0.1, seed=2, dev=0.1)
     with pytest.raises(InputError, match="README.md"):
-        report.update(check=True)
+        reporting.update(check=True)
 
 
 def test_check_verifies_every_result_even_of_no_table(rendered, put):
     path = put(0.8, "ratio-1")
-    report.update(check=True)
+    reporting.update(check=True)
     edit(path, lambda result: result["metrics"]["TEST"].update(accuracy=0.99))
     with pytest.raises(InputError, match=re.escape(str(path))):
-        report.update(check=True)
+        reporting.update(check=True)
 
 
 def test_a_place_for_an_unknown_table_is_refused(rendered):
     path = rendered.folder / "README.md"
     path.write_text(PLACE.replace("course", "of-contents"))
     with pytest.raises(InputError, match="unknown table 'of-contents'"):
-        report.update()
+        reporting.update()
 
 
 # Which runs are there already
@@ -453,30 +457,30 @@ def test_a_place_for_an_unknown_table_is_refused(rendered):
 
 def test_a_run_is_had_only_when_config_and_clips_are_the_same(corpus, trained, tmp_path):
     store = trained.path.parents[2]
-    assert experiments._has(trained.experiment, 0, store)
-    assert not experiments._has(trained.experiment, 1, store)
-    assert not experiments._has(trained.experiment, 0, tmp_path)
+    assert runs.has_run(trained.experiment, 0, store)
+    assert not runs.has_run(trained.experiment, 1, store)
+    assert not runs.has_run(trained.experiment, 0, tmp_path)
 
 
 def test_a_result_made_before_a_setting_existed_was_made_with_its_default(put, project, models):
     path = put(0.75, dev=0.5)
     edit(path, lambda result: result["config"]["data"].pop("takes"))
-    assert report.rows("course")[0]["accuracy_mean"] == 0.75
+    assert reporting.rows("course")[0]["accuracy_mean"] == 0.75
     edit(path, lambda result: result["config"]["model"].pop("size"))  # the config of today has another than the default
     with pytest.raises(InputError, match="'model'"):
-        report.rows("course")
+        reporting.rows("course")
 
 
 def test_a_table_of_few_labels_has_a_row_for_each_number_of_takes(put, project, monkeypatch):
-    table = report.Table("course", (None,), report.TAKES, {"little": 2}, takes=(1, 5))
+    table = reporting.Table("course", (None,), reporting.TAKES, {"little": 2}, takes=(1, 5))
     monkeypatch.setattr(report, "TABLES", {"few": table})
     for seed, accuracy in enumerate((0.5, 0.6)):
         put(accuracy, "course-takes-1", seed, dev=0.4)
     put(0.9, "course-takes-5", dev=0.8)
-    rows = report.rows("few")
+    rows = reporting.rows("few")
     assert [(row["takes"], row["protocol"], row["seeds"]) for row in rows] == [
         (1, "course-takes-1", 2),
         (5, "course-takes-5", 1),
     ]
     assert rows[0]["accuracy_mean"] == pytest.approx(0.55)
-    assert "| little | 5 | 90.0 | 80.0 | 1 |" in report.markdown("few")
+    assert "| little | 5 | 90.0 | 80.0 | 1 |" in reporting.markdown("few")

@@ -6,11 +6,13 @@ import torch
 from conftest import experiment_of
 from sklearn.calibration import calibration_curve
 
-from utils import InputError, checkpoints, rejection
+from utils import InputError
 from utils.data.audio import read_audio
-from utils.inference.recogniser import load
+from utils.experiments import checkpoints
+from utils.inference import calibration
 from utils.inference.calibration import Calibration, calibration_error
 from utils.inference.endpointing import cut
+from utils.inference.recogniser import load
 
 RATE = 8000
 
@@ -28,7 +30,7 @@ def predict_logits(clips: int, sharpness: float, seed: int = 0) -> tuple[torch.T
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
 def test_the_temperature_undoes_a_wrong_sharpness(sharpness):
     logits, labels = predict_logits(20_000, sharpness)
-    made = rejection.calibrate(logits, labels, accepted=0.9)
+    made = calibration.calibrate(logits, labels, accepted=0.9)
     assert made.temperature == pytest.approx(sharpness, rel=0.05)
     calibrated = (logits / made.temperature).softmax(1)
     assert calibration_error(calibrated, labels) < 0.02

@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from utils import InputError
 from utils.data.metadata import COLUMNS, read_metadata, verify
-from utils.files import sha256
-from utils.paths import COURSE_METADATA, PROJECT, find_metadata, speech_data
 from utils.data.splits import (
     PROTOCOLS,
     Split,
@@ -25,6 +23,8 @@ from utils.data.splits import (
     ratio,
     split_name,
 )
+from utils.files import sha256
+from utils.paths import COURSE_METADATA, PROJECT, find_metadata, speech_data
 
 # Reading
 

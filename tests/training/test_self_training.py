@@ -8,10 +8,11 @@ import torch
 from conftest import experiment_of
 from torch.nn.functional import one_hot
 
-from utils import InputError, experiments
-from utils.features.batches import clip_features
-from utils.evaluation.metrics import embed, predict
-from utils.training.self_training import SelfTrainingConfig, agree, smoothed_posteriors, pseudo_labels
+from utils import InputError
+from utils.experiments import clips, fitting, runs
+from utils.features.extraction import clip_features
+from utils.training.prediction import embed, predict
+from utils.training.self_training import SelfTrainingConfig, agree, pseudo_labels, smoothed_posteriors
 
 
 def sure_of(*digits: int, sure: float = 0.9) -> torch.Tensor:
@@ -67,11 +68,11 @@ def one_speaker(corpus):
 
 
 def test_a_run_learns_from_clips_without_labels_and_goes_on_after_a_kill(one_speaker, project, monkeypatch):
-    result = experiments.run(one_speaker, 0)
+    result = runs.run(one_speaker, 0)
     assert [row.get("stage") for row in result["history"]] == [None] * 6 + ["round 1"] * 6 + ["round 2"] * 6
     assert result["train_speakers"] == ["ada"]
 
-    train, calls = experiments.train, []
+    train, calls = runs.train, []
 
     def die(*given, **named):
         calls.append(1)
@@ -83,17 +84,17 @@ def test_a_run_learns_from_clips_without_labels_and_goes_on_after_a_kill(one_spe
     with monkeypatch.context() as patch:
         patch.setattr(experiments, "train", die)
         with pytest.raises(KeyboardInterrupt):
-            experiments.run(one_speaker, 0, runs=other)
-    again = experiments.run(one_speaker, 0, runs=other)
+            runs.run(one_speaker, 0, runs=other)
+    again = runs.run(one_speaker, 0, runs=other)
     assert again["metrics"] == result["metrics"]
     assert not list(other.rglob("*.state"))
 
 
 def test_what_it_learns_from_the_unlabelled_is_what_the_model_says(one_speaker):
-    split = experiments.split_clips(one_speaker)
+    split = clips.split_clips(one_speaker)
     assert (split.unlabelled["label"] == -1).all()
-    model, _ = experiments.fit(replace(one_speaker, self_training=None), split, seed=0)
-    chosen = experiments._label(model, one_speaker, split, share=1.0)
+    model, _ = fitting.fit(replace(one_speaker, self_training=None), split, seed=0)
+    chosen = runs._label(model, one_speaker, split, share=1.0)
     features, _ = clip_features(split.unlabelled, one_speaker.features)
     floor = one_speaker.features.floor
     said, hidden = predict(model, features, floor), embed(model, features, floor)
@@ -106,4 +107,4 @@ def test_what_it_learns_from_the_unlabelled_is_what_the_model_says(one_speaker):
 def test_self_training_without_clips_to_learn_from_is_refused(one_speaker, corpus):
     experiment = replace(one_speaker, data=replace(one_speaker.data, unlabelled=False))
     with pytest.raises(InputError, match="needs clips without labels"):
-        experiments.fit(experiment, experiments.split_clips(experiment), seed=0)
+        fitting.fit(experiment, clips.split_clips(experiment), seed=0)

@@ -25,21 +25,18 @@ from pathlib import Path
 
 import torch
 
-from utils import experiments, features
-from utils.experiments.config import load_experiment
-from utils.features.batches import clip_features
 
 torch.set_num_threads(1)  # as a run does
 folder = Path(sys.argv[1])
-features.CACHE.store_backend.location = str(folder / "cache")
+MEMORY.store_backend.location = str(folder / "cache")
 experiment = load_experiment("configs/audiomnist_cnn.yaml")
 experiment = replace(experiment, training=replace(experiment.training, epochs=1))
 started = time.perf_counter()
-split = experiments.split_clips(experiment)
+split = clips.split_clips(experiment)
 shapes = [clip_features(clips, experiment.features)[0][-1].shape for clips in (split.train, split.validation)]
 shapes += [clip_features(clips, experiment.features)[0][-1].shape for clips in split.tests.values()]
 seconds = time.perf_counter() - started
-result = experiments.run(experiment, 0, store=folder / "results", runs=folder / "runs")
+result = runs.run(experiment, 0, store=folder / "results", runs=folder / "runs")
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 measured = {"shapes": shapes, "seconds": seconds, "peak_mb": peak}
 print(json.dumps(measured | {name: result[name] for name in ("train_clips", "train_seconds", "metrics")}))

@@ -13,8 +13,9 @@ from model_baseline.linear import make_classifier, pool, truncate
 from model_neural import MODELS
 from model_neural.vit import PATCH, STEP, ViT, ViTConfig
 from utils.experiments.config import ALL_MODELS
-from utils.evaluation.metrics import predict
-from utils.features.log_mel import FeatureConfig, extract, pad
+from utils.features.extraction import extract
+from utils.features.log_mel import FeatureConfig, pad
+from utils.training.prediction import predict
 
 MELS = 20
 FLOOR = -1.5  # not zero, so that padding that is looked at shows

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from utils import InputError, comparison, results
+from utils import InputError
+from utils.evaluation import results, significance
 
 SPEAKERS = np.repeat(["eve", "finn"], 50)
 
@@ -17,16 +18,16 @@ def answers(right: int, of: int = 100) -> np.ndarray:
 def test_mcnemar_is_a_coin_thrown_for_each_clip_that_only_one_model_heard():
     one, other = np.array([1] * 9 + [0] + [1] * 50 + [0] * 40), np.array([0] * 9 + [1] + [1] * 50 + [0] * 40)
     by_hand = 2 * (1 + 10) / 2**10  # ten coins of which at most one shows the other side, either way
-    assert comparison.mcnemar(one, other) == pytest.approx(by_hand) == comparison.mcnemar(other, one)
-    assert comparison.mcnemar(one, one) == 1.0
+    assert significance.mcnemar(one, other) == pytest.approx(by_hand) == significance.mcnemar(other, one)
+    assert significance.mcnemar(one, one) == 1.0
 
 
 def test_bootstrap_finds_a_difference_that_is_there_and_none_that_is_not():
-    difference, low, high, p = comparison.paired_bootstrap(answers(90), answers(70), SPEAKERS)
+    difference, low, high, p = significance.paired_bootstrap(answers(90), answers(70), SPEAKERS)
     assert difference == pytest.approx(0.2) and 0 < low < 0.2 < high and p < 0.001
     random = np.random.default_rng(0)
     one, other = (random.permutation(answers(80)) for _ in range(2))
-    difference, low, high, p = comparison.paired_bootstrap(one, other, SPEAKERS)
+    difference, low, high, p = significance.paired_bootstrap(one, other, SPEAKERS)
     assert difference == 0 and low < 0 < high and p > 0.5
 
 
@@ -39,7 +40,7 @@ def test_bootstrap_interval_is_that_of_the_differences_within_speakers():
         np.concatenate([random.choice(differences[name == SPEAKERS], 50) for name in ("eve", "finn")]).mean()
         for _ in range(4000)
     ]
-    _, low, high, _ = comparison.paired_bootstrap(one, other, SPEAKERS)
+    _, low, high, _ = significance.paired_bootstrap(one, other, SPEAKERS)
     assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.011)
 
 
@@ -49,23 +50,23 @@ def test_bootstrap_p_is_that_of_either_side():
     one, other = (random.permutation(answers(right)).astype(float) for right in (84, 79))
     difference = one - other
     drawn = np.array([random.choice(difference, 100).mean() for _ in range(10_000)])
-    *_, p = comparison.paired_bootstrap(one, other, np.repeat("eve", 100))
+    *_, p = significance.paired_bootstrap(one, other, np.repeat("eve", 100))
     assert 0.1 < p < 0.6 and p == pytest.approx(2 * (drawn <= 0).mean(), rel=0.1)
-    *_, p = comparison.paired_bootstrap(answers(100), answers(0), SPEAKERS, draws=99)
+    *_, p = significance.paired_bootstrap(answers(100), answers(0), SPEAKERS, draws=99)
     assert p == pytest.approx(2 / 100)  # no draw lies on the other side, which is as little as 99 can say
 
 
 def test_holm_by_its_published_steps():
-    np.testing.assert_allclose(comparison.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
-    np.testing.assert_allclose(comparison.holm([0.6, 0.9]), [1, 1])
+    np.testing.assert_allclose(significance.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(significance.holm([0.6, 0.9]), [1, 1])
 
 
 def test_over_seeds_pairs_the_seeds():
     one, other = {0: 0.9, 1: 0.8, 2: 0.85, 7: 0.1}, {2: 0.79, 1: 0.76, 0: 0.85, 8: 0.9}
-    difference, p, seeds = comparison.over_seeds(one, other)
+    difference, p, seeds = significance.over_seeds(one, other)
     assert difference == pytest.approx(0.05) and seeds == 3
     assert p == pytest.approx(stats.ttest_rel([0.9, 0.8, 0.85], [0.85, 0.76, 0.79]).pvalue)
-    difference, p, seeds = comparison.over_seeds({0: 0.9}, other)
+    difference, p, seeds = significance.over_seeds({0: 0.9}, other)
     assert difference == pytest.approx(0.05) and np.isnan(p) and seeds == 1
 
 
@@ -92,11 +93,11 @@ def test_compare_puts_the_better_model_first(put, tmp_path):
     put("a", 60, 62)
     put("b", 90, 92)
     put("c", 75)
-    table = comparison.compare(["a", "b", "c"], store=tmp_path)
+    table = significance.compare(["a", "b", "c"], store=tmp_path)
     assert list(zip(table["better"], table["worse"], strict=True)) == [("b", "a"), ("c", "a"), ("b", "c")]
     assert table["difference"].tolist() == pytest.approx([30, 14, 16])
     assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()
-    alone = comparison.compare(["b", "c"], store=tmp_path)["p McNemar"].item()
+    alone = significance.compare(["b", "c"], store=tmp_path)["p McNemar"].item()
     assert alone == pytest.approx(np.median([2 * 0.5**15, 2 * 0.5**17]))
     assert table["p McNemar"].iloc[2] >= alone  # corrected for three pairs
 
@@ -104,4 +105,4 @@ def test_compare_puts_the_better_model_first(put, tmp_path):
 def test_compare_says_what_has_not_been_run(put, tmp_path):
     put("a", 60)
     with pytest.raises(InputError, match="no run of b"):
-        comparison.compare(["a", "b"], store=tmp_path)
+        significance.compare(["a", "b"], store=tmp_path)

@@ -9,9 +9,10 @@ from conftest import RATE, level_of, pitch_of, speak, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils import augmentation as aug
+from utils.features import augmentation as aug
 from utils.features.augmentation import AugmentationConfig, Augmenter
-from utils.features.log_mel import FeatureConfig, LogMel, extract, pad
+from utils.features.extraction import extract
+from utils.features.log_mel import FeatureConfig, LogMel, pad
 
 FLOOR = -3.0
 

@@ -9,11 +9,14 @@ from conftest import experiment_of
 
 from model_neural.cnn1d import CNN1d, CNN1dConfig
 from model_neural.contrastive import nt_xent, supervised_contrastive, swav, triplet
-from utils import InputError, experiments, objectives
-from utils.features.augmentation import AugmentationConfig
+from utils import InputError
+from utils.experiments import clips, runs, stages
 from utils.experiments.config import make_model
+from utils.features.augmentation import AugmentationConfig
 from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig, LogMel
+from utils.training import objectives
+from utils.training.loop import train
 from utils.training.objectives import (
     NON_DIGIT,
     Contrastive,
@@ -24,7 +27,6 @@ from utils.training.objectives import (
     TrainingConfig,
     two_views,
 )
-from utils.training.loop import train
 
 FEATURES = FeatureConfig(n_mels=20)
 PLAIN = AugmentationConfig()  # none at all: both views of a clip are the same
@@ -160,23 +162,23 @@ def test_pre_training_does_not_see_labels(corpus, project):
     few = replace(experiment, data=replace(experiment.data, takes=1, unlabelled=True))
     states = []
     for chosen in (experiment, few):
-        model = experiments.make_model(chosen)
+        model = runs.make_model(chosen)
         torch.manual_seed(0)
-        history = experiments.pretrain(model, chosen, experiments.split_clips(chosen), 0, project.runs)
+        history = stages.pretrain(model, chosen, clips.split_clips(chosen), 0, project.runs)
         assert [row["stage"] for row in history] == ["pre-training"] * 2
         states.append(sorted((project.runs / "pretrained").iterdir()))
     assert states[0] == states[1] and len(states[0]) == 1
-    assert experiments._pretraining_clips(few, experiments.split_clips(few))["label"].eq(-1).all()
+    assert stages.pretraining_clips(few, clips.split_clips(few))["label"].eq(-1).all()
 
 
 def test_a_run_with_pre_training_tells_of_both_and_goes_on_from_what_was_pre_trained(corpus, project):
     experiment = experiment_of(corpus, "cnn1d", **PRETRAINED, training={"learning_rate": 1e-12, "weight_decay": 0})
-    result = experiments.run(experiment, 0)
+    result = runs.run(experiment, 0)
     assert [row.get("stage") for row in result["history"]] == ["pre-training"] * 2 + [None] * 2
     assert result["train_seconds"] == pytest.approx(sum(row["seconds"] for row in result["history"]))
     (state,) = (project.runs / "pretrained").iterdir()
     pretrained = torch.load(state, weights_only=True)["model"]
-    folder = experiments.checkpoint_folder(experiment, "course", 0)
+    folder = runs.checkpoint_folder(experiment, "course", 0)
     weights = torch.load(folder / "best_model.pt", weights_only=True)["model_state"]
     torch.testing.assert_close(weights["stem.conv.weight"], pretrained["stem.conv.weight"])
 
@@ -190,12 +192,12 @@ def test_a_loss_that_needs_labels_refuses_clips_without(corpus, loss):
         data={"protocol": "one-speaker", "fold": "ada", "unlabelled": True},
     )
     with pytest.raises(InputError, match=f"'{loss}' needs labels"):
-        experiments.pretrain(experiments.make_model(experiment), experiment, experiments.split_clips(experiment), 0)
+        stages.pretrain(runs.make_model(experiment), experiment, clips.split_clips(experiment), 0)
 
 
 def test_unlabelled_clips_are_refused_where_there_are_none(corpus):
     with pytest.raises(InputError, match="all its clips have labels"):
-        experiments.split_clips(experiment_of(corpus, "cnn1d", data={"unlabelled": True}))
+        clips.split_clips(experiment_of(corpus, "cnn1d", data={"unlabelled": True}))
 
 
 def test_what_is_no_digit_is_an_eleventh_answer_whose_logit_is_zero(corpus):

@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from utils import InputError, checkpoints, export, recognition
+from utils import InputError
 from utils.data.audio import read_audio
-from utils.experiments.config import find_experiment, make_model
-from utils.evaluation.metrics import predict_logits, predict
-from utils.features.log_mel import FeatureConfig, extract
 from utils.data.metadata import read_metadata
-from utils.paths import COURSE_METADATA, speech_data
+from utils.experiments import checkpoints
+from utils.experiments.checkpoints import DEFAULT, load_recogniser
+from utils.experiments.config import find_experiment, make_model
+from utils.experiments.exporting import export_checkpoint
+from utils.features.extraction import extract
+from utils.features.log_mel import FeatureConfig
+from utils.inference import export
 from utils.inference.calibration import Calibration
-from utils.experiments.reporting import CONFIGS
+from utils.paths import CONFIGS, COURSE_METADATA, speech_data
+from utils.training.prediction import predict, predict_logits
 
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
@@ -78,7 +82,7 @@ def test_a_checkpoint_takes_its_temperature_and_threshold_along(trained, tmp_pat
         if file.is_file():
             (folder / file.name).write_bytes(file.read_bytes())
     checkpoints.save_calibration(folder, Calibration(temperature=0.5, threshold=0.6))
-    path = export.export_checkpoint(folder, tmp_path / "model.onnx")
+    path = export_checkpoint(folder, tmp_path / "model.onnx")
     assert session(path).get_modelmeta().custom_metadata_map["threshold"] == "0.6"
     model, experiment = checkpoints.load(folder)
     (probabilities,) = predict(model, extract(CLIPS[1:2], experiment.features), experiment.features.floor)
@@ -95,7 +99,7 @@ def test_8_bits_make_the_file_smaller(tmp_path):
 
 
 def test_8_bits_say_nearly_the_same(trained, corpus, tmp_path):
-    small = export.export_checkpoint(trained.checkpoint, tmp_path / "small.onnx", int8=True)
+    small = export_checkpoint(trained.checkpoint, tmp_path / "small.onnx", int8=True)
     clips = [read_audio(file, 8000) for file in sorted(corpus.folder.glob("*_eve_*.wav"))]
     config = trained.experiment.features
     model, _ = checkpoints.load(trained.checkpoint)
@@ -124,14 +128,14 @@ def test_sdr_export_names_the_file_after_the_model(sdr, trained, tmp_path, monke
 
 @pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the course's clips are not here")
 def test_the_projects_own_model_says_the_same_of_real_clips(tmp_path):
-    recogniser = recognition.load()
+    recogniser = load_recogniser()
     clips = read_metadata(COURSE_METADATA).query("split == 'TEST'")
     waveforms = [read_audio(path, recogniser.features.sample_rate) for path in clips["path"]]
-    said = answers(export.export_checkpoint(recognition.DEFAULT, tmp_path / "digits.onnx"), waveforms)
+    said = answers(export_checkpoint(DEFAULT, tmp_path / "digits.onnx"), waveforms)
     logits = predict_logits(recogniser.model, extract(waveforms, recogniser.features), recogniser.features.floor)
     exact = recogniser.calibration.probabilities(logits).numpy()
     assert (said.argmax(1) == exact.argmax(1)).all()
     assert np.abs(said - exact).max() < 1e-3
-    small = export.export_checkpoint(recognition.DEFAULT, tmp_path / "small.onnx", int8=True)
+    small = export_checkpoint(DEFAULT, tmp_path / "small.onnx", int8=True)
     right = [(given.argmax(1) == clips["label"]).mean() for given in (exact, answers(small, waveforms))]
     assert small.stat().st_size < 150_000 and right[1] > right[0] - 0.003

@@ -9,20 +9,22 @@ from pathlib import Path
 import pytest
 from conftest import experiment_of, write_metadata
 
-from utils import InputError, checkpoints, experiments, results
-from utils.experiments.config import DataConfig, find_experiment, load_experiment
+from utils import InputError
 from utils.data.metadata import read_metadata
-from utils.paths import PROJECT
 from utils.data.splits import split_name
-from utils.experiments.reporting import CONFIGS, TABLES
+from utils.evaluation import results
+from utils.evaluation.tables import TABLES
+from utils.experiments import checkpoints, clips, stages
+from utils.experiments.config import DataConfig, find_experiment, load_experiment
+from utils.paths import CONFIGS, PROJECT
 
 
 def test_synthetic_voices_are_trained_on_and_never_tested_on(corpus, monkeypatch, tmp_path):
     monkeypatch.setattr(experiments, "PROJECT", tmp_path)
     data = DataConfig(metadata=str(corpus.metadata))
     plain = replace(load_experiment(CONFIGS / "linear.yaml"), data=data)
-    without = experiments.split_clips(plain)
-    split = experiments.split_clips(replace(plain, data=replace(data, synthetic_voices=3)))
+    without = clips.split_clips(plain)
+    split = clips.split_clips(replace(plain, data=replace(data, synthetic_voices=3)))
     added = split.train[~split.train["identifier"].isin(without.train["identifier"])]
     assert added["speaker"].nunique() == 3
     assert all(sorted(clips["label"]) == list(range(10)) for _, clips in added.groupby("speaker"))
@@ -41,11 +43,11 @@ def other(corpus, tmp_path):
 
 def test_further_tables_are_trained_on_or_tested_on(corpus, other):
     plain = experiment_of(corpus)
-    alone = experiments.split_clips(plain)
-    tested = experiments.split_clips(replace(plain, data=replace(plain.data, also_test=(str(other),))))
+    alone = clips.split_clips(plain)
+    tested = clips.split_clips(replace(plain, data=replace(plain.data, also_test=(str(other),))))
     assert tested.train.equals(alone.train) and list(tested.tests) == ["DEV", "TEST", "other"]
     assert set(tested.tests["other"]["speaker"]) == {"other eve", "other finn"}
-    both = experiments.split_clips(replace(plain, data=replace(plain.data, also_train=(str(other),))))
+    both = clips.split_clips(replace(plain, data=replace(plain.data, also_train=(str(other),))))
     assert len(both.train) == 2 * len(alone.train) and list(both.tests) == ["DEV", "TEST"]
 
 
@@ -53,8 +55,8 @@ def test_few_takes_are_kept_of_further_tables_too(corpus, other):
     """The tables' rows have the same numbers, which must not be taken for each other."""
     plain = experiment_of(corpus)
     data = replace(plain.data, also_train=(str(other),), takes=1, unlabelled=True)
-    whole = experiments.split_clips(replace(plain, data=replace(data, takes=None, unlabelled=False)))
-    few = experiments.split_clips(replace(plain, data=data), seed=1)
+    whole = clips.split_clips(replace(plain, data=replace(data, takes=None, unlabelled=False)))
+    few = clips.split_clips(replace(plain, data=data), seed=1)
     assert (few.train.groupby(["speaker", "label"]).size() == 1).all()
     assert len(few.train) == 2 * 4 * 10
     assert len(few.train) + len(few.unlabelled) == len(whole.train)
@@ -69,13 +71,13 @@ def test_two_tables_of_one_name_are_not_taken_for_each_other(corpus, other):
     again.parent.mkdir()
     shutil.copy(other, again)
     with pytest.raises(InputError, match="the name 'other' is taken"):
-        experiments.split_clips(replace(plain, data=replace(plain.data, also_test=(str(other), str(again)))))
+        clips.split_clips(replace(plain, data=replace(plain.data, also_test=(str(other), str(again)))))
 
 
 def test_a_pretraining_is_shared_by_those_who_learn_from_the_same_clips(corpus):
     little = experiment_of(corpus, "cnn1d", pretraining={"epochs": 1, "contrastive": {"loss": "supcon"}})
     clips = corpus.clips.assign(sha256=corpus.clips["identifier"])
-    state = functools.partial(experiments._pretraining_state, little, seed=0, runs=Path("runs"))
+    state = functools.partial(stages.pretraining_state, little, seed=0, runs=Path("runs"))
     assert state(clips) == state(clips.copy())
     for column in ("label", "speaker", "sha256"):  # as when a mistake in the table is mended
         assert state(clips) != state(clips.assign(**{column: clips[column].iloc[::-1].to_numpy()}))
@@ -86,7 +88,7 @@ def test_a_further_table_may_not_bring_a_speaker_to_both_sides(corpus, other):
     leaking = read_metadata(other).assign(speaker="ada", split="TEST")
     path = write_metadata(other.with_name("leaking.tsv"), leaking.drop(columns="path"))
     with pytest.raises(InputError, match="speaker 'ada' is on both sides, training and leaking"):
-        experiments.split_clips(replace(plain, data=replace(plain.data, also_test=(str(path),))))
+        clips.split_clips(replace(plain, data=replace(plain.data, also_test=(str(path),))))
 
 
 def test_a_further_table_without_such_clips_is_refused(corpus, other):
@@ -94,7 +96,7 @@ def test_a_further_table_without_such_clips_is_refused(corpus, other):
     tests_alone = read_metadata(other).query("split == 'TEST'").drop(columns="path")
     path = write_metadata(other.with_name("tests.tsv"), tests_alone)
     with pytest.raises(InputError, match="no clips in the split TRAIN"):
-        experiments.split_clips(replace(plain, data=replace(plain.data, also_train=(str(path),))))
+        clips.split_clips(replace(plain, data=replace(plain.data, also_train=(str(path),))))
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "checkpoints").glob("*/")), ids=lambda path: path.name)

@@ -9,11 +9,13 @@ from conftest import RATE, speak, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils import InputError, features
-from utils.data.audio import read_audio
+from utils import InputError
 from utils.commands.bench import librosa_features
+from utils.data.audio import read_audio
 from utils.experiments.config import load_experiment
-from utils.features.log_mel import FeatureConfig, LogMel, extract, file_features, pad
+from utils.features import log_mel
+from utils.features.extraction import extract, file_features
+from utils.features.log_mel import FeatureConfig, LogMel, pad
 from utils.paths import PROJECT, speech_data
 
 
@@ -124,7 +126,7 @@ def test_the_published_recipe_on_recordings(name):
 )
 def test_a_fixed_length_centres_and_crops_evenly(samples, kept):
     clip = torch.arange(1.0, samples + 1)
-    centred, _ = features.centre(*pad([clip, torch.ones(500)]), 160)
+    centred, _ = log_mel.centre(*pad([clip, torch.ones(500)]), 160)
     left = (160 - min(samples, 160)) // 2
     expected = torch.zeros(160)
     expected[left : left + kept[1] - kept[0]] = clip[kept[0] : kept[1]]

@@ -11,8 +11,9 @@ import torch
 import yaml
 from conftest import settings
 
-from utils import InputError, objectives, training
+from utils import InputError
 from utils.paths import PROJECT
+from utils.training import loop, objectives
 from utils.training.distributed import Process
 
 TRAIN = """
@@ -92,7 +93,7 @@ def test_each_process_drops_out_by_its_own_chance(monkeypatch):
     objective.trained, objective.generator, objective.batches = torch.nn.Module.parameters, torch.Generator(), [0]
     for process in (Alone(0, 1, torch.device("cpu")), *(Alone(rank, 2, torch.device("cpu")) for rank in range(2))):
         monkeypatch.setattr(training, "this_process", lambda process=process: process)
-        training.train(model, objective, training.Optimisation(epochs=1), seed=4)
+        loop.train(model, objective, loop.Optimisation(epochs=1), seed=4)
     (first, _), (second, _) = drawn[0, 2], drawn[1, 2]
     assert first != second and len({shared for _, shared in drawn.values()}) == 1
 

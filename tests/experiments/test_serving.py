@@ -14,9 +14,11 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 
-from utils import InputError, demo
-from utils.paths import PROJECT
+from utils import InputError
+from utils.experiments import page
+from utils.experiments.page import serve
 from utils.inference.recogniser import load
+from utils.paths import PROJECT
 
 sys.path.insert(0, str(PROJECT / "demo"))  # the app is a script, not a part of a package
 
@@ -38,7 +40,7 @@ def free_port() -> int:
 
 def test_the_page_is_served_on_this_machine(page, capsys):
     port = free_port()
-    threading.Thread(target=demo.main, args=(port,), kwargs={"browser": False}, daemon=True).start()
+    threading.Thread(target=serve, args=(port,), kwargs={"browser": False}, daemon=True).start()
     for _ in range(100):
         try:
             answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
@@ -48,39 +50,39 @@ def test_the_page_is_served_on_this_machine(page, capsys):
     assert answer == b"<title>a page</title>"
     assert f"http://localhost:{port}/" in capsys.readouterr().out
     with pytest.raises(InputError, match=f"port {port}.*--port"):
-        demo.main(port, browser=False)
+        serve(port, browser=False)
 
 
 def test_without_node_the_gradio_app_opens(page, monkeypatch, capsys):
     (page / "index.html").unlink()
     started, ended = [], SimpleNamespace(returncode=0)
-    monkeypatch.setattr(demo.shutil, "which", lambda name: None)
-    monkeypatch.setattr(demo.subprocess, "run", lambda command, **_: started.append(command) or ended)
+    monkeypatch.setattr(page.shutil, "which", lambda name: None)
+    monkeypatch.setattr(page.subprocess, "run", lambda command, **_: started.append(command) or ended)
     monkeypatch.setitem(sys.modules, "gradio", types.ModuleType("gradio"))
-    demo.main(7861, browser=False)
+    serve(7861, browser=False)
     assert started == [[sys.executable, str(PROJECT / "demo" / "app.py"), "--port", "7861"]]
     assert "needs Node.js" in capsys.readouterr().out
     ended.returncode = 1
     with pytest.raises(InputError, match="status 1"):
-        demo.main(7861, browser=False)
+        serve(7861, browser=False)
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(InputError, match="pip install gradio"):
-        demo.main(7861, browser=False)
+        serve(7861, browser=False)
 
 
 def test_a_build_that_fails_says_what_npm_said(page, monkeypatch):
     monkeypatch.setattr(demo, "save_model", lambda folder: None)
-    monkeypatch.setattr(demo.shutil, "which", lambda name: r"C:\nodejs\npm.CMD")
+    monkeypatch.setattr(page.shutil, "which", lambda name: r"C:\nodejs\npm.CMD")
     started, failed = [], SimpleNamespace(returncode=1, stdout="", stderr="npm error: no network")
-    monkeypatch.setattr(demo.subprocess, "run", lambda command, **_: started.append(command) or failed)
+    monkeypatch.setattr(page.subprocess, "run", lambda command, **_: started.append(command) or failed)
     with pytest.raises(InputError, match="^npm ci.*no network"):
-        demo.main(8000, build=True)
+        serve(8000, build=True)
     assert [command[:2] for command in started] == [[r"C:\nodejs\npm.CMD", "ci"]]
 
 
 def test_the_page_gets_the_model_and_its_facts(trained, tmp_path):
     pytest.importorskip("onnxscript")
-    demo.save_model(tmp_path, trained.checkpoint)
+    page.save_model(tmp_path, trained.checkpoint)
     facts = json.loads((tmp_path / "digits.json").read_text())
     assert facts == {"name": "tiny", "sample_rate": 8000, "threshold": 0.0, "parameters": trained.result["parameters"]}
     assert (tmp_path / "digits.onnx").stat().st_size > 1000
