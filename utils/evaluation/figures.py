@@ -8,21 +8,15 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import librosa
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import HTML, Audio
 from matplotlib.axes import Axes
 from PIL import Image
-from torch import Tensor
 
-from utils.features.log_mel import FeatureConfig
 from utils.files import atomic_folder
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-SPEECH = plt.get_cmap("magma", 32)  # of levels; few shades and sharp edges keep the notebooks small
-SIGNED = "RdBu_r"  # of weights, white at zero
 STYLE = {
     "figure.dpi": 80,
     "figure.constrained_layout.use": True,
@@ -33,7 +27,6 @@ STYLE = {
     "axes.prop_cycle": plt.cycler(color=COLOURS),
     "legend.frameon": False,
 }
-HERTZ = (250, 500, 1000, 2000, 3500, 7000)
 
 
 def use_style() -> None:
@@ -41,101 +34,14 @@ def use_style() -> None:
     plt.rcParams.update(STYLE)
 
 
-def waveform(samples: np.ndarray, sample_rate: int, ax: Axes | None = None, title: str = "") -> Axes:
-    """Samples (samples,) over time."""
-    ax = ax or _axes(8, 2)
-    ax.plot(1000 * np.arange(len(samples)) / sample_rate, samples, linewidth=0.6)
-    ax.set(title=title, xlabel="time / ms", ylabel="amplitude", xlim=(0, 1000 * len(samples) / sample_rate))
-    return ax
-
-
-def spectrogram(
-    features: Tensor,
-    config: FeatureConfig,
-    ax: Axes | None = None,
-    title: str = "",
-    *,
-    parts: bool = False,
-    colour_bar: bool = True,
-) -> Axes:
-    """Features (frames, mels) as levels over time and frequency.
-
-    Args:
-        config: of the front end that made them.
-        parts: a column is a part of the clip (see `model_baseline`), not a frame.
-        colour_bar: with a scale of the levels.
-    """
-    ax = ax or _axes(6, 2.6)
-    level_db = np.asarray(features) * config.std_db + config.mean_db
-    loudest = 0 if config.level == "clip_max" else None
-    image = _bands(level_db, config, ax, parts, cmap=SPEECH, vmin=-config.range_db, vmax=loudest)
-    ax.set_title(title)
-    if colour_bar:
-        unit = "dB re peak" if config.level == "clip_max" else "dB"
-        ax.figure.colorbar(image, ax=ax, label=f"level / {unit}", pad=0.02)
-    return ax
-
-
-def spectrogram_grid(
-    features: Sequence[Tensor],
-    config: FeatureConfig,
-    columns: int,
-    *,
-    titles: Sequence[str] = (),
-    rows: Sequence[str] = (),
-    size: tuple[float, float] = (2.0, 1.6),
-) -> np.ndarray:
-    """Spectrograms side by side, all on the same scales.
-
-    Args:
-        features: of the clips, row by row.
-        titles: one for each panel, or for those of the first row only.
-        rows: a name for each row.
-        size: of a panel, in inches.
-
-    Returns:
-        The axes (rows, columns).
-    """
-    count = -(-len(features) // columns)
-    shape = {"figsize": (size[0] * columns + 0.8, size[1] * count + 0.4)}
-    _, axes = plt.subplots(count, columns, squeeze=False, sharex=True, sharey=True, **shape)
-    for index, ax in enumerate(axes.flat):
-        if index >= len(features):
-            ax.set_visible(False)
-            continue
-        title = titles[index] if index < len(titles) else ""
-        spectrogram(features[index], config, ax, title, colour_bar=False)
-        if index + columns < len(features):  # there is a panel below
-            ax.set_xlabel("")
-            ax.tick_params(axis="x", bottom=False, labelbottom=False)
-        else:
-            ax.tick_params(axis="x", labelbottom=True)
-        if index % columns:
-            ax.set_ylabel("")
-            ax.tick_params(axis="y", left=False)
-    for name, ax in zip(rows, axes[:, 0], strict=False):
-        ax.set_ylabel(f"{name}\n{ax.get_ylabel()}")
-    axes[0, 0].set_xlim(0, max(map(len, features)) * _frame_ms(config))
-    return axes
-
-
-def weights(
-    values: Tensor, config: FeatureConfig, limit: float, ax: Axes | None = None, title: str = "", *, parts: bool = True
-) -> Axes:
-    """A linear model's weights for one digit: red speaks for it, blue against it, up to ±`limit`.
-
-    Args:
-        values: (parts, mels), or (frames, mels) where `parts` is false.
-    """
-    ax = ax or _axes(3, 2.2)
-    _bands(np.asarray(values), config, ax, parts, cmap=SIGNED, vmin=-limit, vmax=limit)
-    ax.set_title(title)
-    return ax
+def new_axes(width: float, height: float) -> Axes:
+    """The axes of a new figure of this size, in inches."""
+    return plt.subplots(figsize=(width, height))[1]
 
 
 def confusion(counts: Sequence[Sequence[int]], ax: Axes | None = None, title: str = "") -> Axes:
     """How often each digit (row) was heard as each (column); the shade is the share of the row."""
-    ax = ax or _axes(5, 4.6)
+    ax = ax or new_axes(5, 4.6)
     counts = np.asarray(counts)
     share = counts / counts.sum(1, keepdims=True).clip(1)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -148,7 +54,7 @@ def confusion(counts: Sequence[Sequence[int]], ax: Axes | None = None, title: st
 
 def heat_map(table: pd.DataFrame, ax: Axes | None = None, title: str = "", decimals: int = 1) -> Axes:
     """A table of percentages, over what its rows and its columns are called."""
-    ax = ax or _axes(0.75 * table.shape[1] + 1.5, 0.4 * table.shape[0] + 1.2)
+    ax = ax or new_axes(0.75 * table.shape[1] + 1.5, 0.4 * table.shape[0] + 1.2)
     values = table.to_numpy(dtype=float).round(decimals)  # as pandas rounds, so that a table and its picture agree
     image = ax.imshow(values, cmap="viridis", aspect="auto")
     _numbers(ax, np.vectorize(f"{{:.{decimals}f}}".format)(values), image.norm(values) < 0.6, np.isfinite(values))
@@ -188,7 +94,7 @@ def speaker_bars(models: Mapping[str, Sequence[Mapping[str, float]]], ax: Axes |
         models: a model's name to one `{speaker: accuracy}` for each seed.
     """
     speakers = list(dict.fromkeys(name for seeds in models.values() for seed in seeds for name in seed))
-    ax = ax or _axes(2.5 + 0.4 * len(speakers) * len(models), 3)
+    ax = ax or new_axes(2.5 + 0.4 * len(speakers) * len(models), 3)
     width = 0.8 / len(models)
     for index, (model, seeds) in enumerate(models.items()):
         places = np.arange(len(speakers)) + (index - (len(models) - 1) / 2) * width
@@ -198,6 +104,25 @@ def speaker_bars(models: Mapping[str, Sequence[Mapping[str, float]]], ax: Axes |
     ax.set(title=title, xlabel="speaker", ylabel="accuracy / %", ylim=(0, 100))
     ax.set_xticks(range(len(speakers)), speakers)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title: str = "") -> Axes:
+    """Points in a plane, coloured by the group that each belongs to.
+
+    Args:
+        places: (points, 2); what the axes count means nothing, as with t-SNE and UMAP, so they have no ticks.
+        groups: (points,) digits or names, at most 20 different ones.
+    """
+    ax = ax or new_axes(4.5, 4)
+    groups = np.asarray(groups)
+    names = np.unique(groups)
+    colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20").colors
+    for name, colour in zip(names, colours, strict=False):
+        marker, size = (f"${name}$", 25) if len(str(name)) == 1 else ("o", 9)  # a digit is drawn as itself
+        ax.scatter(*places[groups == name].T, size, color=colour, marker=marker, label=name, linewidth=0)
+    ax.set(title=title, xticks=[], yticks=[])
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.1)
     return ax
 
 
@@ -217,7 +142,7 @@ def save_run(result: dict, folder: Path) -> None:
             drawn[f"{part}_confusion"] = confusion(measured["confusion"], title=title)
             for kind in ("speaker", "digit"):
                 accuracy = {name: 100 * value for name, value in measured[f"per_{kind}"].items()}
-                ax = _axes(2 + 0.3 * len(accuracy), 2.8)
+                ax = new_axes(2 + 0.3 * len(accuracy), 2.8)
                 ax.bar(list(accuracy), list(accuracy.values()))
                 ax.set(title=title, xlabel=kind, ylabel="accuracy / %", ylim=(0, 100))
                 ax.tick_params(axis="x", rotation=90 if len(accuracy) > 10 else 0)
@@ -227,69 +152,12 @@ def save_run(result: dict, folder: Path) -> None:
             plt.close(ax.figure)
 
 
-def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title: str = "") -> Axes:
-    """Points in a plane, coloured by the group that each belongs to.
-
-    Args:
-        places: (points, 2); what the axes count means nothing, as with t-SNE and UMAP, so they have no ticks.
-        groups: (points,) digits or names, at most 20 different ones.
-    """
-    ax = ax or _axes(4.5, 4)
-    groups = np.asarray(groups)
-    names = np.unique(groups)
-    colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20").colors
-    for name, colour in zip(names, colours, strict=False):
-        marker, size = (f"${name}$", 25) if len(str(name)) == 1 else ("o", 9)  # a digit is drawn as itself
-        ax.scatter(*places[groups == name].T, size, color=colour, marker=marker, label=name, linewidth=0)
-    ax.set(title=title, xticks=[], yticks=[])
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.1)
-    return ax
-
-
-def player(clip: pd.Series) -> Audio:
-    """A control that plays a clip of the course from its file, for which the page must be in `notebooks/`.
-
-    Args:
-        clip: a row of `utils.data.metadata.read_metadata`.
-    """
-    return Audio(url=f"../{clip.file}", embed=False)
-
-
-def players(clips: pd.DataFrame, captions: Sequence[str]) -> HTML:
-    """Players of several clips beside each other, each under a line of text."""
-    controls = [player(clip)._repr_html_() for clip in clips.itertuples()]
-    cells = [f"<td>{caption}<br>{control}</td>" for caption, control in zip(captions, controls, strict=True)]
-    return HTML(f"<table><tr>{''.join(cells)}</tr></table>")
-
-
 def compress(png: bytes) -> bytes:
     """A figure's PNG in a third of the bytes: a palette of 256 colours."""
     buffer = io.BytesIO()
     image = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     image.save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _axes(width: float, height: float) -> Axes:
-    return plt.subplots(figsize=(width, height))[1]
-
-
-def _frame_ms(config: FeatureConfig) -> float:
-    return 1000 * config.hop_length / config.sample_rate
-
-
-def _bands(values: np.ndarray, config: FeatureConfig, ax: Axes, parts: bool, **colours):
-    """Draw (columns, mels) with frequency upwards in hertz, and time in milliseconds or in parts."""
-    width = len(values) * (1 if parts else _frame_ms(config))
-    extent = (0, width, -0.5, config.n_mels - 0.5)
-    image = ax.imshow(values.T, origin="lower", aspect="auto", extent=extent, interpolation="nearest", **colours)
-    centres = librosa.mel_frequencies(config.n_mels + 2, fmin=config.f_min, fmax=config.f_max)[1:-1]
-    shown = [hertz for hertz in HERTZ if centres[0] <= hertz <= config.f_max]
-    ax.set_yticks(np.interp(shown, centres, np.arange(config.n_mels)), [f"{hertz:,}" for hertz in shown])
-    ax.set(xlabel="part of the clip" if parts else "time / ms", ylabel="frequency / Hz")
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.spines[:].set_visible(False)
-    return image
 
 
 def _numbers(ax: Axes, texts: np.ndarray, dark: np.ndarray, shown: np.ndarray) -> None:
