@@ -1,5 +1,6 @@
-"""Predictions become numbers, tables and pictures.
+"""Predictions become numbers, tables and figures.
 
-In: labels, predictions and speakers (clips,). Out: `metrics`, paired tests (`significance`), the files of the `results`
-store, the `tables` that are rendered from it into `documents`, and figures.
+In: labels, predicted digits and speakers, each (clips,). Out: `metrics`, paired tests (`significance`), the files of
+the `results` store, the `tables` rendered from it into `documents`, and plots of results (`figures`) and of clips
+(`speech_figures`).
 """

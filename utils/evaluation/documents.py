@@ -1,4 +1,4 @@
-"""Where tables stand in documents: between two comments of Markdown, in a page or in what a notebook's cell put out."""
+"""Tables in documents: each stands between two Markdown comments, in a page or in the output of a notebook cell."""
 
 import json
 import re
@@ -9,31 +9,31 @@ MARK = re.compile(r"<!--\s*(?:end of )?table\b", re.IGNORECASE)
 
 
 def marked(name: str, table: str) -> str:
-    """A table in Markdown between the two comments by which it is found again."""
+    """A Markdown table between the two comments that mark its place."""
     return f"<!-- table {name} -->\n{table}\n<!-- end of table -->"
 
 
 def update_text(text: str, render: Callable[[str], str]) -> str:
-    """A Markdown text with its tables rendered anew; `render` makes a marked table from its name.
+    """Render the tables of a Markdown text again; `render` returns a marked table for a table's name.
 
-    Raises `ValueError` where a mark is missing or misspelt.
+    Raises `ValueError` if a mark is missing or misspelt.
     """
     places = PLACE.findall(text)
     if len(MARK.findall(text)) != 2 * len(places):
         last = f"; the last complete one is '{places[-1]}'" if places else ""
         raise ValueError(
-            "a table stands between '<!-- table NAME -->' and '<!-- end of table -->', each on a line of its own; "
+            "tables go between '<!-- table NAME -->' and '<!-- end of table -->', each on its own line; "
             f"one of these marks is missing or misspelt{last}"
         )
     return PLACE.sub(lambda place: render(place[1]), text)
 
 
 def update_notebook(text: str, render: Callable[[str], str]) -> str:
-    """As `update_text`, of a notebook's file. Only Markdown that a cell put out holds tables."""
+    """Like `update_text`, for the text of a notebook file. Only the Markdown outputs of cells contain tables."""
     notebook = json.loads(text)
     for output in (output for cell in notebook["cells"] for output in cell.get("outputs", [])):
         data = output.get("data", {})
-        if "text/markdown" in data:  # either one string or a list of lines
+        if "text/markdown" in data:  # a string or a list of lines
             old = "".join(data["text/markdown"])
             new = update_text(old, render)
             data["text/markdown"] = data["text/markdown"] if new == old else new.splitlines(keepends=True)

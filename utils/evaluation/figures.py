@@ -1,7 +1,7 @@
-"""Figures that the notebooks and the run folders share.
+"""Plots of results, for the notebooks and the run folders.
 
-A function draws into `ax`, or into a figure of its own, and returns the axes. Colours can be told apart by the
-colour-blind (Okabe and Ito 2008).
+Each function draws into `ax`, or into a new figure, and returns the axes. The palette is safe for colour-blind readers
+(Okabe and Ito 2008).
 """
 
 import io
@@ -30,32 +30,32 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Draw all figures from here on in the project's style."""
+    """Use the project's style for all figures drawn from now on."""
     plt.rcParams.update(STYLE)
 
 
 def new_axes(width: float, height: float) -> Axes:
-    """The axes of a new figure of this size, in inches."""
+    """The axes of a new figure, its size in inches."""
     return plt.subplots(figsize=(width, height))[1]
 
 
 def confusion(counts: Sequence[Sequence[int]], ax: Axes | None = None, title: str = "") -> Axes:
-    """How often each digit (row) was heard as each (column); the shade is the share of the row."""
+    """How often each digit (row) is predicted as each digit (column); the shade is the share of the row."""
     ax = ax or new_axes(5, 4.6)
     counts = np.asarray(counts)
     share = counts / counts.sum(1, keepdims=True).clip(1)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
     _numbers(ax, counts.astype(str), share > 0.5, counts > 0)
     digits = range(len(counts))
-    ax.set(title=title, xlabel="digit heard", ylabel="digit spoken", xticks=digits, yticks=digits)
+    ax.set(title=title, xlabel="predicted digit", ylabel="spoken digit", xticks=digits, yticks=digits)
     ax.spines[:].set_visible(False)
     return ax
 
 
 def heat_map(table: pd.DataFrame, ax: Axes | None = None, title: str = "", decimals: int = 1) -> Axes:
-    """A table of percentages, over what its rows and its columns are called."""
+    """A table of percentages; its axes are labelled with the names of the index and the columns."""
     ax = ax or new_axes(0.75 * table.shape[1] + 1.5, 0.4 * table.shape[0] + 1.2)
-    values = table.to_numpy(dtype=float).round(decimals)  # as pandas rounds, so that a table and its picture agree
+    values = table.to_numpy(dtype=float).round(decimals)  # like pandas, so that a table and its plot agree
     image = ax.imshow(values, cmap="viridis", aspect="auto")
     _numbers(ax, np.vectorize(f"{{:.{decimals}f}}".format)(values), image.norm(values) < 0.6, np.isfinite(values))
     ax.set(title=title, xlabel=table.columns.name, ylabel=table.index.name)
@@ -66,10 +66,13 @@ def heat_map(table: pd.DataFrame, ax: Axes | None = None, title: str = "", decim
 
 
 def learning_curves(histories: Mapping[str, Sequence[dict]]) -> np.ndarray:
-    """Histories (see `utils.training.loop.train`) by their names: loss, accuracy where it was validated, learning rate.
+    """Loss, validation accuracy (if any) and learning rate over the epochs.
+
+    Args:
+        histories: by name, see `utils.training.loop.train`.
 
     Returns:
-        The axes, side by side.
+        The axes (panels,), side by side.
     """
     validated = any("validation_accuracy" in row for history in histories.values() for row in history)
     panels = ["loss", *(["validation_accuracy"] if validated else []), "learning_rate"]
@@ -88,10 +91,10 @@ def learning_curves(histories: Mapping[str, Sequence[dict]]) -> np.ndarray:
 
 
 def speaker_bars(models: Mapping[str, Sequence[Mapping[str, float]]], ax: Axes | None = None, title: str = "") -> Axes:
-    """Accuracy for each speaker: a bar is the mean over seeds, a dot one seed.
+    """Accuracy for each speaker: bars are means over seeds, dots are single seeds.
 
     Args:
-        models: a model's name to one `{speaker: accuracy}` for each seed.
+        models: for each model's name, one `{speaker: accuracy}` per seed.
     """
     speakers = list(dict.fromkeys(name for seeds in models.values() for seed in seeds for name in seed))
     ax = ax or new_axes(2.5 + 0.4 * len(speakers) * len(models), 3)
@@ -108,10 +111,10 @@ def speaker_bars(models: Mapping[str, Sequence[Mapping[str, float]]], ax: Axes |
 
 
 def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title: str = "") -> Axes:
-    """Points in a plane, coloured by the group that each belongs to.
+    """Points in a plane, coloured by group.
 
     Args:
-        places: (points, 2); what the axes count means nothing, as with t-SNE and UMAP, so they have no ticks.
+        places: (points, 2) coordinates without a meaningful scale, for example by t-SNE or UMAP: no ticks are drawn.
         groups: (points,) digits or names, at most 20 different ones.
     """
     ax = ax or new_axes(4.5, 4)
@@ -127,10 +130,10 @@ def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title:
 
 
 def save_run(result: dict, folder: Path) -> None:
-    """The figures of a run (a result of `utils.experiments.runs.run`) as PNG files in `folder`, whole or not at all.
+    """Save the figures of a run (a result of `utils.experiments.runs.run`) as PNG files in `folder`, atomically.
 
-    `curves.png` of the history; for every part that was tested, as TEST, `TEST_confusion.png`, `TEST_speakers.png`
-    and `TEST_digits.png`.
+    `curves.png` shows the history. For each part that was evaluated, such as TEST, there are `TEST_confusion.png`,
+    `TEST_speakers.png` and `TEST_digits.png`.
     """
     stages: dict[str, list[dict]] = {}
     for row in result["history"]:
@@ -153,7 +156,7 @@ def save_run(result: dict, folder: Path) -> None:
 
 
 def compress(png: bytes) -> bytes:
-    """A figure's PNG in a third of the bytes: a palette of 256 colours."""
+    """Shrink a figure's PNG to about a third by a palette of 256 colours."""
     buffer = io.BytesIO()
     image = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
     image.save(buffer, "PNG", optimize=True)
@@ -161,7 +164,7 @@ def compress(png: bytes) -> bytes:
 
 
 def _numbers(ax: Axes, texts: np.ndarray, dark: np.ndarray, shown: np.ndarray) -> None:
-    """Write texts into an image's cells, white where it is dark."""
+    """Write texts into the cells of an image, in white where it is dark."""
     for row, column in zip(*shown.nonzero(), strict=True):
         colour = "white" if dark[row, column] else "black"
         ax.text(column, row, texts[row, column], ha="center", va="center", color=colour, fontsize=8)

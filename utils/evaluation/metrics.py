@@ -1,4 +1,4 @@
-"""From predictions to numbers: accuracy and its company, how far they can be trusted, what a model costs."""
+"""From predictions to numbers: accuracy and related metrics, confidence intervals, and the cost of a model."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ DIGITS = range(10)
 
 
 def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> dict:
-    """Accuracy and its company, as plain numbers for JSON.
+    """Accuracy and related metrics, as plain numbers for JSON.
 
     Args:
         labels, predicted: (clips,) digits.
@@ -20,11 +20,11 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> 
 
     Returns:
         `accuracy`, `macro_f1`, `weighted_f1`, `macro_precision`, `macro_recall`, `n`, `interval` (see
-        `bootstrap_interval`), `per_speaker` and `per_digit` accuracy, `confusion` (rows are the digits that were
-        spoken, columns those that were heard).
+        `bootstrap_interval`), `per_speaker` and `per_digit` accuracy, `confusion` (rows are spoken digits,
+        columns predicted digits).
     """
     correct = labels == predicted
-    # a digit that was never spoken and never heard does not count in a macro average
+    # macro averages leave out digits that were neither spoken nor predicted
     precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0.0)
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
@@ -43,17 +43,17 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> 
 def bootstrap_interval(
     correct: np.ndarray, speakers: np.ndarray, draws: int = 2000, level: float = 0.95
 ) -> list[float]:
-    """A percentile bootstrap interval of the accuracy, [low, high] (Efron 1979).
+    """A percentile bootstrap confidence interval for the accuracy, [low, high] (Efron 1979).
 
-    Clips are drawn with replacement within each speaker. So it says how the accuracy varies with the clips that
-    these speakers happened to say, not how it varies with the speakers: for that, see the folds of "loso".
+    Clips are resampled with replacement within each speaker. The interval therefore covers the choice of clips by
+    these speakers, but not the choice of speakers; the folds of "loso" show how much speakers differ.
 
     Args:
-        correct: (clips,) whether each prediction is right.
+        correct: (clips,) whether each prediction is correct.
         speakers: (clips,) names.
     """
     generator = np.random.default_rng(0)
-    # the number of right clips in a resample of one speaker's n clips is binomial(n, that speaker's accuracy)
+    # the number of correct clips in a resample of a speaker's n clips is binomial(n, accuracy for this speaker)
     hits = sum(
         generator.binomial((speakers == name).sum(), correct[speakers == name].mean(), size=draws)
         for name in np.unique(speakers)
@@ -63,7 +63,7 @@ def bootstrap_interval(
 
 
 def cost(model: nn.Module, config: FeatureConfig) -> dict:
-    """Trained `parameters`, and `multiply_adds` for a clip of one second."""
+    """The number of trainable `parameters`, and `multiply_adds` for a one-second clip."""
     frames = 1 + config.sample_rate // config.hop_length
     clip = torch.full((1, frames, config.n_mels), config.floor), torch.tensor([frames])
     model.eval()
@@ -71,5 +71,5 @@ def cost(model: nn.Module, config: FeatureConfig) -> dict:
         model(*clip)
     return {
         "parameters": sum(weight.numel() for weight in model.parameters()),
-        "multiply_adds": counter.get_total_flops() // 2,  # it counts a multiplication and an addition as two
+        "multiply_adds": counter.get_total_flops() // 2,  # it counts a multiplication and an addition separately
     }

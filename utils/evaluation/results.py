@@ -1,7 +1,7 @@
-"""The results store: what every run measured.
+"""The results store: what each run measured.
 
 results/runs/<experiment>/<protocol-and-fold>/seed-<n>.json     config, metrics, cost, environment
-results/runs/<experiment>/<protocol-and-fold>/seed-<n>.tsv.gz   what was heard in each clip
+results/runs/<experiment>/<protocol-and-fold>/seed-<n>.tsv.gz   the prediction for each clip
 """
 
 import json
@@ -22,17 +22,17 @@ from utils.files import write_atomically
 from utils.paths import PROJECT
 
 STORE = PROJECT / "results" / "runs"
-IS = ("experiment", "protocol", "seed")  # what tells a result from all others
+IDENTITY = ("experiment", "protocol", "seed")  # together they identify a result
 
 
 def result_path(store: Path, experiment: str, split: str, seed: int) -> Path:
-    """Where a run's result lies; `split` is the protocol and its fold, as "loso-george"."""
+    """The path of a run's result; `split` is the protocol with its fold, for example "loso-george"."""
     return store / experiment / split / f"seed-{seed}.json"
 
 
 def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
-    """Write a result, and beside it each clip's prediction: `identifier speaker split label predicted probability`."""
-    compression = {"method": "gzip", "mtime": 0}  # no time stamp: the same predictions are the same bytes
+    """Write a result, and next to it the predictions: `identifier speaker split label predicted probability`."""
+    compression = {"method": "gzip", "mtime": 0}  # no timestamp, so that equal predictions give equal bytes
     write_atomically(
         predictions_path(path), lambda new: predictions.to_csv(new, sep="\t", index=False, compression=compression)
     )
@@ -40,21 +40,21 @@ def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
 
 
 def load(path: Path) -> dict:
-    """Read a result. Raises `InputError` where the file is not one."""
+    """Read a result. Raises `InputError` if the file is not a valid result."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a result ({error})") from None
-    for key in (*IS, "config", "metrics", "parameters", "multiply_adds", "train_seconds", "metadata_sha256"):
+    for key in (*IDENTITY, "config", "metrics", "parameters", "multiply_adds", "train_seconds", "metadata_sha256"):
         if not isinstance(result, dict) or key not in result:
             raise InputError(f"{path}: not a result (it has no {key})")
     return result
 
 
 def load_predictions(path: Path) -> pd.DataFrame:
-    """The predictions that belong to the result at `path`."""
+    """Read the predictions that belong to the result at `path`."""
     try:
-        names = {"identifier": str, "speaker": str}  # a speaker may be called 01
+        names = {"identifier": str, "speaker": str}  # a speaker may be named 01
         return pd.read_csv(predictions_path(path), sep="\t", keep_default_na=False, dtype=names)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"{predictions_path(path)}: not a table of predictions ({error})") from None
@@ -65,25 +65,28 @@ def predictions_path(path: Path) -> Path:
 
 
 def verify(path: Path) -> None:
-    """Check that a result is the run that its file is named after, and that its metrics are those of its predictions.
+    """Check that a result belongs to the run in its file name, and that its metrics follow from its predictions.
 
-    Raises `InputError` where that is not so.
+    Raises `InputError` if not.
     """
     result, predictions = load(path), load_predictions(path)
-    if path.parts[-3:] != result_path(Path(), *(result[key] for key in IS)).parts:
-        raise InputError(f"{path}: the result of another run: {', '.join(f'{key} {result[key]}' for key in IS)}")
+    if path.parts[-3:] != result_path(Path(), *(result[key] for key in IDENTITY)).parts:
+        raise InputError(
+            f"{path}: the result of a different run: {', '.join(f'{key} {result[key]}' for key in IDENTITY)}"
+        )
     claimed = result["metrics"]
     if set(claimed) != set(predictions["split"]):
-        raise InputError(f"{path}: reports {', '.join(claimed)}, but its predictions are for others")
+        covered = ", ".join(predictions["split"].unique())
+        raise InputError(f"{path}: reports {', '.join(claimed)}, but its predictions cover {covered}")
     for name, clips in predictions.groupby("split"):
         measured = metrics(*(clips[column].to_numpy() for column in ("label", "predicted", "speaker")))
         for key, value in measured.items():
             if json.dumps(claimed[name].get(key)) != json.dumps(value):
-                raise InputError(f"{path}: its {key} on {name} is not that of its predictions")
+                raise InputError(f"{path}: its {key} on {name} does not follow from its predictions")
 
 
 def environment() -> dict:
-    """What a result was measured with: versions, processor, device, threads, and the commit of the code."""
+    """The environment of a run: versions, processor, device, threads, and the commit of the code."""
     versions = {module.__name__: module.__version__ for module in (torch, np, librosa, sklearn)}
     return {
         "python": platform.python_version(),
@@ -99,7 +102,7 @@ def environment() -> dict:
 
 
 def _processor() -> str:
-    """The processor's name; Python knows it on macOS and Windows, Linux writes it in a file."""
+    """The processor's name; Python reports it on macOS and Windows, Linux in /proc/cpuinfo."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text().splitlines():
@@ -112,4 +115,4 @@ def _git(*words: str) -> str | None:
     try:
         return subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
-        return None  # not a git checkout, or no git
+        return None  # not a git checkout, or git is not installed

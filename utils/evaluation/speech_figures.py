@@ -1,6 +1,6 @@
-"""Pictures and players of clips: waveforms, spectrograms, and a linear model's weights over time and frequency.
+"""Plots and audio players of clips: waveforms, spectrograms, and a linear model's weights over time and frequency.
 
-A function draws into `ax`, or into a figure of its own, and returns the axes.
+Each function that draws does so in `ax`, or in a new figure, and returns the axes.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ HERTZ = (250, 500, 1000, 2000, 3500, 7000)
 
 
 def waveform(samples: np.ndarray, sample_rate: int, ax: Axes | None = None, title: str = "") -> Axes:
-    """Samples (samples,) over time."""
+    """A waveform (samples,) over time."""
     ax = ax or new_axes(8, 2)
     ax.plot(1000 * np.arange(len(samples)) / sample_rate, samples, linewidth=0.6)
     ax.set(title=title, xlabel="time / ms", ylabel="amplitude", xlim=(0, 1000 * len(samples) / sample_rate))
@@ -41,9 +41,9 @@ def spectrogram(
     """Features (frames, mels) as levels over time and frequency.
 
     Args:
-        config: of the front end that made them.
-        parts: a column is a part of the clip (see `model_baseline`), not a frame.
-        colour_bar: with a scale of the levels.
+        config: of the front end that computed them.
+        parts: whether each column is a part of the clip (see `model_baseline`) instead of a frame.
+        colour_bar: whether to draw a scale of the levels.
     """
     ax = ax or new_axes(6, 2.6)
     level_db = np.asarray(features) * config.std_db + config.mean_db
@@ -68,10 +68,10 @@ def spectrogram_grid(
     """Spectrograms side by side, all on the same scales.
 
     Args:
-        features: of the clips, row by row.
-        titles: one for each panel, or for those of the first row only.
-        rows: a name for each row.
-        size: of a panel, in inches.
+        features: of the clips (frames, mels), row by row.
+        titles: one per panel, or those of the first row only.
+        rows: a name per row.
+        size: width and height of a panel in inches.
 
     Returns:
         The axes (rows, columns).
@@ -85,7 +85,7 @@ def spectrogram_grid(
             continue
         title = titles[index] if index < len(titles) else ""
         spectrogram(features[index], config, ax, title, colour_bar=False)
-        if index + columns < len(features):  # there is a panel below
+        if index + columns < len(features):  # another panel is below
             ax.set_xlabel("")
             ax.tick_params(axis="x", bottom=False, labelbottom=False)
         else:
@@ -102,10 +102,10 @@ def spectrogram_grid(
 def weights(
     values: Tensor, config: FeatureConfig, limit: float, ax: Axes | None = None, title: str = "", *, parts: bool = True
 ) -> Axes:
-    """A linear model's weights for one digit: red speaks for it, blue against it, up to ±`limit`.
+    """A linear model's weights for one digit, on a scale up to ±`limit`: red is evidence for it, blue against it.
 
     Args:
-        values: (parts, mels), or (frames, mels) where `parts` is false.
+        values: (parts, mels), or (frames, mels) if `parts` is false.
     """
     ax = ax or new_axes(3, 2.2)
     _bands(np.asarray(values), config, ax, parts, cmap=SIGNED, vmin=-limit, vmax=limit)
@@ -114,7 +114,7 @@ def weights(
 
 
 def player(clip: pd.Series) -> Audio:
-    """A control that plays a clip of the course from its file, for which the page must be in `notebooks/`.
+    """An audio player for a clip of the course. It links to the file, so it works only in `notebooks/`.
 
     Args:
         clip: a row of `utils.data.metadata.read_metadata`.
@@ -123,7 +123,7 @@ def player(clip: pd.Series) -> Audio:
 
 
 def players(clips: pd.DataFrame, captions: Sequence[str]) -> HTML:
-    """Players of several clips beside each other, each under a line of text."""
+    """Audio players of several clips side by side, each below its caption."""
     controls = [player(clip)._repr_html_() for clip in clips.itertuples()]
     cells = [f"<td>{caption}<br>{control}</td>" for caption, control in zip(captions, controls, strict=True)]
     return HTML(f"<table><tr>{''.join(cells)}</tr></table>")
@@ -134,7 +134,7 @@ def _frame_ms(config: FeatureConfig) -> float:
 
 
 def _bands(values: np.ndarray, config: FeatureConfig, ax: Axes, parts: bool, **colours):
-    """Draw (columns, mels) with frequency upwards in hertz, and time in milliseconds or in parts."""
+    """Draw values (columns, mels) over frequency in hertz, and time in milliseconds or in parts."""
     width = len(values) * (1 if parts else _frame_ms(config))
     extent = (0, width, -0.5, config.n_mels - 0.5)
     image = ax.imshow(values.T, origin="lower", aspect="auto", extent=extent, interpolation="nearest", **colours)

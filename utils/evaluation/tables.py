@@ -1,4 +1,4 @@
-"""Tables of results: rows of numbers from the results store, and their Markdown; `tables.yaml` says what is in them."""
+"""Tables of results: rows of numbers from the results store, and their Markdown; `tables.yaml` specifies them."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ SPECIFICATION = Path(__file__).with_suffix(".yaml")
 
 @dataclass(frozen=True)
 class Column:
-    """A column's title, and the value of a row that it shows; a dot leads into a value that is a dict itself."""
+    """A column's title, and the key of the value that it shows; a dot separates the keys of nested dicts."""
 
     title: str
     value: str
@@ -24,24 +24,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A protocol with its folds, and what is compared by it. A row is the mean over the folds."""
+    """A protocol with its folds, and the experiments that it compares. A row is the mean over the folds."""
 
     name: str
     protocol: str
     columns: tuple[Column, ...]
-    experiments: dict[str, int]  # and the number of seeds of each
+    experiments: dict[str, int]  # with the number of seeds of each
     folds: tuple[str | None, ...] = (None,)
-    repetitions: tuple[int | None, ...] = (None,)  # how many are labelled (see `few_repetitions`): a row for each
-    held_out: tuple[str, ...] = ()  # folds on which nothing was chosen, whose mean is reported beside
+    repetitions: tuple[int | None, ...] = (None,)  # labelled ones (see `few_repetitions`), one row for each
+    held_out: tuple[str, ...] = ()  # folds not used for any choice; their mean has its own column
 
     def splits(self, repetitions: int | None = None) -> list[str]:
-        """The protocol with each of its folds, as the results store names them."""
+        """The protocol with each of its folds, under the names that the results store uses."""
         return [split_name(self.protocol, fold, repetitions) for fold in self.folds]
 
 
 @functools.cache
 def load_tables() -> dict[str, Table]:
-    """The tables of `tables.yaml` by their names."""
+    """The tables of `tables.yaml`, by name."""
     values = load_yaml(SPECIFICATION)
     columns = {name: build(Column, column, f"{SPECIFICATION}: {name}") for name, column in values["columns"].items()}
     tables = {}
@@ -62,7 +62,7 @@ def load_tables() -> dict[str, Table]:
 
 
 def _experiments(named: dict[str, int]) -> dict[str, int]:
-    """Experiments with their numbers of seeds; a file of `configs/` stands for all its variants."""
+    """The number of seeds of each experiment; a file of `configs/` stands for all its variants."""
     seeds: dict[str, int] = {}
     for name, number in named.items():
         variants = load_yaml(CONFIGS / name)["variants"] if name.endswith(".yaml") else [name]
@@ -77,14 +77,14 @@ def row(
     store: Path = results.STORE,
     check: Callable[[list[dict], str], None] = lambda runs, experiment: None,
 ) -> dict | None:
-    """A row as numbers, of the seeds with which every fold has been run; None where there is no such seed.
+    """A row as numbers, over the seeds for which all folds have been run; None if there are none.
 
     Args:
-        check: given the row's runs and the experiment, to raise where they do not belong together.
+        check: called with the row's runs and the experiment, to raise an error if they do not belong together.
 
     Returns:
-        `table`, `model`, `protocol`, `accuracy_mean` and `accuracy_std` of TEST over the seeds (a seed's accuracy is
-        the mean over the folds), `seeds`, `parameters`, and more that `tables.yaml` may show.
+        `table`, `model`, `protocol`, `accuracy_mean` and `accuracy_std` on TEST over the seeds (a seed's accuracy is
+        the mean over the folds), `seeds`, `parameters`, and other values that `tables.yaml` can show.
     """
     splits = table.splits(repetitions)
     paths = {seed: [results.result_path(store, experiment, split, seed) for split in splits] for seed in range(100)}
@@ -96,7 +96,7 @@ def row(
     first = complete[0][0]
 
     def over_seeds(value: Callable[[dict], float], splits: Sequence[str] = splits) -> list[float]:
-        """A value of each run, averaged over the folds: one number a seed."""
+        """A value of each run, averaged over the folds: one number per seed."""
         return [fmean(value(run) for run in folds if run["protocol"] in splits) for folds in complete]
 
     def accuracy_on(part: str, splits: Sequence[str] = splits) -> list[float]:
@@ -131,7 +131,7 @@ def row(
 
 
 def markdown(table: Table, rows: Sequence[dict]) -> str:
-    """Rows as a table in Markdown."""
+    """Rows as a Markdown table."""
     lines = [["model", *(column.title for column in table.columns)], ["---"] * (len(table.columns) + 1)]
     lines += [[row["model"], *(cell(row, column.value) for column in table.columns)] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -146,7 +146,7 @@ FORMATS: dict[str, Callable] = {
 
 
 def cell(row: dict, name: str) -> str:
-    """A value of a row as it is shown: accuracies in percent, those of a single fold as their mean alone."""
+    """A value of a row as text: accuracies in percent, those of a single fold without their deviation."""
     outer, _, inner = name.partition(".")
     value = row.get(outer, {}).get(inner) if inner else row.get(name)
     if value is None:
