@@ -71,9 +71,8 @@ def verify(path: Path) -> None:
     """
     result, predictions = load(path), load_predictions(path)
     if path.parts[-3:] != result_path(Path(), *(result[key] for key in IDENTITY)).parts:
-        raise InputError(
-            f"{path}: the result of a different run: {', '.join(f'{key} {result[key]}' for key in IDENTITY)}"
-        )
+        found = ", ".join(f"{key} {result[key]}" for key in IDENTITY)
+        raise InputError(f"{path}: the result of a different run: {found}")
     claimed = result["metrics"]
     if set(claimed) != set(predictions["split"]):
         covered = ", ".join(predictions["split"].unique())

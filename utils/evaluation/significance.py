@@ -13,8 +13,10 @@ from utils.evaluation import results
 
 
 def correct(experiment: str, split: str, part: str = "TEST", store: Path = results.STORE) -> pd.DataFrame:
-    """Which clips a model recognised correctly: one row per clip (indexed by identifier, with its `speaker`), one
-    column per seed, 0 or 1.
+    """Which clips a model recognised correctly.
+
+    Returns:
+        One row per clip, indexed by identifier: its `speaker`, and for each seed a column of 0 and 1.
 
     Raises:
         InputError: the store has no run of this experiment on this split.
@@ -70,7 +72,7 @@ def paired_bootstrap(
 
 
 def holm(p: Sequence[float]) -> np.ndarray:
-    """p-values corrected for multiple comparisons (Holm 1979), so that the family-wise error rate is kept."""
+    """p-values corrected for multiple comparisons (Holm 1979), to control the family-wise error rate."""
     values = np.asarray(p, dtype=float)
     order = values.argsort(kind="stable")
     scaled = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
