@@ -14,26 +14,33 @@ PAGES := http://127.0.0.1:5000
 WAIT := import socket, sys, time; \
 	sys.exit(all(socket.socket().connect_ex(("127.0.0.1", 5000)) and not time.sleep(1) for _ in range(60)))
 
-.PHONY: help quickstart test test-all results notebooks demo tracking lock clean
+# Runs the tests given and then every other check, whether or not one fails: an unformatted file does not hide the tests.
+define ALL
+failed=; \
+for check in "$(1)" "$(BIN)/sdr report --check" "$(BIN)/mypy" "$(BIN)/ruff check ." "$(BIN)/ruff format --check ."; do \
+	echo "$$check"; eval "$$check" || failed="$$failed\n  $$check"; \
+done; \
+test -z "$$failed" || { printf "\nFailed:$$failed\n" >&2; exit 1; }
+endef
+
+.PHONY: help quickstart test test-all check results notebooks demo tracking lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
-quickstart: $(READY) ## see it work: fetch the clips, train two models, test them on unheard speakers
+quickstart: $(READY) ## see it work: fetch the clips, train two models, test them on unseen speakers
 	@$(BIN)/sdr quickstart
 
-test: $(READY) ## what a change must pass: lint, format, the fast tests, the tables
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
-	$(BIN)/sdr report --check
+test: $(READY) ## what a change must pass: the fast tests, the tables, types, lint, format
+	@$(call ALL,$(BIN)/python -m pytest)
 
 test-all: $(READY) ## the same, and the slow tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -m 'slow or not slow'
-	$(BIN)/sdr report --check
+	@$(call ALL,$(BIN)/python -m pytest -m 'slow or not slow')
+
+check: $(READY) ## one model: does it keep its contract? make check NAME=dscnn
+	@test -f model_neural/$(NAME).py || { echo 'make check NAME=...: a module of model_neural/, such as cnn1d' >&2; exit 2; }
+	@$(BIN)/python -m pytest tests/models/test_contract.py -k '$(NAME)'
 
 results: $(READY) ## train and evaluate everything again: every table
 	$(BIN)/sdr reproduce
@@ -59,7 +66,7 @@ lock: ## after a change of the dependencies: poetry.lock and requirements.txt
 	$(POETRY) export --with dev --without-hashes --output requirements.txt
 
 clean: ## remove .venv and every cache; data, runs and results stay
-	rm -rf .venv .cache .hypothesis .pytest_cache .ruff_cache build dist *.egg-info
+	rm -rf .venv .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp appears last. What an interrupted install left is told by UNFINISHED, and replaced.
