@@ -1,4 +1,4 @@
-"""What tests share: a small corpus of made clips that a model learns in a second, the command `sdr`, a web server."""
+"""Shared by the tests: a small generated corpus that a model learns in a second, the command `sdr`, a web server."""
 
 import inspect
 import threading
@@ -17,6 +17,8 @@ import yaml
 
 from utils.commands import main
 from utils.data.metadata import read_metadata
+from utils.evaluation import tables as tables_module
+from utils.evaluation.tables import Column, Table
 from utils.experiments import calibrating, reporting, reproducing, runs
 from utils.experiments.config import Experiment, parse_experiment
 from utils.features.extraction import MEMORY
@@ -35,20 +37,20 @@ def tone(hertz: float, seconds: float, rate: int = RATE, level: float = 0.5) -> 
 
 
 def pitch_of(waveform: np.ndarray, rate: int = RATE) -> float:
-    """The frequency of a waveform's strongest partial, in Hz, to a tenth of a hertz."""
+    """The frequency of the strongest partial of a waveform in Hz, accurate to 0.1 Hz."""
     bins = 10 * rate
     return float(np.abs(np.fft.rfft(np.asarray(waveform) * np.hanning(len(waveform)), bins)).argmax()) * rate / bins
 
 
 def level_of(waveform: np.ndarray) -> float:
-    """The root mean square of a waveform's middle half, in dB."""
+    """The RMS level of the middle half of a waveform, in dB."""
     quarter = len(waveform) // 4
     middle = np.asarray(waveform, dtype=np.float64)[quarter : len(waveform) - quarter]
     return float(10 * np.log10(np.mean(middle**2) + 1e-20))
 
 
 def speak(digit: int, speaker: str, repetition: int) -> np.ndarray:
-    """A made "digit": two tones as formants, which the speaker's voice shifts a little, and some noise."""
+    """A generated "digit": two tones as formants, shifted slightly by the speaker's voice, plus some noise."""
     random = np.random.default_rng([digit, repetition, *speaker.encode()])
     voice = np.random.default_rng(list(speaker.encode())).uniform(0.96, 1.04)
     seconds = random.uniform(0.2, 0.3)
@@ -58,8 +60,18 @@ def speak(digit: int, speaker: str, repetition: int) -> np.ndarray:
     return np.float32(random.uniform(0.3, 0.9) * clip)
 
 
+def write_wav(path: Path, samples: np.ndarray, rate: int = RATE, **format: str) -> Path:
+    soundfile.write(path, samples, rate, **format)
+    return path
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
 def write_metadata(path: Path, table: pd.DataFrame) -> Path:
-    """`table` as the metadata file `path`."""
+    """Write `table` as the metadata file `path`."""
     table.drop(columns="path", errors="ignore").to_csv(path, sep="\t", index=False)
     return path
 
@@ -76,7 +88,7 @@ class Corpus:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory) -> Corpus:
-    """Two repetitions of each digit by six speakers: four are TRAIN, and two are both DEV and TEST, as in the course."""
+    """Two repetitions of each digit by six speakers: four in TRAIN, two in both DEV and TEST, as in the course."""
     folder = tmp_path_factory.mktemp("corpus")
     rows = []
     for speaker in SEEN + UNSEEN:
@@ -91,7 +103,7 @@ def corpus(tmp_path_factory) -> Corpus:
 
 
 def settings(corpus: Corpus, kind: str = "linear", /, **sections: dict) -> dict:
-    """An experiment on the corpus as its YAML says it: few mels, and for a network few epochs."""
+    """The YAML of an experiment on the corpus, with few mels and, for a network, few epochs."""
     values = {
         "data": {"metadata": str(corpus.metadata)},
         "features": {"n_mels": 20},
@@ -110,7 +122,7 @@ def experiment_of(corpus: Corpus, kind: str = "linear", /, **sections: dict) -> 
 
 @pytest.fixture
 def write_config(corpus, tmp_path):
-    """`write_config(kind, name, **sections)`: the path of a YAML file with these settings."""
+    """`write_config(kind, name, **sections)` writes a YAML file with these settings and returns its path."""
 
     def write(kind: str = "linear", name: str = "tiny", /, **sections: dict) -> Path:
         path = tmp_path / f"{name}.yaml"
@@ -122,7 +134,7 @@ def write_config(corpus, tmp_path):
 
 @pytest.fixture(scope="session")
 def trained(corpus, tmp_path_factory) -> SimpleNamespace:
-    """The linear model, trained and tested on the corpus: its `checkpoint` folder, its `result` and its `path`."""
+    """A linear model trained and tested on the corpus: its `checkpoint` folder, its `result` and that result's `path`."""
     folder = tmp_path_factory.mktemp("trained")
     experiment = experiment_of(corpus)
     result = runs.run(experiment, 0, store=folder / "results", runs=folder / "runs")
@@ -136,12 +148,12 @@ def trained(corpus, tmp_path_factory) -> SimpleNamespace:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Features are kept in a folder of the tests, not in the project's own cache."""
+    """Cache features in a temporary folder, not in the project's own cache."""
     MEMORY.store_backend.location = str(tmp_path_factory.mktemp("cache"))
 
 
 def give_defaults(monkeypatch, function, **new) -> None:
-    """Let a function's parameters have other default values for one test."""
+    """Change the default values of a function's parameters for one test."""
     parameters = inspect.signature(function).parameters
     assert new.keys() <= parameters.keys()
     with_default = [p for p in parameters.values() if p.default is not p.empty]
@@ -153,7 +165,7 @@ def give_defaults(monkeypatch, function, **new) -> None:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> SimpleNamespace:
-    """Commands write to this `folder`, its `store` of results and its `runs`, and leave the real project alone."""
+    """A temporary project `folder` with its own `store` of results and its own `runs`; commands write there."""
     folder = tmp_path / "project"
     store, place = folder / "results" / "runs", folder / "runs"
     (folder / "notebooks").mkdir(parents=True)
@@ -171,16 +183,40 @@ def project(tmp_path, monkeypatch) -> SimpleNamespace:
     return SimpleNamespace(folder=folder, store=store, runs=place)
 
 
+@pytest.fixture
+def tables(project, corpus, write_config, monkeypatch, tmp_path):
+    """A single table of two folds and two seeds of a linear model; collects the fold and seed of each run made."""
+    write_config("linear", "little")
+    use_table(monkeypatch, Table("made", "loso", (Column("accuracy, %", "accuracy"),), {"little": 2}, ("eve", "finn")))
+    for module in (reporting, reproducing):
+        monkeypatch.setattr(module, "CONFIGS", tmp_path)
+    (project.folder / "README.md").write_text("# Made\n<!-- table made -->\n<!-- end of table -->\n")
+    made, run = [], runs.run
+
+    def spy(experiment, seed, **given):
+        made.append((experiment.data.fold, seed))
+        return run(experiment, seed, **given)
+
+    monkeypatch.setattr(reproducing, "run", spy)
+    return made
+
+
+def use_table(monkeypatch, table: Table) -> None:
+    """Replace the project's tables with this one."""
+    for module in (tables_module, reporting, reproducing):
+        monkeypatch.setattr(module, "load_tables", lambda: {table.name: table})
+
+
 @dataclass(frozen=True)
 class Finished:
-    """A command that has run."""
+    """What a command printed, and its exit status."""
 
     status: int
     out: str
     err: str
 
     def refused(self, *parts: str) -> str:
-        """Check that it failed as `sdr` fails on bad input; its message, which holds all `parts`."""
+        """Check that the command failed as `sdr` does on bad input; return its message, which holds all `parts`."""
         assert self.status == 2, self
         assert not self.out
         assert self.err.startswith("sdr: ") and self.err.endswith("\n")
@@ -192,7 +228,7 @@ class Finished:
 
 @pytest.fixture
 def sdr(capfd):
-    """`sdr(*arguments)` runs the command in this process and gives what it printed and its exit status."""
+    """`sdr(*arguments)` runs the command in this process; returns what it printed and its exit status."""
 
     def run(*arguments: object) -> Finished:
         capfd.readouterr()
@@ -207,7 +243,7 @@ def sdr(capfd):
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `content` at any address, as well or as badly as it is told to, and remembers what it served."""
+    """Serves `content` at any address, with faults on demand, and records each request."""
 
     daemon_threads = True
 
@@ -216,8 +252,8 @@ class Server(ThreadingHTTPServer):
         self.content = b""
         self.status = 200
         self.ranges = True
-        self.breaks_after = None  # bytes, after which the connection closes though more was promised
-        self.served = []  # of each request: the Range header and how many bytes of content it got
+        self.breaks_after = None  # bytes, after which the connection closes early
+        self.served = []  # for each request: its Range header and the number of bytes sent
         self.url = f"http://127.0.0.1:{self.server_port}/digits.zip"
 
 

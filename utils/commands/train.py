@@ -28,9 +28,8 @@ def run(given: argparse.Namespace) -> None:
     from utils.data.splits import split_name
     from utils.evaluation import figures, results
     from utils.experiments import checkpoints, runs
-    from utils.experiments.config import load_experiment, snapshot
+    from utils.experiments.config import load_experiment
     from utils.paths import RUNS
-    from utils.settings import load_yaml
     from utils.training import tracking
     from utils.training.distributed import this_process
 
@@ -43,15 +42,14 @@ def run(given: argparse.Namespace) -> None:
     experiment = replace(experiment, data=data)
     place = given.runs or RUNS
     name = split_name(data.protocol, data.fold, data.repetitions)
-    older = runs.checkpoint_folder(experiment, name, given.seed, place) / checkpoints.SNAPSHOT
-    if older.is_file() and load_yaml(older) != snapshot(experiment):
-        print(f"{older.parent}: a model of other settings is there; this one will replace it", file=sys.stderr)
+    folder = runs.checkpoint_folder(experiment, name, given.seed, place)
+    if checkpoints.differs(folder, experiment):
+        print(f"{folder}: holds a model with other settings, which this one will replace", file=sys.stderr)
     result = runs.run(experiment, given.seed, store=given.store or results.STORE, runs=place, progress=True)
     if this_process().rank > 0:
         return
     for part, measured in result["metrics"].items():
         print(f"{part}: {summary(measured)}")
-    folder = runs.checkpoint_folder(experiment, result["protocol"], given.seed, place)
     figures.save_run(result, folder / "figures")
     if tracking.track(result, folder, place / tracking.FOLDER):
         print("tracked: `make tracking` shows this run beside the others")

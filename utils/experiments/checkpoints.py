@@ -74,12 +74,7 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     for name in (WEIGHTS, SNAPSHOT):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a checkpoint: it has no {name}")
-    values, where = load_yaml(folder / SNAPSHOT), str(folder / SNAPSHOT)
-    published = "dataset" in values
-    if published:
-        experiment = published_experiment(values, where)
-    else:
-        experiment = parse_experiment(current_names(values), where, folder.name)
+    experiment, published = _read_snapshot(folder)
     model = make_model(experiment)
     try:
         with zipfile.ZipFile(folder / WEIGHTS) as parts:  # torch.load does not look at the checksums
@@ -95,6 +90,24 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
         why = "a damaged file" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
         raise InputError(f"{folder / WEIGHTS}: {why}") from None
     return model.eval(), experiment
+
+
+def _read_snapshot(folder: Path) -> tuple[Experiment, bool]:
+    """The experiment of a checkpoint, and whether it has the published layout."""
+    values, where = load_yaml(folder / SNAPSHOT), str(folder / SNAPSHOT)
+    if "dataset" in values:
+        return published_experiment(values, where), True
+    return parse_experiment(current_names(values), where, folder.name), False
+
+
+def differs(folder: Path, experiment: Experiment) -> bool:
+    """Whether a folder holds a checkpoint of another experiment, or a damaged one."""
+    if not (folder / SNAPSHOT).is_file():
+        return False
+    try:
+        return _read_snapshot(folder)[0] != experiment
+    except InputError:
+        return True
 
 
 def find(name: str | Path) -> Path:

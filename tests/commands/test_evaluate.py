@@ -1,0 +1,30 @@
+"""`sdr evaluate`: a checkpoint on a metadata table."""
+
+import json
+
+from conftest import write_metadata
+
+
+def test_json_has_the_documented_keys(sdr, trained, corpus):
+    for split in ("TEST", "DEV"):
+        done = sdr("evaluate", trained.checkpoint, "--metadata", corpus.metadata, "--split", split, "--json")
+        assert (done.status, done.err) == (0, "")
+        expected = trained.result["metrics"][split]
+        assert json.loads(done.out) == {key: expected[key] for key in ("accuracy", "macro_f1", "n", "per_speaker")}
+
+
+def test_the_default_is_test_and_root_locates_the_clips(sdr, trained, corpus, tmp_path):
+    moved = write_metadata(tmp_path / "clips.tsv", corpus.clips)
+    sdr("evaluate", trained.checkpoint, "--metadata", moved).refused("0_ada_0.wav", "--root")
+    done = sdr("evaluate", trained.checkpoint, "--metadata", moved, "--root", corpus.folder)
+    test = trained.result["metrics"]["TEST"]
+    assert done.status == 0 and done.out.startswith(f"accuracy {test['accuracy']:.1%}")
+    assert "20 clips" in done.out and "eve" in done.out and "finn" in done.out
+
+
+def test_an_empty_split_is_refused(sdr, trained, corpus, tmp_path):
+    clips = corpus.clips
+    path = write_metadata(corpus.folder / "no-dev.tsv", clips[clips["split"] != "DEV"])
+    arguments = ("evaluate", trained.checkpoint, "--metadata", path, "--split")
+    sdr(*arguments, "DEV").refused("no clips in the split DEV")
+    sdr(*arguments, "HALF").refused("'HALF'")

@@ -1,0 +1,124 @@
+"""The command `sdr` itself: help, wrong command lines, interruptions, exit status."""
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from conftest import write_bytes
+
+from utils.commands import report
+from utils.paths import PROJECT
+
+COMMANDS = (
+    "data", "train", "calibrate", "evaluate", "predict", "export", "demo", "reproduce", "report", "bench", "quickstart"
+)  # fmt: skip
+
+
+def test_help_lists_every_command(sdr):
+    done = sdr("--help")
+    assert (done.status, done.err) == (0, "")
+    for command in COMMANDS:
+        assert re.search(rf"^    {command}\b", done.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(sdr, command):
+    done = sdr(command, "--help")
+    assert (done.status, done.err) == (0, "")
+    assert done.out.startswith(f"usage: sdr {command}") and len(done.out.splitlines()) > 4
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["pred"],
+        ["predict"],
+        ["evaluate", "a-checkpoint"],
+        ["data", "timit"],
+        ["report", "--chek"],
+    ],
+    ids=" ".join,
+)
+def test_a_wrong_command_line_is_refused_in_one_line(sdr, arguments):
+    sdr(*arguments).refused("--help")
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
+def test_an_invalid_port_is_refused(sdr, port):
+    sdr("demo", "--no-browser", f"--port={port}").refused("--port", port)
+
+
+def test_an_interruption_is_reported(sdr, monkeypatch):
+    def interrupt(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report, "run", interrupt)
+    done = sdr("report")
+    assert done.status == 130
+    assert "interrupted" in done.err and "Traceback" not in done.err
+
+
+# As a process of its own
+
+
+INSTALLED = Path(sys.executable).with_name("sdr")
+
+
+SDR = [str(INSTALLED)] if INSTALLED.exists() else [sys.executable, "-c", "from utils.commands.main import main; main()"]
+
+
+def process(command: list, **given) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    given = {"stdout": subprocess.PIPE} | given
+    return subprocess.run(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True, **given)
+
+
+def test_a_process_reports_bad_input_in_one_line(trained, tmp_path):
+    clip = write_bytes(tmp_path / "clip.wav", b"seven")
+    done = process([*SDR, "predict", trained.checkpoint, clip], cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"sdr: {clip}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+def test_a_full_disk_is_reported_in_one_line(trained, corpus):
+    with open("/dev/full", "w") as full:
+        done = process([*SDR, "predict", trained.checkpoint, corpus.folder / "1_eve_0.wav"], stdout=full)
+    assert done.returncode == 2 and done.stderr.startswith("sdr: ") and "Traceback" not in done.stderr
+
+
+def test_help_does_not_import_torch(tmp_path):
+    code = """
+        import sys
+        from utils.commands.main import main
+        try:
+            main(["--help"])
+        finally:
+            print("loaded", *sorted({"torch", "librosa", "pandas", "sklearn"} & set(sys.modules)))
+    """
+    done = process([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.endswith("loaded\n")
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_a_closed_pipe_is_no_error(tmp_path, length):
+    """For example in `sdr report | head`."""
+    code = f"""
+        from utils.commands import report
+        from utils.commands.main import main
+
+        report.run = lambda given: print("x" * {length})
+        main(["report"])
+    """
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = process([sys.executable, "-c", textwrap.dedent(code)], cwd=tmp_path, stdout=writing)
+    finally:
+        os.close(writing)
+    assert done.stderr == ""
