@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, whenever the process is killed."""
+"""Atomic writes: a file or folder is either complete or absent, even if the process is killed. And checksums."""
 
 import hashlib
 import os
@@ -12,16 +12,17 @@ from utils import InputError
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
-    """Call `write` with a temporary path beside `path`, then put the result in place in one step.
+    """Call `write` with a temporary path beside `path`, then move the result into place in one step.
 
-    Raises `InputError` where the disk is full, the folder cannot be written to, or `path` is a folder or a device.
+    Raises:
+        InputError: the disk is full, the folder is not writable, or `path` is a folder or a device.
     """
     path = Path(path)
     if path.exists() and not path.is_file():
-        raise InputError(f"{path}: is no file that could be replaced")
+        raise InputError(f"{path}: not a regular file, so it cannot be replaced")
     with _plain_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.parent / f".{os.getpid()}-{path.name}"  # keeps the ending, which some writers look at
+        temporary = path.parent / f".{os.getpid()}-{path.name}"  # same suffix: some writers go by it
         try:
             write(temporary)
             temporary.replace(path)
@@ -30,7 +31,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
 
 
 def check_writable(folder: str | Path) -> None:
-    """Raise `InputError` where nothing could be written to a folder, there already or not: asked before long work."""
+    """Raise `InputError` if a folder, which need not exist yet, cannot be written to. Call this before long work."""
     place = Path(folder)
     while not place.exists():
         place = place.parent
@@ -40,7 +41,7 @@ def check_writable(folder: str | Path) -> None:
 
 @contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """A temporary folder to fill, which takes the place of `path` (and of what was there) when the block ends well."""
+    """Yield a temporary folder to fill. It replaces `path`, contents and all, if the block ends without an error."""
     path = Path(path)
     with _plain_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +53,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             yield filled
             try:
                 if path.exists():
-                    path.replace(old)  # a folder cannot replace one that is not empty
+                    path.replace(old)  # a folder cannot replace another that is not empty
                 filled.replace(path)
             except BaseException:
                 if old.exists():
@@ -63,20 +64,21 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def sha256(path: str | Path) -> str:
-    """The SHA-256 digest of a file's bytes, in hexadecimal. Raises `InputError` for a file that cannot be read."""
+    """The SHA-256 checksum of a file, in hexadecimal. Raises `InputError` if the file cannot be read."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
     except IsADirectoryError:
-        raise InputError(f"{path}: is a folder, not a file") from None
+        raise InputError(f"{path}: this is a folder, not a file") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
 
 
 @contextmanager
 def _plain_errors(path: Path) -> Iterator[None]:
+    """Turn errors while writing `path` into an `InputError`."""
     try:
         yield
     except OSError as error:
@@ -84,4 +86,4 @@ def _plain_errors(path: Path) -> Iterator[None]:
     except RuntimeError as error:
         if "inline_container" not in str(error) and "iostream" not in str(error):
             raise
-        raise InputError(f"{path}: could not be written (is the disk full?)") from None  # so torch.save puts it
+        raise InputError(f"{path}: could not be written (is the disk full?)") from None  # from torch.save

@@ -1,4 +1,4 @@
-"""Where the project's folders are, and where the clips lie."""
+"""Where the project keeps its files, and where the recordings are."""
 
 import os
 from pathlib import Path
@@ -6,20 +6,21 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 COURSE_METADATA = PROJECT / "SDR_metadata.tsv"
 CONFIGS = PROJECT / "configs"
-CHECKPOINTS = PROJECT / "checkpoints"  # committed, small; the runs' own lie in RUNS
-RUNS = PROJECT / "runs"  # checkpoints and interrupted runs; ignored by git
-CACHE = PROJECT / ".cache"  # what can be computed again: features, synthetic clips, downloads
+CHECKPOINTS = PROJECT / "checkpoints"  # small and committed; those of ordinary runs go to RUNS
+RUNS = PROJECT / "runs"  # checkpoints of finished and interrupted runs; ignored by git
+CACHE = PROJECT / ".cache"  # anything that can be recomputed: features, synthetic clips, downloads
 
 
 def speech_data() -> Path:
-    """The folder of the clips: the variable `SDR_SPEECH_DATA`, or `speech_data/` beside the code."""
+    """The folder of the recordings: `$SDR_SPEECH_DATA` if that is set, otherwise `speech_data/` in the project."""
     return Path(os.environ.get("SDR_SPEECH_DATA") or PROJECT / "speech_data").expanduser().resolve()
 
 
 def find_metadata(name: str) -> Path:
-    """Where the table lies that a config calls `name`: relative to the project, or to the folder of the clips.
+    """The path of the metadata table that a config calls `name`.
 
-    The latter if it begins with `speech_data/`: such a table comes with its clips, as `sdr data` makes it.
+    Names are relative to the project. Those that begin with `speech_data/` are relative to the folder of the
+    recordings: such a table is stored with its clips, where `sdr data` writes it.
     """
     path = Path(name).expanduser()
     return speech_data().joinpath(*path.parts[1:]) if path.parts[:1] == ("speech_data",) else PROJECT / path

@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses on one side, YAML read strictly on the other."""
+"""Settings are frozen dataclasses, read strictly from YAML."""
 
 import dataclasses
 import difflib
@@ -15,7 +15,12 @@ T = typing.TypeVar("T")
 
 
 def load_yaml(path: str | Path) -> dict:
-    """Read a YAML file that holds a mapping, no key twice. Raises `InputError` that names the file and the line."""
+    """Read a YAML file that holds a mapping.
+
+    Raises:
+        InputError: the file cannot be read, is not valid YAML, holds something else, or repeats a key. The message
+            names the file and, for errors in the YAML itself, the line.
+    """
     try:
         values = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
@@ -30,27 +35,27 @@ def load_yaml(path: str | Path) -> dict:
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses a key that a mapping has twice: YAML would take the last one, and drop the other without a word."""
+    """Rejects repeated keys. PyYAML itself would silently keep the last value."""
 
     def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for number, key in enumerate(keys):
             if key.value in [earlier.value for earlier in keys[:number]]:
-                raise yaml.MarkedYAMLError(None, None, f"the key '{key.value}' is there already", key.start_mark)
+                raise yaml.MarkedYAMLError(None, None, f"the key '{key.value}' is given twice", key.start_mark)
         return node
 
 
 def build(kind: type[T], values: dict, where: str) -> T:
-    """Make a dataclass from a mapping, strictly.
+    """Build a dataclass from a mapping, strictly.
 
     Args:
-        kind: the dataclass; its fields may be dataclasses, tuples or optional.
-        values: a mapping such as `yaml.safe_load` gives. A field that is left out keeps its default.
-        where: what the mapping is called in an error, as "configs/cnn1d.yaml: training".
+        kind: the dataclass. Its fields may be dataclasses, tuples or optional.
+        values: a mapping, for example from `load_yaml`. Fields that are left out keep their defaults.
+        where: how error messages refer to the mapping, for example "configs/cnn1d.yaml: training".
 
     Raises:
-        InputError: names an unknown key and the nearest known one, a missing key, or a value of a wrong type.
+        InputError: names the unknown key and the closest known one, the missing key, or the value of the wrong type.
     """
     values = as_mapping(values, where)
     hints = typing.get_type_hints(kind)
@@ -63,12 +68,12 @@ def build(kind: type[T], values: dict, where: str) -> T:
             raise InputError(f"{where}: the key '{name}' is missing")
     try:
         return kind(**{name: _cast(hints[name], value, f"{where}: {name}") for name, value in values.items()})
-    except ValueError as error:  # the dataclass itself refuses a value
+    except ValueError as error:  # raised by the dataclass's own checks
         raise InputError(f"{where}: {error}") from None
 
 
 def to_dict(config: object) -> dict:
-    """A dataclass as plain values that YAML and JSON can hold: tuples become lists."""
+    """Convert a dataclass to plain values that YAML and JSON can represent. Tuples become lists."""
 
     def plain(value):
         if isinstance(value, dict):
@@ -79,18 +84,20 @@ def to_dict(config: object) -> dict:
 
 
 def as_mapping(values: object, where: str) -> dict:
+    """Return `values` if it is a mapping; otherwise raise an `InputError` that starts with `where`."""
     if not isinstance(values, dict):
         raise InputError(f"{where}: expected 'key: value' lines, not {values!r}")
     return values
 
 
 def nearest(key: object, known: typing.Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
-    return f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}"
+    """A hint for an unknown key: the closest known key, or the list of all of them if none is close."""
+    matches = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
+    return f"did you mean '{matches[0]}'?" if matches else f"known are {', '.join(known)}"
 
 
 def _cast(hint: object, value: object, where: str) -> object:
-    """`value` as the type `hint`, or an `InputError`. Text that reads as a number is one: YAML takes 1e-3 for text."""
+    """Convert `value` to the type `hint`. Numeric text counts as a number, since YAML reads 1e-3 as text."""
     if isinstance(hint, types.UnionType):
         if value is None and type(None) in typing.get_args(hint):
             return None
@@ -114,9 +121,9 @@ def _cast(hint: object, value: object, where: str) -> object:
         return value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if typing.get_origin(hint) is tuple:
-        first, *others = typing.get_args(hint)
-        many = "several" if others == [Ellipsis] else str(1 + len(others))
-        expected = f"a list [...] of {many}, each {names.get(first, first)}"
+        first, *rest = typing.get_args(hint)
+        number = "several" if rest == [Ellipsis] else str(1 + len(rest))
+        expected = f"a list [...] of {number}, each {names.get(first, first)}"
     else:
         expected = names.get(hint, hint)
     raise InputError(f"{where}: expected {expected}, not {value!r}")

@@ -1,4 +1,4 @@
-"""Audio files become waveforms: mono, at one sample rate, or an error that says what is wrong with the file."""
+"""Reading audio files: every clip becomes a mono waveform at one sample rate, or an error explains why it cannot."""
 
 import math
 import re
@@ -14,30 +14,30 @@ import torchaudio
 
 from utils import InputError
 
-LOUDEST = 1e9  # of floating-point samples: powers of larger ones are infinite, and NaN is not smaller than this
+LOUDEST = 1e9  # limit for floating-point samples: the power of anything larger overflows, and NaN fails the comparison
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 PATTERN = re.compile(r"[*?\[]")
-MAX_SECONDS = 10.0  # a spoken digit lasts half a second; a longer file is some other recording
+MAX_SECONDS = 10.0  # a spoken digit lasts half a second, so anything longer is something else
 
 
 def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     """Read a clip as a mono waveform.
 
-    Any WAV, FLAC, OGG or MP3 file that libsndfile reads, of any rate, depth and number of channels; what
-    counts is the file's content, not its name. Channels are averaged, the rate is converted by a
-    windowed-sinc filter (see `convert_rate`).
+    Accepts any WAV, FLAC, OGG or MP3 file that libsndfile can read, whatever its sample rate, bit depth, number of
+    channels or file name. Channels are averaged; the rate is converted with a windowed-sinc filter (see
+    `convert_rate`).
 
     Args:
-        path: the file.
-        sample_rate: of the waveform to return, in Hz.
-        max_seconds: what is longer is refused.
+        path: the audio file.
+        sample_rate: sample rate of the returned waveform, in Hz.
+        max_seconds: longer files are rejected.
 
     Returns:
         float32 samples, shape (samples,), within [-1, 1] for integer formats.
 
     Raises:
-        InputError: no such file, not audio, no samples, truncated, longer than `max_seconds`, samples that
-            are not numbers, or nothing but digital silence.
+        InputError: the file is missing, not audio, empty, truncated, longer than `max_seconds`, all digital silence, or
+            contains samples that are not finite.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,7 +45,7 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes)")
     try:
-        # by the number of the open file: soundfile goes by the ending of a name that it knows
+        # pass a file descriptor: given a name, soundfile would go by its suffix
         with open(path, "rb") as opened, soundfile.SoundFile(opened.fileno(), closefd=False) as file:
             rate, frames = file.samplerate, file.frames
             if frames > max_seconds * rate:
@@ -56,20 +56,20 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
     except soundfile.LibsndfileError:
         raise InputError(f"{path}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one") from None
     if len(samples) == 0:
-        raise InputError(f"{path}: holds no audio samples")
+        raise InputError(f"{path}: contains no audio samples")
     if len(samples) < frames or _wav_is_cut(path):
-        raise InputError(f"{path}: the file is truncated: its header promises more audio than it holds")
+        raise InputError(f"{path}: the file is truncated: its header announces more audio than there is")
     if not np.abs(samples).max() < LOUDEST:
-        raise InputError(f"{path}: holds samples that are not numbers (NaN or infinite)")
+        raise InputError(f"{path}: contains samples that are not finite (NaN or infinity)")
     waveform = samples.mean(axis=1)
-    if not waveform.any():  # channels may cancel each other out as well
-        raise InputError(f"{path}: holds only silence (every sample is zero)")
+    if not waveform.any():  # also when the channels cancel out
+        raise InputError(f"{path}: contains only silence (every sample is zero)")
     return convert_rate(waveform, rate, sample_rate)
 
 
 def convert_rate(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """A waveform, float32 (samples,), of one sample rate as one of another, both in Hz."""
-    if rate // math.gcd(rate, wanted) > 5000:  # the filter grows with it, as for 44,101 Hz: to some gigabytes
+    """Resample a waveform, float32 (samples,), from `rate` to `wanted`, both in Hz."""
+    if rate // math.gcd(rate, wanted) > 5000:  # for odd rates such as 44,101 Hz the filter would take gigabytes
         rate = max(round(rate, -2), 100)
     if rate == wanted:
         return waveform
@@ -77,7 +77,7 @@ def convert_rate(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
 
 
 def _wav_is_cut(path: Path) -> bool:
-    """Whether a RIFF file ends before its data chunk does. libsndfile silently reads what is left of it."""
+    """Whether a RIFF file ends before its data chunk does. libsndfile would silently read what there is."""
     with open(path, "rb") as file:
         riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
         if (riff, wave) != (b"RIFF", b"WAVE"):
@@ -85,21 +85,21 @@ def _wav_is_cut(path: Path) -> bool:
         while len(header := file.read(8)) == 8:
             name, size = struct.unpack("<4sI", header)
             if name == b"data":
-                streamed = size == 0 or size >= 0x7FFF0000  # written to a pipe: the size was not known
+                streamed = size == 0 or size >= 0x7FFF0000  # written to a pipe, so the size was unknown
                 return not streamed and file.tell() + size > path.stat().st_size
             file.seek(size + size % 2, 1)
     return False
 
 
 def find_audio(names: Sequence[str | Path]) -> list[Path]:
-    """The files that names stand for: files as they are, the audio files in folders and below, patterns as `*.wav`.
+    """Expand names to files: folders (recursively) to their audio files, patterns such as `*.wav` to what they match.
 
     Raises:
-        InputError: a folder without audio files, or a pattern that nothing matches.
+        InputError: a folder contains no audio files, or a pattern matches nothing.
     """
     found: list[Path] = []
     if "" in names:
-        raise InputError("a file's name is empty")
+        raise InputError("a file name is empty")
     for name in map(Path, names):
         if name.is_dir():
             inside = sorted(path for path in name.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
@@ -117,5 +117,5 @@ def find_audio(names: Sequence[str | Path]) -> list[Path]:
 
 
 def is_audio_name(name: str | Path) -> bool:
-    """Whether a name is that of an audio file, by its ending, or a pattern of such names."""
+    """Whether a name looks like an audio file, by its suffix, or is a pattern."""
     return Path(name).suffix.lower() in SUFFIXES or bool(PATTERN.search(str(name)))

@@ -52,7 +52,7 @@ def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np
             clips = _test(read_metadata(table))
             yield name, _read(clips, rate), clips["label"].to_numpy()
     if (speech_data() / "arabic").exists():
-        yield "ten other words in Arabic, TEST", _read(_test(read_metadata(arabic.OTHERS, digits=False)), rate), None
+        yield "ten other words in Arabic, TEST", _read(_test(read_metadata(arabic.WORDS_TABLE, digits=False)), rate), None
     made = _test(synthetic_non_digits(others))
     noise = made["label"] == "noise"
     yield "other words by synthetic voices, TEST", _read(made[~noise], rate), None

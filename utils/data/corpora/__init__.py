@@ -1,1 +1,1 @@
-"""Where recordings come from: one module a corpus, each with a function that makes its clips and its table ready."""
+"""Corpora of recordings, one per module. Each module has a function that gets its clips and their table ready."""

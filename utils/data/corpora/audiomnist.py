@@ -1,14 +1,13 @@
-"""AudioMNIST (Becker et al. 2018): 60 speakers, 50 takes of each digit by each, 48 kHz.
+"""AudioMNIST (Becker et al. 2018): 60 speakers, 50 repetitions of each digit by each speaker, 48 kHz.
 
-It comes as a folder a speaker (`{speaker}/{digit}_{speaker}_{take}.wav`, from GitHub), or as the parquet files of
-the mirror gilkeyio/AudioMNIST on the Hugging Face Hub. Either becomes clips and a `metadata.tsv` beside them.
+It comes as one folder per speaker (`{speaker}/{digit}_{speaker}_{repetition}.wav`, from GitHub) or as the parquet files
+of the mirror gilkeyio/AudioMNIST on the Hugging Face Hub. Both are turned into clips with a `metadata.tsv`.
 """
 
 import json
 import re
 import shutil
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
@@ -16,51 +15,38 @@ from tqdm import tqdm
 
 from utils import InputError
 from utils.data.corpora.download import download
+from utils.data.corpora.report import Report
 from utils.data.metadata import COLUMNS, read_metadata
 from utils.data.splits import deal
 from utils.files import atomic_folder, write_atomically
 
 COMMIT = "6c5eb77d8e9242d6ce31af807f0409d36a246f51"
 ARCHIVE_URL = f"https://github.com/soerenab/AudioMNIST/archive/{COMMIT}.zip"
-SPEAKER_02 = Path(__file__).with_name("audiomnist_02.tsv")  # the table of one speaker, for tests on a corpus of its own
-DISK_SPACE = 3_000_000_000  # bytes: the archive, about 1 GB, and beside it the clips
-PARTICULARS = "audioMNIST_meta.txt"  # JSON: what is known of each speaker
-NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<take>\d+)\.wav")
+SPEAKER_02 = Path(__file__).with_name("audiomnist_02.tsv")  # the table of one speaker, for testing on another corpus
+DISK_SPACE = 3_000_000_000  # bytes: the archive, about 1 GB, and the clips
+PARTICULARS = "audioMNIST_meta.txt"  # JSON: age, gender, accent and so on of each speaker
+NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<repetition>\d+)\.wav")
 SPLIT_SEED = 42
-# the mirror's columns; `audio` holds a file's bytes and its name
+# columns of the mirror; `audio` holds the bytes of a file and its name
 PARQUET_COLUMNS = ("speaker_id", "audio", "digit")
 SPEAKER_COLUMNS = ("gender", "age", "accent", "native_speaker", "origin")
 
 
-@dataclass(frozen=True)
-class Report:
-    """A corpus that is ready: its table, how much is in it, and what is odd about it without harm."""
-
-    table: Path
-    clips: int
-    speakers: int
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        lines = [f"{self.table}: {self.clips} clips by {self.speakers} speakers", *self.notes]
-        return "\n".join(lines)
-
-
 def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progress: bool = True) -> Report:
-    """Make sure that a folder holds the corpus and its `metadata.tsv`.
+    """Make sure that a folder contains the corpus and its `metadata.tsv`.
 
-    Where there are speakers' folders already, no more are downloaded. Where there are the mirror's parquet files,
-    their clips are unpacked. Only an empty folder is filled from the archive (about 1 GB; resumed where it broke).
+    Folders of speakers that are already there are used as they are, and parquet files of the mirror are unpacked.
+    Otherwise the archive is downloaded (about 1 GB; an interrupted download is resumed).
 
     Args:
-        folder: where the corpus lies or will lie.
+        folder: the folder of the corpus.
         url: a zip archive of the repository, as GitHub packs it.
-        commit: the archive's; GitHub writes it into the archive, and another one is refused.
+        commit: the commit that the archive must be of. GitHub records it in the archive.
         progress: whether to show progress bars.
 
     Raises:
-        InputError: there is too little disk space, the archive cannot be fetched or is damaged, or errors as for
-            `tabulate`. A folder is filled whole or not at all.
+        InputError: there is too little disk space, the archive cannot be downloaded or is damaged, or an error of
+            `tabulate` or `unpack`. The folder is filled completely or not at all.
     """
     folder = Path(folder)
     if not _speakers_in(folder):
@@ -83,39 +69,39 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progres
                 _unzip(archive, filled, url, commit, progress)
                 tabulate(filled)
         finally:
-            archive.unlink(missing_ok=True)  # bad: let the next run start afresh; good: its clips are there
+            archive.unlink(missing_ok=True)  # either unpacked or unusable
     return tabulate(folder)
 
 
 def tabulate(folder: Path) -> Report:
-    """Write `metadata.tsv` for the speakers' folders of a corpus: speakers dealt 80/10/10 by seed 42.
+    """Write `metadata.tsv` for a corpus with one folder per speaker. Speakers are split 80/10/10 with seed 42.
 
-    Fewer than three speakers cannot be dealt: their clips are all for testing.
+    Fewer than three speakers cannot be split. All their clips are then in TEST.
 
     Raises:
-        InputError: a clip whose name is not `{digit}_{speaker}_{take}.wav` or says another speaker than its folder,
-            an empty clip, a speaker of the particulars who has no folder, particulars that are not JSON.
+        InputError: a clip is empty, or its name is not `{digit}_{speaker}_{repetition}.wav` with the speaker of its
+            folder; the file of particulars is not JSON, or lists a speaker without a folder.
     """
     folder = Path(folder)
     speakers = _speakers_in(folder)
     if not speakers:
-        raise InputError(f"{folder}: no folders of speakers with clips in them")
+        raise InputError(f"{folder}: no speakers' folders with clips in them")
     particulars, notes = _read_particulars(folder / PARTICULARS)
     missing = sorted(set(particulars) - set(speakers))
     if missing:
         raise InputError(
-            f"{folder}: {PARTICULARS} lists speaker {', '.join(missing)}, of whom there is no folder; "
-            "fetch the corpus anew into an empty folder, or take them off that list"
+            f"{folder}: {PARTICULARS} lists speaker {', '.join(missing)}, who has no folder; "
+            "fetch the corpus again into an empty folder, or remove them from that list"
         )
     unknown = sorted(set(speakers) - set(particulars))
     if particulars and unknown:
-        notes.append(f"{PARTICULARS} says nothing of speaker {', '.join(unknown)}: their particulars are empty")
+        notes.append(f"{PARTICULARS} does not list speaker {', '.join(unknown)}: their particulars are left empty")
     rows = []
     for speaker in speakers:
         for path in sorted(path for path in (folder / speaker).iterdir() if path.suffix.lower() == ".wav"):
             name = NAME.fullmatch(path.name)
             if name is None or name["speaker"] != speaker:
-                raise InputError(f"{path}: the name is not {{digit}}_{speaker}_{{take}}.wav")
+                raise InputError(f"{path}: the name is not {{digit}}_{speaker}_{{repetition}}.wav")
             if path.stat().st_size == 0:
                 raise InputError(f"{path}: the file is empty (0 bytes); fetch it again")
             facts = {"identifier": path.stem, "speaker": speaker, "label": int(name["digit"])}
@@ -124,25 +110,25 @@ def tabulate(folder: Path) -> Report:
 
 
 def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
-    """The mirror's parquet files become `clips/` and `metadata.tsv` in `folder`, once; needs `pyarrow`.
+    """Unpack the mirror's parquet files to `clips/` and `metadata.tsv` in `folder`, unless that has been done.
 
     Raises:
-        InputError: pyarrow is not installed, or a file is not parquet, lacks a column or has a digit that is none.
-            Then no clip is written.
+        InputError: pyarrow is not installed, or a file is not parquet, lacks a column or has an invalid row. No clip is
+            written then.
     """
     table = folder / "metadata.tsv"
     if table.exists() and (folder / "clips").is_dir():
         clips = read_metadata(table)
         return Report(table, len(clips), clips["speaker"].nunique())
-    rows, takes = [], {}
+    rows, repetitions = [], {}
     with atomic_folder(folder / "clips") as filled:
         for file in tqdm(files, "unpacking", unit="file", disable=not progress):
             for number, clip in enumerate(_read_parquet(file).to_dict("records"), start=1):
                 speaker, digit = str(clip["speaker_id"]), clip["digit"]
                 if digit not in range(10) or not clip["audio"] or not clip["audio"].get("bytes"):
                     raise InputError(f"{file}, row {number}: no digit from 0 to 9, or no audio")
-                take = takes[speaker, digit] = takes.get((speaker, digit), -1) + 1
-                name = f"{digit}_{speaker}_{take}.wav"
+                repetition = repetitions[speaker, digit] = repetitions.get((speaker, digit), -1) + 1
+                name = f"{digit}_{speaker}_{repetition}.wav"
                 (filled / speaker).mkdir(exist_ok=True)
                 (filled / speaker / name).write_bytes(clip["audio"]["bytes"])
                 known = {column: _plain(clip[column]) for column in SPEAKER_COLUMNS if column in clip}
@@ -160,7 +146,7 @@ def _speakers_in(folder: Path) -> list[str]:
 def _write_table(folder: Path, rows: list[dict], notes: list[str]) -> Report:
     speakers = sorted({row["speaker"] for row in rows})
     if len(speakers) < 3:
-        notes = [*notes, f"of {len(speakers)} speakers none can be spared: all clips are in TEST"]
+        notes = [*notes, f"{len(speakers)} speakers are too few to split: all clips are in TEST"]
         splits = dict.fromkeys(speakers, "TEST")
     else:
         splits = deal(speakers, SPLIT_SEED)
@@ -173,19 +159,19 @@ def _write_table(folder: Path, rows: list[dict], notes: list[str]) -> Report:
 
 
 def _read_particulars(path: Path) -> tuple[dict[str, dict], list[str]]:
-    """What is known of each speaker, by speaker; and what of it cannot be true, which is left out."""
+    """The particulars of each speaker, and notes on implausible ones, which are left empty."""
     if not path.exists():
         return {}, []
     try:
         read = json.loads(path.read_text(encoding="utf-8"))
         known = {str(speaker): dict(facts) for speaker, facts in read.items()}
     except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: not the JSON object of speakers that it should be ({error})") from None
+        raise InputError(f"{path}: not a JSON object with a speaker per key ({error})") from None
     notes = []
     for speaker, facts in known.items():
         age = str(facts.get("age", ""))
         if age and not (age.isdecimal() and int(age) < 120):
-            notes.append(f"{path.name}: speaker {speaker} is not {age!r} years old: the age is left out")
+            notes.append(f"{path.name}: speaker {speaker} cannot be {age!r} years old: the age is left empty")
             facts["age"] = ""
         facts["native_speaker"] = facts.pop("native speaker", "")
     return {speaker: {key: facts.get(key, "") for key in SPEAKER_COLUMNS} for speaker, facts in known.items()}, notes
@@ -195,7 +181,7 @@ def _read_parquet(file: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(file)
     except ImportError:
-        raise InputError(f"{file}: reading parquet needs pyarrow; `pip install pyarrow`") from None
+        raise InputError(f"{file}: reading parquet files needs pyarrow; `pip install pyarrow`") from None
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: not a parquet file, or a damaged one ({str(error).splitlines()[0]})") from None
     for column in PARQUET_COLUMNS:
@@ -205,12 +191,12 @@ def _read_parquet(file: Path) -> pd.DataFrame:
 
 
 def _plain(value: object) -> str:
-    """A cell of a table: text without tabs, nothing for what is not known."""
+    """A cell of a TSV: text without tabs; empty for missing values."""
     return "" if value is None or value != value else str(value).replace("\t", " ")
 
 
 def _unzip(archive: Path, folder: Path, url: str, commit: str, progress: bool) -> None:
-    """The archive's clips and particulars. Only their names count, never the archive's own paths."""
+    """Extract the clips and particulars. They are found by file name; the archive's folders are ignored."""
     try:
         with zipfile.ZipFile(archive) as zipped:
             if zipped.comment.decode("ascii", "replace") != commit:
@@ -225,6 +211,6 @@ def _unzip(archive: Path, folder: Path, url: str, commit: str, progress: bool) -
                     (folder / path.name).write_bytes(zipped.read(member))
     except (InputError, OSError):
         raise
-    except Exception as error:  # damage shows as BadZipFile, zlib.error, ValueError, and many more
-        why = "is damaged or no zip archive; it was deleted, run the same again to download it afresh"
-        raise InputError(f"{url}: what was downloaded {why} ({type(error).__name__})") from None
+    except Exception as error:  # a damaged archive raises BadZipFile, zlib.error, ValueError and more
+        why = "is damaged or not a zip archive; it was deleted, run the same command again to download it again"
+        raise InputError(f"{url}: the download {why} ({type(error).__name__})") from None

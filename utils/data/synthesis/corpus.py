@@ -1,4 +1,4 @@
-"""Corpora of synthetic speech: digits spoken by as many voices as asked for; and other words, and noises."""
+"""Corpora of synthetic speech: digits by any number of voices, and non-digits, that is other words and noises."""
 
 import csv
 import hashlib
@@ -31,23 +31,23 @@ def speak(
 ) -> Path:
     """Speak a corpus of digits: `{digit}_{speaker}_{repetition}.wav` (mono PCM16) and `metadata.tsv` in a folder.
 
-    A clip depends on the seed, its speaker, digit and repetition, and on nothing else: the clips of a small corpus
-    are among those of a larger one, though the split is drawn anew. A corpus that is already there, whole and
-    the same, is kept; another that was spoken into the same folder is replaced.
+    Each clip depends only on the seed, its speaker, digit and repetition, so a larger corpus contains the clips of a
+    smaller one (the split differs). If the folder already contains this very corpus, complete, it is kept. Any other
+    synthetic corpus in it is replaced.
 
     Args:
-        folder: where to; it is made if need be. Anything there that is not a synthetic clip stays.
-        speakers: at least 3. A tenth of them (at least one) is in DEV, as many in TEST, the rest in TRAIN.
+        folder: where to write; created if necessary. Files other than synthetic clips are left alone.
+        speakers: number of voices, at least 3. A tenth (at least one) is in DEV, as many in TEST, the rest in TRAIN.
         repetitions: of each digit by each speaker, at least 1.
-        seed: not negative.
-        sample_rate: of the clips, in Hz.
+        seed: at least 0.
+        sample_rate: of the clips, in Hz, at least 4000.
         progress: whether to show a progress bar.
 
     Returns:
-        The path of `metadata.tsv`, which is written last: where it is, the corpus is whole.
+        The path of `metadata.tsv`. It is written last, so if it exists, the corpus is complete.
 
     Raises:
-        InputError: an argument out of range, or a folder that cannot be written.
+        InputError: an argument is out of range, or the folder cannot be written to.
     """
     for name, value, minimum in (
         ("speakers", speakers, 3),
@@ -63,11 +63,11 @@ def speak(
 def speak_non_digits(
     folder: Path, *, clips: int, seed: int = 0, sample_rate: int = 8000, progress: bool = True
 ) -> Path:
-    """Speak `clips` words that are no digits, and make a quarter as many noises, for TRAIN; a fifth of that for TEST.
+    """Speak a corpus of non-digits: `clips` words and a quarter as many noises for TRAIN, and a fifth of that for TEST.
 
-    TRAIN's voices are the first hundred of `speak`. TEST has other words, and voices of another accent, pitch or pace,
-    whose timbre is from the same variants of eSpeak NG. In the column `label` stands the word, or "noise". Otherwise as
-    for `speak`.
+    The voices of TRAIN are the first hundred of `speak`. TEST has different words, and voices that differ in accent,
+    pitch or pace but share their timbres, as eSpeak NG has only so many variants. The column `label` contains the word,
+    or "noise". Everything else is as for `speak`.
     """
     if clips < 5:
         raise InputError(f"clips is {clips}; a corpus of other words needs at least 5")
@@ -78,7 +78,7 @@ def speak_non_digits(
     ):
         for repetition in range(number):
             voice = voices[repetition % len(voices)]
-            # whoever comes round again says another word
+            # shifted in each round, so that a voice does not repeat its words
             word = words[(repetition + repetition // len(voices)) % len(words)]
             for label, index in ((word, voice), *([("noise", None)] if repetition % 4 == 0 else [])):
                 speaker = "noise" if index is None else f"espeak{index:03d}"
@@ -89,11 +89,11 @@ def speak_non_digits(
 
 
 def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress: bool) -> Path:
-    """Speak the rows' clips and write their table, unless they are there already: the table's path."""
+    """Speak the clips of all rows and write their table, unless they are already there. Returns its path."""
     table = folder / "metadata.tsv"
     if _is_spoken(table, rows, seed, sample_rate, progress):
         return table
-    unfinished = folder / f".unfinished-{os.getpid()}"  # another process may be speaking the same
+    unfinished = folder / f".unfinished-{os.getpid()}"  # unique, as another process may be speaking the same corpus
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
@@ -106,7 +106,7 @@ def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress:
             writer = csv.DictWriter(file, columns, "", "ignore", delimiter="\t", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        table.unlink(missing_ok=True)  # from here on the old corpus is none any more
+        table.unlink(missing_ok=True)  # from here on the old corpus is incomplete
         for old in folder.glob("[0-9]_espeak*_*.wav"):
             old.unlink()
         for name in (*(row["file"] for row in rows), table.name):
@@ -119,10 +119,10 @@ def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress:
 
 
 def _plan(speakers: int, repetitions: int, seed: int) -> list[dict]:
-    """The metadata's rows, without sums, and what to speak in each: `speaker_index`, `repetition`."""
-    some = max(1, round(speakers / 10))
+    """The rows of a corpus of digits, without checksums."""
+    held_out = max(1, round(speakers / 10))
     order = generator(seed, 0, 0).permutation(speakers).tolist()
-    split = {index: "DEV" for index in order[:some]} | {index: "TEST" for index in order[some : 2 * some]}
+    split = {index: "DEV" for index in order[:held_out]} | {index: "TEST" for index in order[held_out : 2 * held_out]}
     rows = []
     for index in range(speakers):
         speaker = f"espeak{index:03d}"
@@ -130,44 +130,41 @@ def _plan(speakers: int, repetitions: int, seed: int) -> list[dict]:
             for repetition in range(repetitions):
                 name = f"{digit}_{speaker}_{repetition}"
                 facts = (name, speaker, split.get(index, "TRAIN"), digit, f"{name}.wav")
-                rows.append(
-                    dict(
-                        zip(COLUMNS, facts, strict=True), speaker_index=index, word=DIGITS[digit], repetition=repetition
-                    )
-                )
+                rows.append(_row(facts, index, DIGITS[digit], repetition))
     return rows
 
 
 def _row(facts: tuple, speaker_index: int | None, word: str, repetition: int) -> dict:
-    """A row of the metadata, and what to speak for it; a noise has no speaker."""
+    """A row of the table, `facts` in the order of `COLUMNS`, and what `_wav` needs to know. A noise has no speaker."""
     return dict(zip(COLUMNS, facts, strict=True), speaker_index=speaker_index, word=word, repetition=repetition)
 
 
 def _is_spoken(table: Path, rows: list[dict], seed: int, sample_rate: int, progress: bool) -> bool:
-    """Whether the folder already holds this very corpus, whole.
+    """Whether the folder already contains this very corpus, complete.
 
-    Its first two clips are made anew: they differ under another seed, sample rate, eSpeak or version of this code.
+    The first two clips are spoken again for comparison: another seed, sample rate, eSpeak or version of this code would
+    change them.
     """
     try:
         there = read_metadata(table, digits=rows[0]["label"] in range(10))
         if there[list(COLUMNS)].to_dict("records") != [{key: row[key] for key in COLUMNS} for row in rows]:
             return False
-        sums = dict(zip(there["path"], there["sha256"], strict=True))
+        checksums = dict(zip(there["path"], there["sha256"], strict=True))
         first = [hashlib.sha256(_wav(row, seed, sample_rate)).hexdigest() for row in rows[:2]]
-        if list(sums.values())[:2] != first:
+        if list(checksums.values())[:2] != first:
             return False
-        clips = tqdm(sums, "checking clips", unit="clip", leave=False, disable=not progress)
-        return all(sha256(path) == sums[path] for path in clips)
+        clips = tqdm(checksums, "checking clips", unit="clip", leave=False, disable=not progress)
+        return all(sha256(path) == checksums[path] for path in clips)
     except (InputError, KeyError, OSError):
         return False
 
 
 def _wav(row: dict, seed: int, sample_rate: int) -> bytes:
-    """One clip, as the bytes of a WAV file."""
+    """One clip as the contents of a WAV file."""
     if row["speaker_index"] is None:
         sound = make_noise(generator(seed, row["repetition"], len(row["split"])), sample_rate)
     else:
-        sound = _spoken(row, seed, sample_rate)
+        sound = _voiced(row, seed, sample_rate)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setparams((1, 2, sample_rate, 0, "NONE", None))
@@ -175,8 +172,8 @@ def _wav(row: dict, seed: int, sample_rate: int) -> bytes:
     return buffer.getvalue()
 
 
-def _spoken(row: dict, seed: int, sample_rate: int) -> np.ndarray:
-    """A word as one repetition of one speaker, in that speaker's room (samples,)."""
+def _voiced(row: dict, seed: int, sample_rate: int) -> np.ndarray:
+    """A word as spoken by its speaker, with the speaker's background noise: shape (samples,)."""
     speaker = draw_speaker(seed, row["speaker_index"])
     draw = generator(seed, row["speaker_index"], ALL_WORDS.index(row["word"]), row["repetition"])
     rate = speaker.rate * draw.uniform(0.92, 1.08)
@@ -184,7 +181,7 @@ def _spoken(row: dict, seed: int, sample_rate: int) -> np.ndarray:
     size = speaker.size * draw.uniform(0.99, 1.01)
     sound = speak_word(row["word"], speaker.voice, rate, pitch, speaker.inflection)
     sound = np.pad(sound, [round(draw.uniform(0.005, 0.06) * NATIVE_RATE) for _ in range(2)])
-    # To another rate by the Fourier transform: irfft drops the frequencies that are too high, or adds zeros.
+    # Resample in the frequency domain: irfft cuts off the high frequencies or pads them with zeros.
     sound = np.fft.irfft(np.fft.rfft(sound), round(len(sound) * size * sample_rate / NATIVE_RATE))
     sound /= np.abs(sound).max()
     sound += draw.normal(0, 10 ** (-(speaker.noise + draw.uniform(-3, 3)) / 20), len(sound))

@@ -1,7 +1,7 @@
-"""The eSpeak NG synthesiser: a word becomes samples.
+"""The eSpeak NG synthesiser: text in, waveform out.
 
-eSpeak NG is under the GPLv3. It is used as a separate shared library, which comes with its data in the wheel
-`espeakng-loader`; nothing of it is part of this project.
+eSpeak NG is licensed under the GPLv3. It is used as a separate shared library, which the wheel `espeakng-loader` ships
+together with its data; nothing of it is part of this project.
 """
 
 import _ctypes
@@ -9,20 +9,47 @@ import contextlib
 import ctypes
 import locale
 import os
+import sys
+from collections.abc import Iterator
 
 import espeakng_loader
 import numpy as np
 
 from utils import InputError
 
-NATIVE_RATE = 22050  # Hz, of eSpeak's own samples
+if sys.platform == "win32":
+    _unload = _ctypes.FreeLibrary
+else:
+    _unload = _ctypes.dlclose
+
+NATIVE_RATE = 22050  # sample rate of eSpeak's waveforms, in Hz
+
+# constants of eSpeak's speak_lib.h
+SYNCHRONOUS_OUTPUT = 2  # AUDIO_OUTPUT_SYNCHRONOUS: the callback has received all samples when espeak_Synth returns
+RETURN_ON_FAILURE = 1 << 15  # espeakINITIALIZE_DONT_EXIT: do not end the process
+RATE, PITCH, INFLECTION = 1, 3, 4  # espeakRATE, espeakPITCH, espeakRANGE
+CHARACTER_POSITION = 1  # POS_CHARACTER
+UTF8 = 1  # espeakCHARS_UTF8
 
 
 def speak_word(word: str, voice: str, rate: float, pitch: float, inflection: float) -> np.ndarray:
-    """A word as eSpeak's samples at `NATIVE_RATE`, without the silence around it.
+    """Speak a word.
 
-    The library carries the phases of its waves and of its flutter from one word to the next, across its own
-    initialisation too. So it is loaded anew for each word, which costs 2 ms: no clip depends on earlier ones.
+    The library keeps the phases of its oscillators between words, and even when it is initialised again. Loading it
+    anew for each word takes 2 ms and makes every waveform independent of those before it.
+
+    Args:
+        word: the text to speak.
+        voice: eSpeak's name of the voice, for example "gmw/en-US+max".
+        rate: in words per minute.
+        pitch: 0-99, 50 being the voice's own.
+        inflection: range of the pitch, 0-99, 50 being the voice's own.
+
+    Returns:
+        16-bit samples as floats, shape (samples,), at `NATIVE_RATE`, without the silence before and after the word.
+
+    Raises:
+        InputError: eSpeak NG cannot find its data or the voice, or produces no sound.
     """
     pieces = []
 
@@ -30,35 +57,35 @@ def speak_word(word: str, voice: str, rate: float, pitch: float, inflection: flo
     def collect(samples, count, events):
         if samples and count > 0:
             pieces.append(ctypes.string_at(samples, 2 * count))
-        return 0  # go on
+        return 0  # continue
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    with _contained():
+    with _without_side_effects():
         try:
-            synchronous, milliseconds, return_on_failure = 2, 1000, 1 << 15
             data = espeakng_loader.get_data_path()
-            if library.espeak_Initialize(synchronous, milliseconds, data.encode(), return_on_failure) <= 0:
-                raise InputError(f"{data}: eSpeak NG cannot read its data (a path over 160 characters?)")
+            milliseconds = 1000  # length of eSpeak's buffer
+            if library.espeak_Initialize(SYNCHRONOUS_OUTPUT, milliseconds, data.encode(), RETURN_ON_FAILURE) <= 0:
+                raise InputError(f"{data}: eSpeak NG cannot read its data (is the path longer than 160 characters?)")
             library.espeak_SetSynthCallback(collect)
             if library.espeak_SetVoiceByName(voice.encode()):
                 raise InputError(f"{data}: eSpeak NG has no voice {voice}")
-            for parameter, value in ((1, rate), (3, pitch), (4, inflection)):  # as speak_lib.h counts them
+            for parameter, value in ((RATE, rate), (PITCH, pitch), (INFLECTION, inflection)):
                 library.espeak_SetParameter(parameter, round(value), 0)
-            text, utf8 = word.encode() + b"\0", 1
-            library.espeak_Synth(text, ctypes.c_size_t(len(text)), 0, 1, 0, utf8, None, None)
+            text = word.encode() + b"\0"
+            library.espeak_Synth(text, ctypes.c_size_t(len(text)), 0, CHARACTER_POSITION, 0, UTF8, None, None)
             library.espeak_Terminate()
         finally:
-            _ctypes.dlclose(library._handle)
+            _unload(library._handle)
     samples = np.frombuffer(b"".join(pieces), dtype="<i2").astype(float)
-    heard = np.flatnonzero(samples)
-    if len(heard) == 0:
-        raise InputError(f"eSpeak NG says nothing as {voice}")
-    return samples[heard[0] : heard[-1] + 1]
+    audible = np.flatnonzero(samples)
+    if len(audible) == 0:
+        raise InputError(f"eSpeak NG produces no sound with the voice {voice}")
+    return samples[audible[0] : audible[-1] + 1]
 
 
 @contextlib.contextmanager
-def _contained():
-    """eSpeak prints its complaints to the process's stderr and sets its locale: keep both from happening."""
+def _without_side_effects() -> Iterator[None]:
+    """Silence the process's stderr, to which eSpeak writes warnings, and restore the locale, which it changes."""
     stderr, character_type = os.dup(2), locale.setlocale(locale.LC_CTYPE)
     try:
         with open(os.devnull, "wb") as nothing:

@@ -1,20 +1,20 @@
-"""Sounds that are no speech: coloured noise, hum, tones and knocks."""
+"""Non-speech sounds: coloured noise, hum, tones and knocks."""
 
 import numpy as np
 
 
 def make_noise(draw: np.random.Generator, sample_rate: int) -> np.ndarray:
-    """Something that is no speech (samples,): coloured noise, hum, a few tones or knocks, 0.2 to 1.2 s."""
+    """A random non-speech sound, shape (samples,), 0.2 to 1.2 s long: coloured noise, mains hum, tones or knocks."""
     samples = round(draw.uniform(0.2, 1.2) * sample_rate)
     seconds = np.arange(samples) / sample_rate
     spectrum = np.fft.rfft(draw.normal(size=samples))
-    spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** draw.uniform(-0.2, 1)  # from bluish to brown
+    spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** draw.uniform(-0.2, 1)  # from slightly blue to brown
     noise = np.fft.irfft(spectrum, samples)
     noise /= np.abs(noise).max()
     match draw.integers(4):
         case 0:
             sound = noise
-        case 1:  # mains, with harmonics
+        case 1:  # mains hum and its harmonics
             harmonics = draw.choice([50, 60]) * np.arange(1, 12)
             sound = sum(draw.uniform() * np.sin(2 * np.pi * hertz * seconds) for hertz in harmonics) + noise
         case 2:
@@ -25,6 +25,6 @@ def make_noise(draw: np.random.Generator, sample_rate: int) -> np.ndarray:
             decay = draw.uniform(20, 200)
             knocks = sum(np.exp(-decay * np.maximum(seconds - start, 0)) * (seconds >= start) for start in starts)
             sound = noise * (knocks + draw.uniform(0, 0.02))
-    if draw.uniform() < 0.5:  # it swells and ebbs, as speech does
+    if draw.uniform() < 0.5:  # rise and fall, like speech
         sound = sound * np.sin(np.linspace(0, np.pi, samples)).clip(0) ** draw.uniform(0.5, 3)
     return sound / np.abs(sound).max() * 10 ** (-draw.uniform(1, 40) / 20)

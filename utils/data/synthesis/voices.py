@@ -1,4 +1,4 @@
-"""Synthetic speakers: which of eSpeak NG's voices (`voices.yaml`), and how each of them speaks."""
+"""Synthetic speakers: each has one of eSpeak NG's voices (`voices.yaml`) and a way of speaking."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +14,19 @@ VARIANTS: tuple[str, ...] = tuple(_voices["variants"])
 
 @dataclass(frozen=True)
 class Speaker:
-    """A voice: which variant and accent, and how it speaks. Its repetitions of a word scatter around these values."""
+    """A synthetic speaker. Individual repetitions of a word vary around these values."""
 
-    voice: str  # eSpeak's name of accent and variant
-    rate: float  # words a minute
-    pitch: float  # 0-99 as eSpeak counts, 50 being the variant's own
+    voice: str  # eSpeak's name of the accent and variant
+    rate: float  # words per minute
+    pitch: float  # 0-99 on eSpeak's scale, 50 being the variant's own
     inflection: float  # 0-99, 50 being the variant's own
-    size: float  # of the vocal tract: 1.05 lengthens every wave by 5 %, and so lowers pitch and formants
-    level: float  # the peak's, in dB below full scale
-    noise: float  # the room's, in dB below the peak
+    size: float  # of the vocal tract: 1.05 stretches the waveform by 5 %, which lowers pitch and formants
+    level: float  # of the peak, in dB below full scale
+    noise: float  # background noise of the room, in dB below the peak
 
 
 def draw_speaker(seed: int, index: int) -> Speaker:
-    """The speaker with that index: each variant is used once before one returns, and then in another accent."""
+    """Draw speaker number `index`. Every variant is used once before any is reused, then with another accent."""
     shuffle, draw = generator(seed), generator(seed, index)
     variants, accents = shuffle.permutation(VARIANTS), shuffle.permutation(ACCENTS)
     turn, place = divmod(index, len(variants))
@@ -42,5 +42,5 @@ def draw_speaker(seed: int, index: int) -> Speaker:
 
 
 def generator(seed: int, *key: int) -> np.random.Generator:
-    """A generator for each key. The key's length is part of it: NumPy does not tell (1,) from (1, 0)."""
+    """A random generator for a seed and key. The key's length counts too, as NumPy treats (1,) and (1, 0) alike."""
     return np.random.default_rng([seed, len(key), *key])
