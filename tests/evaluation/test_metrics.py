@@ -1,4 +1,4 @@
-"""Metrics are what their names say, an interval covers what it claims, and costs can be counted by hand."""
+"""Metrics match their definitions, the interval matches a bootstrap by resampling, and costs match a count by hand."""
 
 import numpy as np
 import pytest
@@ -17,20 +17,20 @@ from utils.training.prediction import predict
 
 
 def naive(labels: list[int], predicted: list[int], speakers: list[str]) -> dict:
-    """Counted one clip at a time."""
+    """The same metrics, counted clip by clip."""
     pairs = list(zip(labels, predicted, strict=True))
-    confusion = [[pairs.count((spoken, heard)) for heard in range(10)] for spoken in range(10)]
+    confusion = [[pairs.count((spoken, guess)) for guess in range(10)] for spoken in range(10)]
     precision, recall, f1, support = [], [], [], []
     for digit in sorted(set(labels) | set(predicted)):
         hits = confusion[digit][digit]
-        spoken, heard = sum(confusion[digit]), sum(row[digit] for row in confusion)
-        precision.append(hits / heard if heard else 0)
+        spoken, guessed = sum(confusion[digit]), sum(row[digit] for row in confusion)
+        precision.append(hits / guessed if guessed else 0)
         recall.append(hits / spoken if spoken else 0)
-        f1.append(2 * hits / (spoken + heard))
+        f1.append(2 * hits / (spoken + guessed))
         support.append(spoken)
 
     def share(chosen: list[tuple[int, int]]) -> float:
-        return sum(label == heard for label, heard in chosen) / len(chosen)
+        return sum(label == guess for label, guess in chosen) / len(chosen)
 
     return {
         "accuracy": share(pairs),
@@ -61,7 +61,7 @@ def test_metrics_equal_a_count_clip_by_clip(clips):
         assert measured[name] == (pytest.approx(value) if isinstance(value, float | dict) else value), name
 
 
-def test_metrics_agree_with_scikit_learn_where_all_digits_occur():
+def test_metrics_agree_with_scikit_learn_if_all_digits_occur():
     random = np.random.default_rng(0)
     labels, predicted = np.tile(np.arange(10), 30), random.integers(0, 10, 300)
     predicted[::2] = labels[::2]
@@ -73,7 +73,7 @@ def test_metrics_agree_with_scikit_learn_where_all_digits_occur():
     assert np.sum(measured["confusion"]) == 300
 
 
-def test_rows_of_the_confusion_matrix_are_what_was_spoken():
+def test_rows_of_the_confusion_matrix_are_spoken_digits():
     confusion = metrics(np.array([3, 3, 3]), np.array([5, 5, 3]), np.array(["a"] * 3))["confusion"]
     assert confusion[3][5] == 2 and confusion[5][3] == 0
 
@@ -100,8 +100,8 @@ def test_the_interval_equals_that_of_a_bootstrap_by_resampling(shares, level):
     np.testing.assert_allclose(bootstrap_interval(correct, speakers, level=level), expected, atol=0.008)
 
 
-def test_the_interval_draws_within_each_speaker():
-    """Where one speaker is always right and another never, resampling within them cannot change the accuracy."""
+def test_the_interval_resamples_within_each_speaker():
+    """If one speaker is always recognised and another never, resampling within speakers cannot change the accuracy."""
     correct = np.repeat([True, False], 50)
     assert bootstrap_interval(correct, np.repeat(["a", "b"], 50)) == [0.5, 0.5]
     low, high = bootstrap_interval(correct, np.array(["a"] * 100))
@@ -109,11 +109,11 @@ def test_the_interval_draws_within_each_speaker():
 
 
 @pytest.mark.parametrize(("right", "expected"), [(True, [1.0, 1.0]), (False, [0.0, 0.0])])
-def test_the_interval_of_all_or_nothing_is_a_point(right, expected):
+def test_the_interval_of_accuracy_0_or_1_is_a_point(right, expected):
     assert bootstrap_interval(np.array([right] * 7), np.array(list("aabbbcc"))) == expected
 
 
-def test_the_interval_is_the_same_every_time():
+def test_the_interval_is_deterministic():
     correct, speakers = np.arange(90) % 3 > 0, np.repeat(["a", "b"], 45)
     assert bootstrap_interval(correct, speakers) == bootstrap_interval(correct, speakers)
 
@@ -122,14 +122,14 @@ def test_the_interval_is_the_same_every_time():
 
 
 class Peak(nn.Module):
-    """Hears the band in which a clip's last frame is highest; in training mode it hears nothing."""
+    """Predicts the band with the highest level in the last frame; in training mode all logits are zero."""
 
     def forward(self, features, lengths):
         last = features[torch.arange(len(features)), lengths - 1]
         return last if not self.training else torch.zeros_like(last)
 
 
-def test_predictions_come_in_the_order_of_the_clips():
+def test_predictions_are_in_the_order_of_the_clips():
     random = torch.Generator().manual_seed(0)
     digits = torch.randint(10, (50,), generator=random)
     lengths = torch.randint(1, 30, (50,), generator=random)
@@ -148,7 +148,7 @@ def test_predictions_come_in_the_order_of_the_clips():
 
 
 class Countable(nn.Module):
-    """A convolution over time, then a layer on the mean: both can be counted on paper."""
+    """A convolution over time, then a layer on the mean, both easy to count by hand."""
 
     def __init__(self):
         super().__init__()
@@ -159,9 +159,9 @@ class Countable(nn.Module):
         return self.head(self.conv(features.transpose(1, 2)).mean(2))
 
 
-def test_cost_counts_parameters_and_the_multiply_adds_of_a_second():
+def test_cost_counts_parameters_and_multiply_adds_per_second():
     features = FeatureConfig(sample_rate=8000, hop_length=100, n_mels=20)
-    frames = 81  # of a second: at 0, 12.5, ... 1000 ms
+    frames = 81  # in one second: at 0, 12.5, ... 1000 ms
     assert cost(Countable(), features) == {
         "parameters": (20 * 8 * 3 + 8) + (8 * 10 + 10),
         "multiply_adds": frames * 20 * 8 * 3 + 8 * 10,
@@ -169,7 +169,7 @@ def test_cost_counts_parameters_and_the_multiply_adds_of_a_second():
 
 
 def test_cost_counts_recurrent_layers():
-    width, frames = 16, 101  # of a second
+    width, frames = 16, 101  # in one second
     model = GRU(GRUConfig(n_mels=20, channels=(2, 3), width=width, layers=2))
     convolutions = frames * 10 * 2 * 25 + 51 * 5 * 3 * 2 * 9  # to 10 bands; to 51 frames and 5 bands
     layers = sum(2 * 3 * width * (inputs + width) for inputs in (3 * 5, 2 * width))  # two directions, three gates
@@ -177,7 +177,7 @@ def test_cost_counts_recurrent_layers():
     assert cost(model, FeatureConfig(n_mels=20))["multiply_adds"] == total
 
 
-def test_cost_leaves_the_statistics_of_batch_normalisation_alone():
+def test_cost_does_not_change_batch_normalisation_statistics():
     class Normed(Countable):
         def __init__(self):
             super().__init__()

@@ -1,4 +1,4 @@
-"""Paired tests: against their definitions, and the right way round."""
+"""Paired tests match their definitions and have the correct sign."""
 
 import numpy as np
 import pandas as pd
@@ -11,27 +11,27 @@ from utils.evaluation import results, significance
 SPEAKERS = np.repeat(["eve", "finn"], 50)
 
 
-def answers(right: int, of: int = 100) -> np.ndarray:
+def correct(right: int, of: int = 100) -> np.ndarray:
     return (np.arange(of) < right).astype(int)
 
 
-def test_mcnemar_is_a_coin_thrown_for_each_clip_that_only_one_model_heard():
+def test_mcnemar_is_a_coin_toss_for_each_clip_that_only_one_model_recognises():
     one, other = np.array([1] * 9 + [0] + [1] * 50 + [0] * 40), np.array([0] * 9 + [1] + [1] * 50 + [0] * 40)
-    by_hand = 2 * (1 + 10) / 2**10  # ten coins of which at most one shows the other side, either way
+    by_hand = 2 * (1 + 10) / 2**10  # at most one of ten coins differs, two-sided
     assert significance.mcnemar(one, other) == pytest.approx(by_hand) == significance.mcnemar(other, one)
     assert significance.mcnemar(one, one) == 1.0
 
 
-def test_bootstrap_finds_a_difference_that_is_there_and_none_that_is_not():
-    difference, low, high, p = significance.paired_bootstrap(answers(90), answers(70), SPEAKERS)
+def test_bootstrap_tells_a_real_difference_from_none():
+    difference, low, high, p = significance.paired_bootstrap(correct(90), correct(70), SPEAKERS)
     assert difference == pytest.approx(0.2) and 0 < low < 0.2 < high and p < 0.001
     random = np.random.default_rng(0)
-    one, other = (random.permutation(answers(80)) for _ in range(2))
+    one, other = (random.permutation(correct(80)) for _ in range(2))
     difference, low, high, p = significance.paired_bootstrap(one, other, SPEAKERS)
     assert difference == 0 and low < 0 < high and p > 0.5
 
 
-def test_bootstrap_interval_is_that_of_the_differences_within_speakers():
+def test_bootstrap_interval_equals_resampling_of_differences_within_speakers():
     random = np.random.default_rng(1)
     one, other = random.random(100) < 0.9, random.random(100) < 0.8
     one, other = one.astype(float), other.astype(float)
@@ -44,24 +44,24 @@ def test_bootstrap_interval_is_that_of_the_differences_within_speakers():
     assert (low, high) == pytest.approx(tuple(np.quantile(drawn, [0.025, 0.975])), abs=0.011)
 
 
-def test_bootstrap_p_is_that_of_either_side():
-    """Twice the share of draws on the other side of zero, with the clips as they are among the draws."""
+def test_bootstrap_p_is_two_sided():
+    """Twice the share of resamples on the opposite side of zero, where the original sample counts as one of them."""
     random = np.random.default_rng(2)
-    one, other = (random.permutation(answers(right)).astype(float) for right in (84, 79))
+    one, other = (random.permutation(correct(right)).astype(float) for right in (84, 79))
     difference = one - other
     drawn = np.array([random.choice(difference, 100).mean() for _ in range(10_000)])
     *_, p = significance.paired_bootstrap(one, other, np.repeat("eve", 100))
     assert 0.1 < p < 0.6 and p == pytest.approx(2 * (drawn <= 0).mean(), rel=0.1)
-    *_, p = significance.paired_bootstrap(answers(100), answers(0), SPEAKERS, draws=99)
-    assert p == pytest.approx(2 / 100)  # no draw lies on the other side, which is as little as 99 can say
+    *_, p = significance.paired_bootstrap(correct(100), correct(0), SPEAKERS, draws=99)
+    assert p == pytest.approx(2 / 100)  # no resample is on the opposite side: the smallest p that 99 resamples allow
 
 
-def test_holm_by_its_published_steps():
+def test_holm_follows_its_published_steps():
     np.testing.assert_allclose(significance.holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
     np.testing.assert_allclose(significance.holm([0.6, 0.9]), [1, 1])
 
 
-def test_over_seeds_pairs_the_seeds():
+def test_over_seeds_pairs_equal_seeds():
     one, other = {0: 0.9, 1: 0.8, 2: 0.85, 7: 0.1}, {2: 0.79, 1: 0.76, 0: 0.85, 8: 0.9}
     difference, p, seeds = significance.over_seeds(one, other)
     assert difference == pytest.approx(0.05) and seeds == 3
@@ -80,7 +80,7 @@ def put(tmp_path):
                     "speaker": SPEAKERS,
                     "split": "TEST",
                     "label": 3,
-                    "predicted": np.where(answers(right), 3, 8),
+                    "predicted": np.where(correct(right), 3, 8),
                     "probability": 0.5,
                 }
             )
@@ -102,7 +102,7 @@ def test_compare_puts_the_better_model_first(put, tmp_path):
     assert table["p McNemar"].iloc[2] >= alone  # corrected for three pairs
 
 
-def test_compare_says_what_has_not_been_run(put, tmp_path):
+def test_compare_names_the_experiment_without_runs(put, tmp_path):
     put("a", 60)
     with pytest.raises(InputError, match="no run of b"):
         significance.compare(["a", "b"], store=tmp_path)
