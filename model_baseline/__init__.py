@@ -1,4 +1,7 @@
-"""The linear baseline: fixed-size views of a mel-spectrogram, and a linear model on them."""
+"""The baseline: a linear model on a fixed-size view of a mel-spectrogram.
+
+In: features (batch, frames, mels) with lengths (batch,). Out: logits (batch, 10).
+"""
 
 from model_baseline.linear import Linear, LinearConfig, fit
 

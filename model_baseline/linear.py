@@ -1,7 +1,7 @@
 """A linear model on a fixed-size view of a mel-spectrogram.
 
-scikit-learn fits it; then its weights move into a small module, so that it is saved, evaluated and spoken to exactly
-as the networks are.
+scikit-learn fits it. Then its weights are copied into a PyTorch module, so that it is saved, evaluated and used in
+the same way as the networks.
 """
 
 from collections.abc import Sequence
@@ -21,27 +21,29 @@ LOSSES = ("logistic", "hinge")
 
 @dataclass(frozen=True)
 class LinearConfig:
-    """`size` is the view's number of columns: frames kept by "truncate", parts averaged by "pool"."""
+    """Settings of the view and of the classifier."""
 
     n_mels: int = 40
-    view: str = "pool"
-    size: int = 10
-    loss: str = "logistic"
-    strength: float = 0.01  # scikit-learn's C: the smaller, the stronger the regularisation
+    view: str = "pool"  # or "truncate"
+    size: int = 10  # frames that "truncate" keeps, or segments that "pool" averages over
+    loss: str = "logistic"  # or "hinge"
+    strength: float = 0.01  # scikit-learn's C: the smaller it is, the stronger the regularisation
 
     def __post_init__(self):
         if self.view not in VIEWS or self.loss not in LOSSES:
-            raise ValueError(f"view is one of {', '.join(VIEWS)}; loss one of {', '.join(LOSSES)}")
+            raise ValueError(f"view must be one of {', '.join(VIEWS)}, and loss one of {', '.join(LOSSES)}")
         if self.size < 1 or self.strength <= 0:
             raise ValueError("size must be at least 1 and strength positive")
 
 
 def truncate(features: Tensor, lengths: Tensor, size: int, floor: float) -> Tensor:
-    """The first `size` frames, the floor behind a shorter clip's end.
+    """The first `size` frames; a shorter clip is padded with the floor.
 
     Args:
         features: (batch, frames, mels), padded.
-        lengths: (batch,) frames of each clip.
+        lengths: (batch,) of the clips, in frames.
+        size: the number of frames to keep.
+        floor: the value to pad with.
 
     Returns:
         (batch, size, mels).
@@ -53,21 +55,27 @@ def truncate(features: Tensor, lengths: Tensor, size: int, floor: float) -> Tens
 
 
 def pool(features: Tensor, lengths: Tensor, size: int) -> Tensor:
-    """The whole clip in `size` equal parts, the mean of each: a long and a short "seven" look alike.
+    """Downsample the whole clip to the means of `size` equal segments, so that a long and a short "seven" look alike.
 
-    A part may begin and end within a frame, which then counts for the share that lies inside.
+    A segment may start and end within a frame; the frame then counts in proportion to the part inside.
 
-    Args and result as for `truncate`.
+    Args:
+        features: (batch, frames, mels), padded.
+        lengths: (batch,) of the clips, in frames.
+        size: the number of segments.
+
+    Returns:
+        (batch, size, mels).
     """
     frame = torch.arange(features.shape[1], device=features.device)
     edges = torch.arange(size + 1, device=features.device) / size * lengths.unsqueeze(1)  # (batch, size + 1), in frames
-    first, last = edges[:, :-1, None], edges[:, 1:, None]
-    share = (last.minimum(frame + 1) - first.maximum(frame)).clamp_min(0)  # (batch, size, frames)
-    return share @ features / (last - first)
+    start, end = edges[:, :-1, None], edges[:, 1:, None]
+    overlap = (end.minimum(frame + 1) - start.maximum(frame)).clamp_min(0)  # (batch, size, frames)
+    return overlap @ features / (end - start)
 
 
 class Linear(nn.Module):
-    """Standardise the view, then one linear layer."""
+    """Standardises the view and applies one linear layer."""
 
     def __init__(self, config: LinearConfig, floor: float = 0.0):
         super().__init__()
@@ -78,7 +86,7 @@ class Linear(nn.Module):
         self.head = nn.Linear(config.size * config.n_mels, 10)
 
     def view(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The fixed-size view, flat: (batch, size x mels)."""
+        """The fixed-size view, flattened: (batch, size x mels)."""
         if self.config.view == "pool":
             return pool(features, lengths, self.config.size).flatten(1)
         return truncate(features, lengths, self.config.size, self.floor.item()).flatten(1)
@@ -93,19 +101,20 @@ class Linear(nn.Module):
 
 
 def make_classifier(config: LinearConfig) -> Pipeline:
-    """The scikit-learn pipeline that `fit` fits."""
+    """The scikit-learn pipeline that `fit` trains."""
     if config.loss == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(C=config.strength, max_iter=5000))
     return make_pipeline(StandardScaler(), LinearSVC(C=config.strength, max_iter=20000))
 
 
 def fit(config: LinearConfig, features: Sequence[Tensor], labels: Tensor, floor: float) -> Linear:
-    """Fit the linear model.
+    """Fit the linear model with scikit-learn and copy its weights into a `Linear`.
 
     Args:
+        config: the settings of the model.
         features: a list of (frames, mels).
         labels: (clips,) digits; each of the ten must occur.
-        floor: the features' lowest value, which "truncate" pads with.
+        floor: the lowest value of the features, which "truncate" pads with.
     """
     model = Linear(config, floor)
     views = [model.view(clip.unsqueeze(0), torch.tensor([len(clip)])) for clip in features]

@@ -1,4 +1,7 @@
-"""Neural models: one self-contained file each, found by the file's name; and contrastive losses.
+"""Neural networks, one self-contained module each, and contrastive losses.
 
-A module defines one network and, beside it, the frozen dataclass of its settings (docs/your_model.md).
+A module defines one network and the frozen dataclass of its settings. A config refers to it by the name of the module
+(docs/your_model.md).
+
+In: features (batch, frames, mels) with lengths (batch,). Out: logits (batch, 10).
 """

@@ -1,4 +1,4 @@
-"""A 1-D convolutional network over time, on clips of any length."""
+"""A 1-D convolutional network over time, for clips of any length."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,25 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class CNN1dConfig:
-    """`channels` are those of each stage; every stage after the first halves the number of frames."""
+    """`channels` has one entry per stage. Every stage after the first halves the number of frames."""
 
     n_mels: int = 40
     channels: tuple[int, ...] = (48, 64, 96)
-    blocks: int = 1  # residual blocks a stage
-    kernel: int = 5  # frames that a convolution sees
+    blocks: int = 1  # residual blocks per stage
+    kernel: int = 5  # width of the convolutions, in frames
     dropout: float = 0.2
     classes: int = 10
 
     def __post_init__(self):
         if self.kernel % 2 == 0:
-            raise ValueError(f"kernel is odd, not {self.kernel}: a convolution looks as far back as ahead")
+            raise ValueError(f"kernel must be odd, not {self.kernel}, so that convolutions are centred on a frame")
 
 
 class CNN1d(nn.Module):
     """Residual blocks of convolutions over time (He et al. 2016); the mel bands are the input's channels.
 
-    Before every convolution the frames behind a clip's end are set to zero, which is what convolutions pad with
-    themselves: so a clip's logits do not depend on how much padding its batch gave it.
+    Before every convolution the frames after the end of a clip are set to zero, which is what convolutions pad with
+    anyway. So a clip's logits do not depend on how much padding its batch adds.
     """
 
     def __init__(self, config: CNN1dConfig):
@@ -43,11 +43,11 @@ class CNN1d(nn.Module):
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(2 * before, config.classes))
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The last hidden layer (batch, 2 x channels): mean and maximum over time of what the blocks found."""
+        """The last hidden layer (batch, 2 x channels): mean and maximum over time of the last block's output."""
         x, lengths = self.stem(features.transpose(1, 2), lengths)
         for block in self.blocks:
             x, lengths = block(x, lengths)
-        mean = x.sum(2) / lengths.unsqueeze(1)  # frames behind the end are zero
+        mean = x.sum(2) / lengths.unsqueeze(1)  # the padding is zero
         peak = x.masked_fill(~_mask(x, lengths), -torch.inf).amax(2)
         return torch.cat([mean, peak], dim=1)
 
@@ -72,7 +72,7 @@ class MaskedConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, and a way round them: a block has to learn only what to add to its input."""
+    """Two convolutions with a skip connection: a block has to learn only what to add to its input."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: int, dropout: float):
         super().__init__()
@@ -89,5 +89,5 @@ class Block(nn.Module):
 
 
 def _mask(x: Tensor, lengths: Tensor) -> Tensor:
-    """(batch, 1, frames): true where a clip is, false behind its end."""
+    """(batch, 1, frames): true inside a clip, false in its padding."""
     return (torch.arange(x.shape[2], device=x.device) < lengths.unsqueeze(1)).unsqueeze(1)

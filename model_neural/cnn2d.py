@@ -1,7 +1,7 @@
-"""The 2-D convolutional network of the AudioMNIST system, on log-mels of one second.
+"""The 2-D convolutional network of the AudioMNIST system, for log-mel spectrograms of one second.
 
-Its architecture is that of the published model fergarciadlc/audio-mnist-cnn: four blocks of convolution, batch
-normalisation, ReLU, maximum pooling and dropout of whole channels, then the mean over time and frequency and two linear
+It has the architecture of the published model fergarciadlc/audio-mnist-cnn: four blocks of convolution, batch
+normalisation, ReLU, max pooling and dropout of whole channels, then the mean over time and frequency and two linear
 layers.
 """
 
@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 
 @dataclass(frozen=True)
 class CNN2dConfig:
-    """`channels` are those of each block; every block halves frames and mels."""
+    """`channels` has one entry per block. Every block halves the number of frames and of mels."""
 
     n_mels: int = 64
     channels: tuple[int, ...] = (32, 64, 128, 256)
@@ -25,20 +25,23 @@ class CNN2dConfig:
 
     def __post_init__(self):
         if self.n_mels < 2 ** len(self.channels):
-            raise ValueError(f"{len(self.channels)} blocks that halve {self.n_mels} mels leave none")
+            raise ValueError(
+                f"n_mels must be at least {2 ** len(self.channels)} for {len(self.channels)} blocks that halve it, "
+                f"not {self.n_mels}"
+            )
 
 
 class CNN2d(nn.Module):
-    """A recipe for clips of one length, and exactly that for them; shorter ones in a batch are masked.
+    """The published network, extended to batches of clips of different lengths.
 
-    Where all clips of a batch have the same length, nothing is masked. Otherwise the frames behind a clip's end are
-    set to zero before every convolution, and left out of the mean.
+    The padding of shorter clips is set to zero before every block and left out of the mean. If all clips have the same
+    length, there is no padding, and the network is exactly the published one.
     """
 
     def __init__(self, config: CNN2dConfig):
         super().__init__()
         channels = (1, *config.channels)
-        self.shortest = 2 ** len(config.channels)  # frames, of which one is left after the blocks
+        self.shortest = 2 ** len(config.channels)  # frames, so that one is left after the blocks
         self.features = nn.ModuleList(
             nn.Sequential(
                 nn.Conv2d(before, after, 3, padding=1),
@@ -57,7 +60,7 @@ class CNN2d(nn.Module):
         x = pad(features.unsqueeze(1), (0, 0, 0, max(0, self.shortest - features.shape[1])))
         for block in self.features:
             x = block(x * _inside(x, lengths))
-            lengths = (lengths // 2).clamp_min(1)  # as the pooling rounds; a clip never vanishes
+            lengths = (lengths // 2).clamp_min(1)  # rounded down like the pooling, but at least 1
         x = (x * _inside(x, lengths)).sum((2, 3)) / (lengths * x.shape[3]).unsqueeze(1)
         return torch.relu(self.hidden(x))
 
@@ -67,5 +70,5 @@ class CNN2d(nn.Module):
 
 
 def _inside(x: Tensor, lengths: Tensor) -> Tensor:
-    """(batch, 1, frames, 1): true where a clip is, false behind its end."""
+    """(batch, 1, frames, 1): true inside a clip, false in its padding."""
     return (torch.arange(x.shape[2], device=x.device) < lengths.unsqueeze(1))[:, None, :, None]

@@ -1,4 +1,4 @@
-"""A small residual network over time and frequency (He et al. 2016), on clips of any length."""
+"""A small residual network over time and frequency (He et al. 2016), for clips of any length."""
 
 from dataclasses import dataclass
 
@@ -8,28 +8,28 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class ResNetConfig:
-    """`channels` are those of each stage; every stage after the first halves the frames and the bands."""
+    """`channels` has one entry per stage. Every stage after the first halves the number of frames and of bands."""
 
     n_mels: int = 40
     channels: tuple[int, ...] = (16, 32, 48)
-    width: int = 96  # of what the bands of a frame are summed up in
-    dropout: float = 0.1  # of whole channels, within the blocks
+    width: int = 96  # of the layer that combines the bands of a frame
+    dropout: float = 0.1  # of whole channels, inside the blocks
     head_dropout: float = 0.3
     classes: int = 10
 
 
 class ResNet(nn.Module):
-    """Convolutions that slide over frequency as well as over time.
+    """Residual blocks of 2-D convolutions, which slide over frequency as well as over time.
 
-    A vowel that another speaker says a few bands higher still meets the same filter; only the layer that sums up the
-    bands knows where it was. Frames behind a clip's end are set to zero before every convolution, so a clip's logits
-    do not depend on its batch's padding.
+    So the same filter detects a vowel whose formants lie a few bands higher in another voice; only the layer that
+    combines the bands depends on where it was. The frames after the end of a clip are set to zero before every
+    convolution, so a clip's logits do not depend on how much padding its batch adds.
     """
 
     def __init__(self, config: ResNetConfig):
         super().__init__()
         before, bands = config.channels[0], -(-config.n_mels // 2)
-        self.stem = MaskedConv(1, before, 5, (1, 2))  # half the bands from the start: most of the cost lies here
+        self.stem = MaskedConv(1, before, 5, (1, 2))  # half of the bands: the first layers cost the most
         self.blocks = nn.ModuleList()
         for stage, channels in enumerate(config.channels):
             stride = (2, 2) if stage else (1, 1)
@@ -58,7 +58,7 @@ class ResNet(nn.Module):
 
 
 class MaskedConv(nn.Module):
-    """Mask, convolution, batch normalisation; `stride` is that of frames and that of bands."""
+    """Mask, convolution, batch normalisation. `stride` is over frames and over bands."""
 
     def __init__(self, before: int, after: int, kernel: int, stride: tuple[int, int] = (1, 1)):
         super().__init__()
@@ -72,7 +72,7 @@ class MaskedConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, and a way round them: a block has to learn only what to add to its input."""
+    """Two convolutions with a skip connection: a block has to learn only what to add to its input."""
 
     def __init__(self, before: int, after: int, stride: tuple[int, int], dropout: float):
         super().__init__()
@@ -89,5 +89,5 @@ class Block(nn.Module):
 
 
 def _inside(frames: int, lengths: Tensor) -> Tensor:
-    """(batch, 1, frames): true where a clip is, false behind its end."""
+    """(batch, 1, frames): true inside a clip, false in its padding."""
     return (torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)).unsqueeze(1)

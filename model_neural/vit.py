@@ -1,7 +1,7 @@
-"""A vision transformer on a mel-spectrogram (Dosovitskiy et al. 2021), for clips of any length.
+"""A vision transformer on mel-spectrograms (Dosovitskiy et al. 2021), for clips of any length.
 
-Its patches are cut by three small convolutions, from which a transformer learns better and sooner than from patches cut
-straight out of the picture (Xiao et al. 2021).
+Three small convolutions embed its patches. A transformer trains faster and better on these than on patches that are cut
+straight out of the image (Xiao et al. 2021).
 """
 
 import math
@@ -11,13 +11,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-STEP = 8  # frames and mels from one patch to the next: three convolutions halve both
-PATCH = 17  # frames and mels that a patch sees: 5, and 2 more steps of each of the convolutions after the first
+STEP = 8  # distance between patches, in frames and in mels: three convolutions halve both
+PATCH = 17  # frames and mels that a patch covers, the receptive field of the convolutions: 5 + 2 * 2 + 2 * 4 = 17
 
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """`channels` are those of the convolutions before the last, which has `width`."""
+    """`channels` are those of the first two convolutions; the third has `width` channels."""
 
     n_mels: int = 40
     channels: tuple[int, int] = (16, 32)
@@ -29,13 +29,14 @@ class ViTConfig:
 
     def __post_init__(self):
         if self.width % (2 * self.heads):
-            raise ValueError(f"width is a multiple of twice the heads, not {self.width} with {self.heads} heads")
+            raise ValueError(f"width must be a multiple of 2 x heads = {2 * self.heads}, not {self.width}")
 
 
 class ViT(nn.Module):
-    """Patches become tokens, tokens look at each other, a class token sums up.
+    """Patches become tokens, layers of self-attention process them, and a class token represents the whole clip.
 
-    Tokens behind a clip's end are masked in every attention, so its logits do not depend on its batch's padding.
+    Tokens after the end of a clip are masked in every layer, so its logits do not depend on how much padding its batch
+    adds.
     """
 
     def __init__(self, config: ViTConfig):
@@ -44,7 +45,7 @@ class ViT(nn.Module):
         self.stem = nn.ModuleList(
             MaskedConv(before, after, 3 if index else 5) for index, (before, after) in enumerate(pairwise(channels))
         )
-        self.rows = math.ceil(config.n_mels / STEP)  # patches on top of each other
+        self.rows = math.ceil(config.n_mels / STEP)  # of patches, over frequency
         self.row_position = nn.Parameter(0.02 * torch.randn(self.rows, config.width))
         self.class_token = nn.Parameter(0.02 * torch.randn(config.width))
         self.layers = nn.ModuleList(Layer(config.width, config.heads) for _ in range(config.depth))
@@ -52,7 +53,7 @@ class ViT(nn.Module):
         self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(config.width, config.classes))
 
     def tokens(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (batch, frames, mels) to tokens (batch, 1 + columns x rows, width), and which of them are real."""
+        """Features (batch, frames, mels) to tokens (batch, 1 + columns x rows, width) and a mask of the real ones."""
         x = features.unsqueeze(1)
         for convolution in self.stem:
             x, lengths = convolution(x, lengths)
@@ -65,7 +66,7 @@ class ViT(nn.Module):
         return torch.cat([start, x], dim=1), nn.functional.pad(real, (1, 0), value=True)
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The last hidden layer (batch, width): what the class token has gathered."""
+        """The last hidden layer (batch, width): the class token after the last layer."""
         x, real = self.tokens(features, lengths)
         for layer in self.layers:
             x, _ = layer(x, real)
@@ -77,9 +78,9 @@ class ViT(nn.Module):
 
     @torch.no_grad()
     def attention_maps(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Where the class token looks: (batch, depth, heads, columns, rows), the weights of the patches.
+        """The class token's attention to the patches: weights (batch, depth, heads, columns, rows).
 
-        Zero behind a clip's end. What is missing to a sum of 1 is the class token's look at itself.
+        They are zero in the padding. The rest of the sum of 1 is the class token's attention to itself.
         """
         x, real = self.tokens(features, lengths)
         maps = []
@@ -90,7 +91,7 @@ class ViT(nn.Module):
 
 
 class MaskedConv(nn.Module):
-    """Mask, convolution, batch normalisation, ReLU: n frames and bands become half as many, rounded up."""
+    """Mask, convolution, batch normalisation, ReLU. Halves the number of frames and of bands, rounded up."""
 
     def __init__(self, before: int, after: int, kernel: int):
         super().__init__()
@@ -104,7 +105,7 @@ class MaskedConv(nn.Module):
 
 
 class Layer(nn.Module):
-    """Attention, then two linear layers; each adds to its input, which is normalised first (Xiong et al. 2020)."""
+    """Attention, then a two-layer perceptron, both with a skip connection and pre-normalisation (Xiong et al. 2020)."""
 
     def __init__(self, width: int, heads: int):
         super().__init__()
@@ -128,16 +129,19 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (batch, tokens, width) and which are real, to as many tokens and weights (batch, heads, from, to)."""
+        """Tokens (batch, tokens, width) to new tokens of the same shape, and weights (batch, heads, from, to).
+
+        No token attends to those that are not `real` (batch, tokens).
+        """
         query, key, value = self.query_key_value(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         scores = query @ key.transpose(2, 3) / math.sqrt(query.shape[3])
         weights = scores.masked_fill(~real[:, None, None, :], -torch.inf).softmax(dim=3)
-        y = (weights @ value).transpose(1, 2).flatten(2)  # heads side by side
+        y = (weights @ value).transpose(1, 2).flatten(2)  # concatenates the heads
         return self.out(y), weights
 
 
 def sinusoids(positions: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Positions in time as waves of many lengths (positions, width) (Vaswani et al. 2017, section 3.5)."""
+    """Sinusoidal position encodings (positions, width) (Vaswani et al. 2017, section 3.5)."""
     rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000.0) / width))
     angle = torch.arange(positions, device=device).unsqueeze(1) * rate
     return torch.cat([angle.sin(), angle.cos()], dim=1)

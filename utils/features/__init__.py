@@ -1,5 +1,11 @@
 """Waveforms become batches of features.
 
-In: waveforms (samples,). Out: log-mel spectrograms (frames, mels) (`log_mel`, the one front end; `extraction` applies
-it to many clips), and batches (batch, frames, mels) with lengths (batch,) (`batches`), augmented by `augmentation`.
+In: waveforms (samples,). Out: batches (batch, frames, mels) with the length of each clip (batch,), in frames.
+
+log_mel                      the front end: a batch of waveforms -> log-mel spectrograms
+extraction                   the features of many clips, cached on disk
+waveform_augmentations       changes made before the front end
+spectrogram_augmentations    changes made after it
+augmentation                 draws the strengths and applies both around the front end
+batches                      datasets, and the batches that a model is trained on
 """

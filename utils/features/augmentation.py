@@ -1,7 +1,7 @@
-"""Augmentation: one recorded voice becomes many.
+"""Augmentation: random changes to the training clips, so that a few voices stand in for many.
 
-`Augmenter` draws a strength for each clip and applies the functions of `waveform_augmentations` and of
-`spectrogram_augmentations` in order, on either side of the front end.
+`Augmenter` draws the strength of each change for each clip. It applies `waveform_augmentations` before the front end
+and `spectrogram_augmentations` after it, always in the same order.
 """
 
 from dataclasses import dataclass
@@ -28,45 +28,50 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class AugmentationConfig:
-    """How far each augmentation goes: a range that strengths are drawn from, evenly; null: not used."""
+    """How strong each augmentation is. Strengths are drawn uniformly; null turns an augmentation off.
+
+    A pair is the range to draw from. A single number x stands for the range from -x to x, or from 0 to x for the noise
+    gate and the masks.
+    """
 
     gain_db: tuple[float, float] | None = None
     noise_snr_db: tuple[float, float] | None = None
-    noise_probability: float = 1.0  # of the clips that noise is added to
-    equaliser_db: float | None = None  # largest gain or loss of a band
-    speed: tuple[float, float] | None = None
-    pitch: tuple[float, float] | None = None
-    stretch: tuple[float, float] | None = None
-    vtlp: tuple[float, float] | None = None
-    warp_time: float | None = None  # parts of a clip are up to so much faster or slower (0.5: by half)
-    shift_bands: float | None = None  # regions of the spectrum move up to so many mel bands
-    spectral_tilt_db: float | None = None  # largest gain or loss of a part of the clip in time and frequency
-    noise_gate_db: float | None = None  # half of the clips lose what is quiet, by a margin up to this
-    jitter_frames: int | None = None  # at most so many frames cut from or added to either end
-    mask_bands: int | None = None  # widest of two frequency masks, in mels
-    mask_frames: int | None = None  # widest of two time masks, in frames; at most a fifth of the clip
+    noise_probability: float = 1.0  # the probability that noise is added to a clip
+    equaliser_db: float | None = None  # of each of six frequency bands
+    speed: tuple[float, float] | None = None  # factor of the tempo, the pitch and the formants together
+    pitch: tuple[float, float] | None = None  # factor of the pitch and the formants; the duration stays
+    stretch: tuple[float, float] | None = None  # factor of the duration; the pitch stays
+    vtlp: tuple[float, float] | None = None  # factor of the frequencies: vocal tract length perturbation
+    warp_time: float | None = None  # local change of tempo (0.5: up to 50 % faster or slower)
+    shift_bands: float | None = None  # shift of a region of the spectrum, in mel bands
+    spectral_tilt_db: float | None = None  # gain that varies smoothly over time and frequency
+    noise_gate_db: float | None = None  # margin of the gate above the noise; applied to half of the clips
+    jitter_frames: int | None = None  # frames cut from or added to each end
+    mask_bands: int | None = None  # width of each of two frequency masks, in mel bands
+    mask_frames: int | None = None  # width of each of two time masks, in frames; at most a fifth of the clip
 
     def __post_init__(self):
         for name in ("speed", "pitch", "stretch", "vtlp"):
             factors = getattr(self, name)
             if factors is not None and not 0.5 <= factors[0] <= factors[1] <= 2:
-                raise ValueError(f"{name} is a range of factors within 0.5 and 2, not {factors}")
+                raise ValueError(f"{name} must be a range of factors between 0.5 and 2, not {factors}")
         if not 0 < self.noise_probability <= 1:
             raise ValueError(
-                f"noise_probability is within (0, 1], not {self.noise_probability}; no noise: noise_snr_db: null"
+                f"noise_probability must be above 0 and at most 1, not {self.noise_probability}; "
+                "to add no noise, set noise_snr_db: null"
             )
         if self.warp_time is not None and not 0 < self.warp_time < 1:
-            raise ValueError(f"warp_time is within 0 and 1, not {self.warp_time}")
+            raise ValueError(f"warp_time must be between 0 and 1, not {self.warp_time}")
 
 
 class Augmenter:
-    """Waveforms to augmented features: draws each clip's strengths and applies the augmentations in order.
+    """Turns waveforms into augmented features.
 
-    All chance comes from `generator`: the same generator state gives the same batch.
+    All random numbers come from `generator`: from the same state it makes the same batch.
     """
 
     EQUALISER_BANDS = 6
-    KNOTS = 5  # of what varies over a clip or over its bands
+    KNOTS = 5  # points between which a strength that varies over time or frequency is interpolated
     MASKS = 2
 
     def __init__(self, config: AugmentationConfig, features: FeatureConfig, generator: torch.Generator):
@@ -75,17 +80,17 @@ class Augmenter:
         self.generator = generator
 
     def draw(self, low: float, high: float, *shape: int) -> Tensor:
-        """Evenly distributed numbers between `low` and `high`."""
+        """Uniform random numbers between `low` and `high`."""
         return low + (high - low) * torch.rand(shape, generator=self.generator)
 
-    def apply_to(self, share: float, changed: Tensor, unchanged: Tensor) -> Tensor:
-        """Clips (batch, ...) of which this share is changed, drawn clip by clip; a share of 1 draws nothing."""
-        if share == 1:
+    def choose(self, probability: float, changed: Tensor, unchanged: Tensor) -> Tensor:
+        """Take each clip (batch, ...) from `changed` with this probability, otherwise from `unchanged`."""
+        if probability == 1:
             return changed
-        return torch.where(self.draw(0, 1, len(changed), *[1] * (changed.ndim - 1)) < share, changed, unchanged)
+        return torch.where(self.draw(0, 1, len(changed), *[1] * (changed.ndim - 1)) < probability, changed, unchanged)
 
     def __call__(self, waveforms: Tensor, lengths: Tensor) -> Batch:
-        """Waveforms (batch, samples) with lengths (batch,) to features (batch, frames, mels) with frames (batch,)."""
+        """Waveforms (batch, samples) with lengths (batch,) to features (batch, frames, mels) with lengths in frames."""
         config, floor, n = self.config, self.front_end.config.floor, len(waveforms)
         if config.speed is not None:
             waveforms, lengths = change_speed(waveforms, lengths, self.draw(*config.speed, n))
@@ -97,7 +102,7 @@ class Augmenter:
         if config.noise_snr_db is not None:
             snr_db, slope = self.draw(*config.noise_snr_db, n), self.draw(0, 2, n)
             noisy, lengths = add_noise(waveforms, lengths, snr_db, slope, self.generator)
-            waveforms = self.apply_to(config.noise_probability, noisy, waveforms)
+            waveforms = self.choose(config.noise_probability, noisy, waveforms)
         if config.gain_db is not None:
             waveforms, lengths = change_gain(waveforms, lengths, self.draw(*config.gain_db, n))
 
@@ -106,7 +111,7 @@ class Augmenter:
         if config.noise_gate_db is not None:
             margin = self.draw(0, config.noise_gate_db / self.front_end.config.std_db, n)
             gated, _ = noise_gate(features, frames, margin, floor)
-            features = self.apply_to(0.5, gated, features)
+            features = self.choose(0.5, gated, features)
         if config.stretch is not None:
             features, frames = stretch_time(features, frames, self.draw(*config.stretch, n), floor)
         if config.vtlp is not None:

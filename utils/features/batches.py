@@ -1,4 +1,4 @@
-"""Spoken digits as a PyTorch dataset, and the batches that a model learns from."""
+"""Spoken digits as PyTorch datasets, and the batches that a model is trained on."""
 
 from collections.abc import Iterator
 
@@ -17,25 +17,25 @@ Batch = tuple[tuple[Tensor, Tensor], Tensor, Tensor]  # (padded inputs, their le
 
 
 class SpokenDigits(Dataset):
-    """The clips of a metadata table as waveforms in memory (3,000 clips of the course take 40 MB).
+    """The clips of a metadata table as waveforms in memory (the 3,000 clips of the course take 40 MB).
 
     Args:
-        clips: rows of `utils.data.metadata.read_metadata`, all or some.
+        clips: rows of the table that `utils.data.metadata.read_metadata` returns.
         sample_rate: of the waveforms, in Hz.
-        progress: show a progress bar while reading.
+        progress: whether to show a progress bar while reading.
 
     Attributes:
         waveforms: a list of (samples,).
         labels: (clips,) digits.
-        speakers: (clips,) a number for each speaker, in the order of their names.
+        speakers: (clips,) speakers, numbered in alphabetical order.
     """
 
     def __init__(self, clips: pd.DataFrame, sample_rate: int, progress: bool = False):
-        # only a terminal shows the bar, and it is gone before a bad clip's one line of error comes
-        hidden = None if progress else True
+        hidden = None if progress else True  # None: tqdm shows the bar on a terminal only
+        # the bar is cleared before an error message about a bad clip is printed
         with tqdm(clips["path"], "reading clips", unit=" clips", leave=False, disable=hidden) as paths:
             self.waveforms = [torch.from_numpy(read_audio(path, sample_rate)) for path in paths]
-        self.labels, self.speakers = label_tensor(clips), _speakers(clips)
+        self.labels, self.speakers = label_tensor(clips), _speaker_numbers(clips)
 
     def __len__(self) -> int:
         return len(self.waveforms)
@@ -44,18 +44,19 @@ class SpokenDigits(Dataset):
         return self.waveforms[index], self.labels[index], self.speakers[index]
 
     def batch(self, examples: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
-        """Some clips as one batch; behind a clip's end lies silence."""
-        return _batch(examples, padding=0.0)
+        """Collate clips into one batch, padded with silence."""
+        return _collate(examples, padding=0.0)
 
 
 class Spectrograms(Dataset):
-    """The clips of a metadata table as features, for training without augmentation: computed once, then read.
+    """The clips of a metadata table as features, for training without augmentation.
 
-    They lie in the cache on disk (see `file_features`), of which only what a batch needs comes into memory.
+    They are computed once and then read from the cache on disk (see `file_features`); only the clips of the current
+    batch are loaded into memory.
 
     Args:
         clips: as for `SpokenDigits`.
-        config: of the features.
+        config: the settings of the front end.
 
     Attributes:
         features: a list of (frames, mels).
@@ -64,7 +65,7 @@ class Spectrograms(Dataset):
 
     def __init__(self, clips: pd.DataFrame, config: FeatureConfig):
         self.features, self.labels = clip_features(clips, config)
-        self.speakers, self.floor = _speakers(clips), config.floor
+        self.speakers, self.floor = _speaker_numbers(clips), config.floor
 
     def __len__(self) -> int:
         return len(self.features)
@@ -73,16 +74,16 @@ class Spectrograms(Dataset):
         return self.features[index], self.labels[index], self.speakers[index]
 
     def batch(self, examples: list[tuple[Tensor, Tensor, Tensor]]) -> Batch:
-        """Some clips as one batch; behind a clip's end lies the floor."""
-        return _batch(examples, self.floor)
+        """Collate clips into one batch, padded with the floor."""
+        return _collate(examples, self.floor)
 
 
 class BucketSampler(Sampler[list[int]]):
-    """Batches of clips of similar length, so that little of a batch is padding, in random order.
+    """Batches of clips of similar length, in random order: little of a batch is padding.
 
-    Clips are shuffled, cut into buckets of so many batches, sorted by length within their bucket and cut into
-    batches; then the batches are shuffled. An incomplete last batch is left out; the next epoch draws anew. With
-    buckets of one batch, any clips come together.
+    The clips are shuffled and split into buckets of `bucket` batches each. Within a bucket they are sorted by length
+    and split into batches; then the batches are shuffled. An incomplete last batch is dropped, and the next epoch
+    shuffles again. With `bucket=1`, a batch is a random sample, whatever the lengths.
     """
 
     def __init__(self, lengths: list[int], batch_size: int, generator: torch.Generator, bucket: int):
@@ -104,7 +105,7 @@ class BucketSampler(Sampler[list[int]]):
 def training_batches(
     dataset: SpokenDigits | Spectrograms, batch_size: int, generator: torch.Generator, bucket: int = 8
 ) -> DataLoader:
-    """Batches in an order from `generator`; see `BucketSampler`.
+    """Batches in a random order drawn from `generator` (see `BucketSampler`).
 
     A batch is ((inputs (batch, longest, ...), lengths (batch,)), labels (batch,), speakers (batch,)).
     """
@@ -113,11 +114,11 @@ def training_batches(
     return DataLoader(dataset, batch_sampler=sampler, collate_fn=dataset.batch, generator=generator)
 
 
-def _batch(examples: list[tuple[Tensor, Tensor, Tensor]], padding: float) -> Batch:
+def _collate(examples: list[tuple[Tensor, Tensor, Tensor]], padding: float) -> Batch:
     inputs, labels, speakers = zip(*examples, strict=True)
     return pad(inputs, padding), torch.stack(labels), torch.stack(speakers)
 
 
-def _speakers(clips: pd.DataFrame) -> Tensor:
-    """A number for each clip's speaker, in the order of their names."""
+def _speaker_numbers(clips: pd.DataFrame) -> Tensor:
+    """The speaker of each clip (clips,), numbered in alphabetical order."""
     return torch.tensor(np.unique(clips["speaker"], return_inverse=True)[1])

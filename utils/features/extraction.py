@@ -1,4 +1,4 @@
-"""Features of many clips: computed in batches, and kept on disk."""
+"""Features of many clips: computed in batches, cached on disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,13 +17,13 @@ from utils.features.log_mel import FeatureConfig, LogMel, pad
 from utils.files import sha256
 from utils.paths import CACHE
 
-MEMORY = joblib.Memory(CACHE, mmap_mode="c", verbose=0)  # features are memory-mapped, not loaded
-PART = 3000  # clips whose features are computed at a time
+MEMORY = joblib.Memory(CACHE, mmap_mode="c", verbose=0)  # cached features are memory-mapped, not loaded
+CHUNK = 3000  # clips that one job computes
 
 
 @torch.inference_mode()
 def extract(waveforms: Sequence[np.ndarray | Tensor], config: FeatureConfig, batch_size: int = 32) -> list[Tensor]:
-    """Features of many clips: a list of (frames, mels), in the order given.
+    """Features of waveforms (samples,): a list of (frames, mels), in the same order.
 
     Clips of similar length go through the front end together, so that little of a batch is padding.
     """
@@ -39,12 +39,13 @@ def extract(waveforms: Sequence[np.ndarray | Tensor], config: FeatureConfig, bat
 
 
 def file_features(paths: Sequence[str | Path], config: FeatureConfig) -> list[Tensor]:
-    """Features of audio files: a list of (frames, mels), in the order given.
+    """Features of audio files: a list of (frames, mels), in the same order.
 
-    Kept on disk in `.cache/`, under a key of the files' bytes, the config and this code: an edit of any of them is
-    noticed. Raises `InputError` for a file that cannot be read (see `read_audio`).
+    They are cached in `.cache/` by the contents of the files, the config and the code that computes them: after a
+    change to any of these they are computed again. Raises `InputError` for a file that cannot be read (see
+    `read_audio`).
     """
-    code = [sha256(file) for file in (log_mel.__file__, audio.__file__)]
+    code = [sha256(file) for file in (log_mel.__file__, audio.__file__, __file__)]
     frames, lengths = _compute(config, [sha256(path) for path in paths], code, paths)
     return list(torch.from_numpy(frames).split(lengths))
 
@@ -53,25 +54,27 @@ def file_features(paths: Sequence[str | Path], config: FeatureConfig) -> list[Te
 def _compute(
     config: FeatureConfig, contents: list[str], code: list[str], paths: Sequence[str | Path]
 ) -> tuple[np.ndarray, list[int]]:
-    """All clips' frames one after the other (frames, mels), and how many frames each clip has.
+    """The frames of all clips, concatenated (frames, mels), and the number of frames of each clip.
 
-    Many clips are shared out among the cores, always in the same parts: the numbers do not depend on the cores.
+    The chunks are computed in parallel. Their size is fixed, so the result does not depend on the number of cores.
     """
-    parts = [paths[start : start + PART] for start in range(0, len(paths), PART)]
-    jobs = joblib.Parallel(n_jobs=min(joblib.cpu_count(), len(parts)), return_as="generator")
-    computed = jobs(joblib.delayed(_compute_part)(config, part) for part in parts)
-    bar = tqdm(computed, "features", len(parts), leave=False, unit_scale=PART, unit=" clips", disable=len(parts) == 1)
+    chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
+    parallel = joblib.Parallel(n_jobs=min(joblib.cpu_count(), len(chunks)), return_as="generator")
+    computed = parallel(joblib.delayed(_compute_chunk)(config, chunk) for chunk in chunks)
+    bar = tqdm(
+        computed, "features", len(chunks), leave=False, unit_scale=CHUNK, unit=" clips", disable=len(chunks) == 1
+    )
     frames, lengths = zip(*bar, strict=True)
-    return np.concatenate(frames), [length for part in lengths for length in part]
+    return np.concatenate(frames), [length for chunk in lengths for length in chunk]
 
 
-def _compute_part(config: FeatureConfig, paths: Sequence[str | Path]) -> tuple[np.ndarray, list[int]]:
+def _compute_chunk(config: FeatureConfig, paths: Sequence[str | Path]) -> tuple[np.ndarray, list[int]]:
     clips = extract([read_audio(path, config.sample_rate) for path in paths], config)
     return torch.cat(clips).numpy(), [len(clip) for clip in clips]
 
 
 def clip_features(clips: pd.DataFrame, config: FeatureConfig) -> tuple[list[Tensor], Tensor]:
-    """The clips of a metadata table as features, a list of (frames, mels), and their labels (clips,)."""
+    """The features of a metadata table's clips, a list of (frames, mels), and their labels (clips,)."""
     return file_features(clips["path"].tolist(), config), label_tensor(clips)
 
 

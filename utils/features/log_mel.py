@@ -16,7 +16,7 @@ LEVELS = ("clip_max", "none")
 
 @dataclass(frozen=True)
 class FeatureConfig:
-    """What the front end computes. Frequencies in Hz, windows and hops in samples, levels in dB."""
+    """Settings of the front end. Frequencies are in Hz, windows and hops in samples, levels in dB."""
 
     sample_rate: int = 8000
     n_fft: int = 256
@@ -25,40 +25,40 @@ class FeatureConfig:
     n_mels: int = 40
     f_min: float = 60.0
     f_max: float = 4000.0
-    level: str = "clip_max"  # 0 dB is the clip's loudest mel band; "none": full scale
-    range_db: float = 55.0  # what lies further below 0 dB is raised to this floor: room noise varies, speech does not
-    seconds: float | None = None  # make every clip this long: pad with silence, or crop, evenly on both sides
+    level: str = "clip_max"  # what 0 dB is: the loudest mel band of the clip, or ("none") full scale
+    range_db: float = 55.0  # lower levels are raised to -range_db, which hides the noise of different rooms
+    seconds: float | None = None  # make every clip this long: pad with silence or crop, equally on both sides
     trim_db: float | None = 35.0  # drop leading and trailing frames this far below the loudest frame; null: keep all
-    min_power: float = 1e-20  # of a mel band: what is weaker counts as this (librosa's `amin`)
-    mean_db: float = -55.0  # features are (dB - mean_db) / std_db: with mean_db at the floor, silence is zero
+    min_power: float = 1e-20  # smallest power of a mel band (librosa's `amin`)
+    mean_db: float = -55.0  # features are (dB - mean_db) / std_db; with mean_db = -range_db, silence is 0
     std_db: float = 20.0
 
     def __post_init__(self):
         if self.level not in LEVELS:
-            raise ValueError(f"level is {self.level!r}; use {' or '.join(LEVELS)}")
+            raise ValueError(f"level must be {' or '.join(LEVELS)}, not {self.level!r}")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(f"need 0 <= f_min < f_max <= sample_rate / 2, not {self.f_min} and {self.f_max} Hz")
         if self.n_mels < 1:
-            raise ValueError("n_mels is at least 1")
+            raise ValueError("n_mels must be at least 1")
         if not 0 < self.hop_length <= self.win_length <= self.n_fft:
             raise ValueError("need 0 < hop_length <= win_length <= n_fft")
         positive = (self.range_db, self.std_db, self.min_power, 1.0 if self.trim_db is None else self.trim_db)
         if min(positive) <= 0:
             raise ValueError("range_db, std_db, min_power and trim_db must be positive")
         if self.seconds is not None and (self.trim_db is not None or self.seconds * self.sample_rate < 1):
-            raise ValueError("seconds is positive, and needs trim_db: null, or clips would differ in length again")
+            raise ValueError("seconds must be positive and needs trim_db: null, as trimming makes lengths differ again")
 
     @property
     def floor(self) -> float:
-        """The feature's lowest value: that of silence beside speech, of padding and of masks."""
+        """The lowest value of a feature: the value of silence, of padding and of masks."""
         return (-self.range_db - self.mean_db) / self.std_db
 
 
 class LogMel(nn.Module):
-    """Log-mel spectrograms of a batch of clips; no clip's result depends on the others in its batch.
+    """Log-mel spectrograms of a batch of clips. A clip's features do not depend on the rest of its batch.
 
-    Equal to librosa's `melspectrogram(..., pad_mode="constant")` and `power_to_db(ref=np.max)` to within
-    0.01 dB (tests/test_features.py), computed in one batch.
+    They equal librosa's `melspectrogram(..., pad_mode="constant")` followed by `power_to_db(ref=np.max)` to within
+    0.01 dB (tests/features/test_log_mel.py).
     """
 
     def __init__(self, config: FeatureConfig):
@@ -80,14 +80,13 @@ class LogMel(nn.Module):
         """Waveforms to features.
 
         Args:
-            waveforms: (batch, samples); what lies after a clip's end has no influence where `seconds` is given,
-                and is zero otherwise.
-            lengths: (batch,) samples of each clip.
+            waveforms: (batch, samples), zero after the end of each clip (any value, if `seconds` is set).
+            lengths: (batch,) of the clips, in samples.
 
         Returns:
-            features (batch, frames, mels), filled with the floor after each clip's end, and (batch,) frames
-            of each clip. A frame is `hop_length` samples. Of digital silence, which has no loudest band, every
-            feature is that of 0 dB where `level` is "clip_max".
+            features (batch, frames, mels), at the floor after the end of each clip, and their lengths (batch,) in
+            frames. A frame is `hop_length` samples. With `level` "clip_max", digital silence, which has no loudest
+            band, becomes 0 dB throughout.
         """
         config = self.config
         if config.seconds is not None:
@@ -115,12 +114,12 @@ class LogMel(nn.Module):
 
 
 def valid_frames(lengths: Tensor, frames: int) -> Tensor:
-    """(batch,) lengths to a mask (batch, frames), true where a clip is and false where its padding is."""
+    """Lengths (batch,) to a mask (batch, frames) that is true inside a clip and false in its padding."""
     return torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)
 
 
 def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-    """Each clip in the middle of so many samples: silence on both sides, or both ends cropped."""
+    """Centre each clip in `samples` samples: pad it with silence, or crop it, equally on both sides."""
     start = torch.where(lengths > samples, (lengths - samples) // 2, -((samples - lengths) // 2))
     index = start.unsqueeze(1) + torch.arange(samples, device=waveforms.device)
     inside = (index >= 0) & (index < lengths.unsqueeze(1))
@@ -129,9 +128,9 @@ def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Te
 
 
 def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> tuple[Tensor, Tensor]:
-    """Drop each clip's leading and trailing frames that are more than `trim_db` below its loudest frame."""
+    """Drop the leading and trailing frames that are more than `trim_db` below the clip's loudest frame."""
     energy = mel.sum(-1)  # (batch, frames), zero in the padding
-    loud = energy >= energy.amax(dim=1, keepdim=True) * 10 ** (-trim_db / 10)  # a silent clip stays as it is
+    loud = energy >= energy.amax(dim=1, keepdim=True) * 10 ** (-trim_db / 10)  # keeps all of a silent clip
     first = loud.int().argmax(dim=1)
     last = mel.shape[1] - 1 - loud.flip(1).int().argmax(dim=1)
     trimmed = (last - first + 1).minimum(frames)
@@ -141,5 +140,5 @@ def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> tuple[Tensor, Tensor]:
 
 
 def pad(clips: Sequence[Tensor], value: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Clips of shape (time, ...) to one batch (batch, longest time, ...), padded with `value`, and their lengths."""
+    """Clips (time, ...) to one batch (batch, longest time, ...), padded with `value`, and their lengths (batch,)."""
     return pad_sequence(list(clips), batch_first=True, padding_value=value), torch.tensor([len(c) for c in clips])

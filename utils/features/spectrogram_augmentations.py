@@ -1,6 +1,6 @@
-"""Augmentations of log-mel spectrograms, each a function of a whole batch with a strength per clip.
+"""Augmentations of log-mel spectrograms. Each changes a whole batch, with its own strength for every clip.
 
-They take features (batch, frames, mels), which are at the floor behind a clip's end, and lengths in frames (batch,),
+They take features (batch, frames, mels), at the floor after the end of each clip, and the lengths (batch,) in frames,
 and return the same.
 """
 
@@ -16,25 +16,28 @@ Batch = tuple[Tensor, Tensor]
 
 
 def stretch_time(features: Tensor, frames: Tensor, factor: Tensor, floor: float) -> Batch:
-    """Speak slower: duration multiplied by `factor` (batch,), pitch and formants kept; linear between frames."""
-    longer = (frames * factor).round().long().clamp_min(1)
-    position = torch.arange(int(longer.max())) / factor.unsqueeze(1)  # (batch, new frames), in old frames
+    """Multiply the duration by `factor` (batch,): slower or faster speech of the same pitch and formants.
+
+    Values between frames are interpolated linearly.
+    """
+    new_frames = (frames * factor).round().long().clamp_min(1)
+    position = torch.arange(int(new_frames.max())) / factor.unsqueeze(1)  # (batch, new frames), in old frames
     position = position.minimum((frames - 1).unsqueeze(1))
     stretched = _interpolate(features, position)
-    return stretched.masked_fill(~valid_frames(longer, stretched.shape[1]).unsqueeze(-1), floor), longer
+    return stretched.masked_fill(~valid_frames(new_frames, stretched.shape[1]).unsqueeze(-1), floor), new_frames
 
 
 def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: FeatureConfig) -> Batch:
-    """Another length of the vocal tract: all frequencies multiplied by `factor` (batch,).
+    """Multiply all frequencies by `factor` (batch,), as a vocal tract of another length would.
 
-    Vocal tract length perturbation (Jaitly and Hinton 2013), eq. 1: linear up to a knee, then bent so that the
-    highest frequency stays. Done on the log-mel bands, linear between them.
+    Vocal tract length perturbation (VTLP; Jaitly and Hinton 2013, eq. 1): linear up to a knee, then bent so that the
+    highest frequency stays where it is. Values between mel bands are interpolated linearly.
     """
     centres = _mel_to_hz(
         torch.linspace(*_hz_to_mel(torch.tensor([config.f_min, config.f_max])), config.n_mels + 2)[1:-1]
     )
     factor = factor.unsqueeze(1)
-    knee = 0.8 * config.f_max * factor.clamp_max(1.0)  # in warped frequency
+    knee = 0.8 * config.f_max * factor.clamp_max(1.0)  # Hz, after warping
     slope = (config.f_max - knee) / (config.f_max - knee / factor)
     source = torch.where(centres <= knee, centres / factor, config.f_max - (config.f_max - centres) / slope)
     mels = _hz_to_mel(source)
@@ -44,22 +47,22 @@ def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: Fea
 
 
 def warp_time(features: Tensor, frames: Tensor, rates: Tensor) -> Batch:
-    """Speak some parts of a word faster than others, in the same time altogether.
+    """Speed up some parts of a clip and slow down others; the duration stays the same.
 
-    `rates` (batch, knots) are the relative speeds, positive, at equally spaced moments, linear between them.
+    `rates` (batch, knots) are relative speeds, positive, at equally spaced times; linear in between.
     """
     rate = F.interpolate(rates.unsqueeze(1), 128, mode="linear", align_corners=True).squeeze(1)
-    passed = F.pad(rate.cumsum(1), (1, 0)) / rate.sum(1, keepdim=True)  # share of the old clip over the new one
-    position = _interpolate(passed.unsqueeze(2), _progress(features, frames) * 128).squeeze(2)
+    elapsed = F.pad(rate.cumsum(1), (1, 0)) / rate.sum(1, keepdim=True)  # fraction of the old clip, over the new one
+    position = _interpolate(elapsed.unsqueeze(2), _progress(features, frames) * 128).squeeze(2)
     warped = _interpolate(features, position * (frames - 1).unsqueeze(1))
     inside = valid_frames(frames, features.shape[1]).unsqueeze(2)
     return torch.where(inside, warped, features), frames
 
 
 def shift_bands(features: Tensor, frames: Tensor, shifts: Tensor) -> Batch:
-    """Another accent, another mouth: each region of the spectrum moves up or down by itself.
+    """Move each region of the spectrum up or down by its own amount, as formants differ between speakers and accents.
 
-    `shifts` (batch, knots) are in mel bands, at equally spaced bands, linear between them.
+    `shifts` (batch, knots) are in mel bands, at equally spaced bands; linear in between.
     """
     bands = features.shape[2]
     shift = F.interpolate(shifts.unsqueeze(1), bands, mode="linear", align_corners=True).squeeze(1)
@@ -68,54 +71,54 @@ def shift_bands(features: Tensor, frames: Tensor, shifts: Tensor) -> Batch:
 
 
 def tilt_spectrum(features: Tensor, frames: Tensor, gains: Tensor, floor: float) -> Batch:
-    """Stress and timbre: a gain that varies smoothly over time and frequency; silence stays at the floor.
+    """Apply a gain that varies smoothly over time and frequency, as stress and timbre do. Silence stays at the floor.
 
-    `gains` (batch, moments, regions), in units of the features, at equally spaced points, linear between them.
+    `gains` (batch, times, bands) are in units of the features, at equally spaced points; linear in between.
     """
-    gain = _interpolate(gains, _progress(features, frames) * (gains.shape[1] - 1))  # (batch, frames, regions)
+    gain = _interpolate(gains, _progress(features, frames) * (gains.shape[1] - 1))  # (batch, frames, bands)
     gain = F.interpolate(gain, features.shape[2], mode="linear", align_corners=True)
     return torch.where(features > floor, (features + gain).clamp_min(floor), features), frames
 
 
 def noise_gate(features: Tensor, frames: Tensor, margin: Tensor, floor: float) -> Batch:
-    """A recorder, or a call, that mutes what is quiet: the room's noise goes, and weak consonants with it.
+    """Set quiet parts to the floor, as recorders and phone calls do: room noise is lost, and weak consonants too.
 
-    What lies below each band's own noise, the level that a tenth of the clip's frames do not reach, plus `margin`
-    (batch,), in units of the features, falls to the floor.
+    The threshold of each band is its noise level, the 10th percentile over the clip's frames, plus `margin` (batch,) in
+    units of the features.
     """
     inside = valid_frames(frames, features.shape[1]).unsqueeze(2)
     levels = features.masked_fill(~inside, torch.inf).sort(dim=1).values
-    tenth = (frames // 10).view(-1, 1, 1).expand(-1, 1, features.shape[2])
-    threshold = levels.gather(1, tenth) + margin.view(-1, 1, 1)
+    rank = (frames // 10).view(-1, 1, 1).expand(-1, 1, features.shape[2])
+    threshold = levels.gather(1, rank) + margin.view(-1, 1, 1)
     return features.masked_fill(features <= threshold, floor), frames
 
 
 def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, floor: float) -> Batch:
-    """Cut `start` and `end` (batch,) frames off the ends, or add as many of silence where negative."""
-    start, end = start.minimum(frames // 4), end.minimum(frames // 4)  # never more than half a clip
-    changed = frames - start - end
-    index = start.unsqueeze(1) + torch.arange(int(changed.max()))  # (batch, new frames), in old frames
-    inside = (index >= 0) & (index < frames.unsqueeze(1)) & valid_frames(changed, index.shape[1])
+    """Cut `start` (batch,) frames off the start and `end` off the end, or add frames of silence where negative."""
+    start, end = start.minimum(frames // 4), end.minimum(frames // 4)  # cut at most half of a clip
+    new_frames = frames - start - end
+    index = start.unsqueeze(1) + torch.arange(int(new_frames.max()))  # (batch, new frames), in old frames
+    inside = (index >= 0) & (index < frames.unsqueeze(1)) & valid_frames(new_frames, index.shape[1])
     index = index.clamp(0, features.shape[1] - 1).unsqueeze(-1).expand(-1, -1, features.shape[2])
-    return features.gather(1, index).masked_fill(~inside.unsqueeze(-1), floor), changed
+    return features.gather(1, index).masked_fill(~inside.unsqueeze(-1), floor), new_frames
 
 
 def mask_bands(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Batch:
-    """SpecAugment's frequency mask (Park et al. 2019): `width` (batch,) mels from `start` fall to the floor."""
+    """SpecAugment's frequency mask (Park et al. 2019): set `width` (batch,) bands from `start` on to the floor."""
     band = torch.arange(features.shape[2])
     masked = (band >= start.unsqueeze(1)) & (band < (start + width).unsqueeze(1))
     return features.masked_fill(masked.unsqueeze(1), floor), frames
 
 
 def mask_frames(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Batch:
-    """SpecAugment's time mask (Park et al. 2019): `width` (batch,) frames from `start` fall to the floor."""
+    """SpecAugment's time mask (Park et al. 2019): set `width` (batch,) frames from `start` on to the floor."""
     frame = torch.arange(features.shape[1])
     masked = (frame >= start.unsqueeze(1)) & (frame < (start + width).unsqueeze(1))
     return features.masked_fill(masked.unsqueeze(2), floor), frames
 
 
 def _interpolate(features: Tensor, position: Tensor) -> Tensor:
-    """Rows of (batch, rows, columns) at fractional `position` (batch, new rows)."""
+    """Linear interpolation of features (batch, rows, columns) at fractional rows `position` (batch, new rows)."""
     below = position.floor().long().clamp(0, features.shape[1] - 1)
     above = (below + 1).clamp_max(features.shape[1] - 1)
     weight = (position - below).unsqueeze(-1)
@@ -126,12 +129,12 @@ def _interpolate(features: Tensor, position: Tensor) -> Tensor:
 
 
 def _progress(features: Tensor, frames: Tensor) -> Tensor:
-    """How far into its clip each frame lies, from 0 to 1 (batch, frames); 1 behind the end."""
+    """The position of each frame in its clip, from 0 to 1 (batch, frames); 1 in the padding."""
     return (torch.arange(features.shape[1]) / (frames - 1).clamp_min(1).unsqueeze(1)).clamp_max(1)
 
 
 def _hz_to_mel(hz: Tensor) -> Tensor:
-    """Slaney's mel scale, as in the front end: linear below 1 kHz, logarithmic above."""
+    """Slaney's mel scale, which the front end uses: linear below 1 kHz, logarithmic above."""
     return torch.where(hz < 1000, hz * 3 / 200, 15 + 27 * (hz.clamp_min(1) / 1000).log() / math.log(6.4))
 
 

@@ -1,6 +1,7 @@
-"""Augmentations of waveforms, each a function of a whole batch with a strength per clip.
+"""Augmentations of waveforms. Each changes a whole batch, with its own strength for every clip.
 
-They take waveforms (batch, samples), which are zero behind a clip's end, and lengths (batch,), and return the same.
+They take waveforms (batch, samples), zero after the end of each clip, and the lengths (batch,) in samples, and return
+the same.
 """
 
 import math
@@ -13,58 +14,53 @@ from torch import Tensor
 from utils.features.log_mel import valid_frames
 
 Batch = tuple[Tensor, Tensor]
-STEPS = 20  # speed and pitch factors are multiples of 1/20, so that resampling is by small whole numbers
+STEPS = 20  # speed and pitch factors are rounded to 1/20, so that resampling is by a ratio of small integers
 
 
 def change_gain(waveforms: Tensor, lengths: Tensor, gain_db: Tensor) -> Batch:
-    """Louder or softer by `gain_db` (batch,) dB."""
+    """Make the clips louder or softer by `gain_db` (batch,) dB."""
     return waveforms * 10 ** (gain_db.unsqueeze(1) / 20), lengths
 
 
 def add_noise(waveforms: Tensor, lengths: Tensor, snr_db: Tensor, slope: Tensor, generator: torch.Generator) -> Batch:
-    """Add Gaussian noise at a signal-to-noise ratio of `snr_db` (batch,) dB over the clip.
+    """Add Gaussian noise at a signal-to-noise ratio of `snr_db` (batch,) dB over the whole clip.
 
-    `slope` (batch,) is the noise's colour: its power falls as 1/f^slope (0 white, 1 pink, 2 brown).
+    `slope` (batch,) sets the colour of the noise: its power falls as 1/f^slope (0 white, 1 pink, 2 brown).
     """
     n = _fast_length(waveforms.shape[1])
     frequency = torch.arange(1, n // 2 + 2) / n
     spectrum = torch.randn(len(waveforms), n // 2 + 1, dtype=torch.cfloat, generator=generator)
     noise = torch.fft.irfft(spectrum * frequency ** (-slope.unsqueeze(1) / 2), n)[:, : waveforms.shape[1]]
     noise = noise * valid_frames(lengths, waveforms.shape[1])
-    power = waveforms.square().sum(1) / noise.square().sum(1).clamp_min(1e-12)  # both over the same samples
+    power = waveforms.square().sum(1) / noise.square().sum(1).clamp_min(1e-12)  # the ratio of their energies
     return waveforms + noise * (power * 10 ** (-snr_db / 10)).sqrt().unsqueeze(1), lengths
 
 
 def equalise(waveforms: Tensor, lengths: Tensor, bands_db: Tensor) -> Batch:
-    """Another microphone, another room: a smooth zero-phase filter.
+    """Change the frequency response, as another microphone or room would, by a smooth zero-phase filter.
 
-    `bands_db` (batch, bands) are gains at equally spaced frequencies from 0 to half the sample rate.
+    `bands_db` (batch, bands) are its gains at equally spaced frequencies from 0 to half the sample rate.
     """
-    n = _fast_length(waveforms.shape[1] + 256)  # room for the filter's ringing, so that it does not wrap around
+    n = _fast_length(waveforms.shape[1] + 256)  # room for the filter to ring without wrapping around
     spectrum = torch.fft.rfft(waveforms, n)
     curve = F.interpolate(bands_db.unsqueeze(1), spectrum.shape[1], mode="linear", align_corners=True).squeeze(1)
     filtered = torch.fft.irfft(spectrum * 10 ** (curve / 20), n)[:, : waveforms.shape[1]]
     return filtered * valid_frames(lengths, waveforms.shape[1]), lengths
 
 
-def _fast_length(samples: int) -> int:
-    """The next power of two: Fourier transforms of other lengths can take several times as long."""
-    return 1 << (samples - 1).bit_length()
-
-
 def change_speed(waveforms: Tensor, lengths: Tensor, factor: Tensor) -> Batch:
-    """Play faster: duration divided, pitch and formants multiplied by `factor` (batch,), to the nearest 1/20."""
+    """Play faster or slower: divide the duration by `factor` (batch,), multiply the pitch and the formants by it."""
     steps = (factor * STEPS).round().int()
     return _by_value(steps, waveforms, lengths, _resample)
 
 
 def shift_pitch(waveforms: Tensor, lengths: Tensor, factor: Tensor) -> Batch:
-    """Pitch and formants multiplied by `factor` (batch,), duration kept: a phase vocoder, then resampling."""
+    """Multiply the pitch and the formants by `factor` (batch,), keep the duration: a phase vocoder, then resampling."""
     steps = (factor * STEPS).round().int()
 
     def shift(clips: Tensor, lengths: Tensor, step: int) -> Batch:
-        longer, _ = _vocode(clips, lengths, STEPS / step)
-        shifted, _ = _resample(longer, lengths, step)
+        stretched, _ = _vocode(clips, lengths, STEPS / step)
+        shifted, _ = _resample(stretched, lengths, step)
         shifted = F.pad(shifted, (0, max(0, clips.shape[1] - shifted.shape[1])))[:, : clips.shape[1]]
         return shifted * valid_frames(lengths, clips.shape[1]), lengths
 
@@ -72,7 +68,7 @@ def shift_pitch(waveforms: Tensor, lengths: Tensor, factor: Tensor) -> Batch:
 
 
 def _by_value(steps: Tensor, waveforms: Tensor, lengths: Tensor, change) -> Batch:
-    """Apply `change(clips, lengths, step)` to the clips of each step together; a step of 1/1 changes nothing."""
+    """Apply `change(clips, lengths, step)` to all clips that have the same step. A factor of 1 changes nothing."""
     parts = []
     for step in steps.unique().tolist():
         rows = (steps == step).nonzero().squeeze(1)
@@ -92,10 +88,15 @@ def _resample(waveforms: Tensor, lengths: Tensor, step: int) -> Batch:
 
 
 def _vocode(waveforms: Tensor, lengths: Tensor, rate: float, n_fft: int = 256) -> Batch:
-    """Duration divided by `rate`, pitch kept (phase vocoder, Flanagan and Golden 1966)."""
+    """Divide the duration by `rate`, keep the pitch (phase vocoder, Flanagan and Golden 1966)."""
     window = torch.hann_window(n_fft)
     spectrum = torch.stft(waveforms, n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True)
     advance = torch.linspace(0, math.pi * n_fft / 4, n_fft // 2 + 1).unsqueeze(1)
     spectrum = torchaudio.functional.phase_vocoder(spectrum, rate, advance)
     length = round(waveforms.shape[1] / rate)
     return torch.istft(spectrum, n_fft, n_fft // 4, window=window, length=length), (lengths / rate).round().long()
+
+
+def _fast_length(samples: int) -> int:
+    """The next power of two: Fourier transforms of other lengths can take several times as long."""
+    return 1 << (samples - 1).bit_length()

@@ -1,6 +1,11 @@
 """Batches become weights.
 
-In: batches (batch, frames, mels) with lengths, labels and speakers (batch,). Out: a trained model and its history
-(`loop`), by the losses of `objectives`. `prediction` makes probabilities (clips, 10) with it, from which
-`self_training` takes labels. `distributed` shares the work among processes; `tracking` logs a run with MLflow.
+In: batches (batch, frames, mels) with lengths, labels and speakers (batch,). Out: a trained model and its history.
+
+objectives       the losses, each with the clips that it is computed on
+loop             minimises an objective, epoch by epoch
+prediction       runs a trained model: posteriors (clips, 10), logits, embeddings
+self_training    posteriors of unlabelled clips -> labels for the next round of training
+distributed      splits every batch among several processes
+tracking         logs a run to MLflow
 """

@@ -1,4 +1,4 @@
-"""The training loop: an objective's batches move a model's weights, seeded, and resumed after an interruption."""
+"""The training loop: minimises an objective, reproducibly, and resumes after an interruption."""
 
 import math
 import sys
@@ -23,29 +23,29 @@ SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 
 @dataclass(frozen=True)
 class Optimisation:
-    """How weights are moved. Rates are AdamW's (Loshchilov and Hutter 2019)."""
+    """Settings of the optimiser, AdamW (Loshchilov and Hutter 2019), and of its schedule."""
 
     epochs: int = 40
-    min_steps: int = 0  # more epochs where the clips are so few that there would be fewer steps
+    min_steps: int = 0  # with few clips, train for more epochs until there are this many steps
     batch_size: int = 64
     learning_rate: float = 3e-3
     weight_decay: float = 0.01
-    schedule: str = "one-cycle"  # or "cosine", "constant", "plateau" (halved when validation stops improving)
-    ema_decay: float = 0.0  # exponential moving average of the weights over steps (0.99: about the last 100); 0: off
-    clip_norm: float | None = 5.0  # a longer gradient is shortened to this; null: off
-    patience: int | None = None  # stop after so many epochs without a better validation accuracy
+    schedule: str = "one-cycle"  # or "cosine", "constant", "plateau" (halved when the validation loss stops improving)
+    ema_decay: float = 0.0  # of the exponential moving average of the weights (0.99: about the last 100 steps); 0: off
+    clip_norm: float | None = 5.0  # largest norm of the gradient; null: off
+    patience: int | None = None  # stop after this many epochs without a better validation accuracy; null: off
 
     def __post_init__(self):
         if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule is {self.schedule!r}; use {', '.join(SCHEDULES)}")
+            raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
         if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0 or self.weight_decay < 0:
             raise ValueError("need epochs >= 1, batch_size >= 2, learning_rate > 0 and weight_decay >= 0")
         if self.min_steps < 0 or not 0 <= self.ema_decay < 1:
             raise ValueError("need min_steps >= 0 and ema_decay within [0, 1)")
         if self.clip_norm is not None and self.clip_norm <= 0:
-            raise ValueError("clip_norm is positive, or null")
+            raise ValueError("clip_norm must be positive, or null")
         if self.patience is not None and self.patience < 1:
-            raise ValueError("patience is a number of epochs, at least 1, or null")
+            raise ValueError("patience must be at least 1 epoch, or null")
 
 
 def train(
@@ -61,29 +61,34 @@ def train(
 ) -> list[dict]:
     """Train a model in place.
 
-    An epoch's randomness (order, augmentation, dropout) follows from the seed and the epoch's number alone. So a
-    run that was killed, and goes on after the last whole epoch that the file `state` holds, ends at the same weights.
+    The random numbers of an epoch (order, augmentation, dropout) depend on the seed and the epoch's number alone. So a
+    run that is killed and resumes from the file `state`, after its last complete epoch, ends with the same weights.
 
     Args:
         model: `forward(features (batch, frames, mels), lengths (batch,)) -> logits (batch, 10)`.
-        objective: of `utils.training.objectives`: its `batches`, its `loss(model, batch)`, its `generator`.
-        config: how to learn.
-        seed: of all randomness here. The model's initial weights are the caller's.
-        validation: features and labels (see `clip_features`) of speakers who are neither trained on nor tested on.
-            Early stopping and the schedule "plateau" need them; the best epoch's weights are kept.
-        state: the file to save to after every epoch, and to resume from where it exists.
-        progress: show a progress bar, with this title.
+        objective: one of `utils.training.objectives`, with its `batches`, `loss(model, batch)` and `generator`.
+        config: the settings of the optimiser.
+        seed: of all random numbers drawn here. The caller sets the initial weights.
+        validation: features and labels (see `clip_features`) of speakers who are in neither the training nor the test
+            set. Early stopping and the schedule "plateau" need them. With them, the weights of the epoch with the best
+            validation accuracy are kept; otherwise those of the last epoch.
+        state: the file to save to after every epoch, and to resume from if it exists.
+        progress: whether to show a progress bar.
+        title: of the progress bar.
 
     Returns:
-        The history, a dict an epoch: `epoch`, `loss`, `learning_rate`, `seconds`, and with validation
+        The history, one dict per epoch: `epoch`, `loss`, `learning_rate`, `seconds` and, with validation,
         `validation_loss` and `validation_accuracy`.
+
+    Raises:
+        InputError: the config needs validation and there is none, or the loss becomes infinite or NaN.
     """
     if validation is None and (config.patience is not None or config.schedule == "plateau"):
         raise InputError(
-            "early stopping and the schedule 'plateau' need validation speakers, and the protocol has none"
+            "early stopping and the schedule 'plateau' need validation speakers, but this protocol has none"
         )
     process = this_process()
-    model.to(process.device, memory_format=torch.channels_last)  # two-dimensional convolutions take a third less time
+    model.to(process.device, memory_format=torch.channels_last)  # makes 2-D convolutions a third faster
     objective.to(process.device)
     weights = [*objective.trained(model), *objective.parameters()]
     optimizer = torch.optim.AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
@@ -104,16 +109,17 @@ def train(
     bar = tqdm(total=epochs, desc=title, unit="epoch", leave=False, disable=not progress or process.rank > 0)
     bar.update(len(history))
     if epochs > config.epochs and not bar.disable:
-        many = f"{epochs} epochs in place of {config.epochs}"
-        bar.write(f"{many}: so many make up min_steps, {config.min_steps}, with so few clips", file=sys.stderr)
+        reason = f"with so few clips, min_steps ({config.min_steps}) takes longer"
+        bar.write(f"training for {epochs} epochs instead of {config.epochs}: {reason}", file=sys.stderr)
     while len(history) < epochs and not _stopped_improving(history, config.patience):
         started = time.perf_counter()
-        own_seed = seed * 100_003 + len(history)
-        objective.generator.manual_seed(own_seed)
-        torch.manual_seed(own_seed * process.many + process.rank)  # dropout: each process has clips of its own
+        epoch_seed = seed * 100_003 + len(history)
+        objective.generator.manual_seed(epoch_seed)
+        # dropout differs between processes, as each has its own share of the clips
+        torch.manual_seed(epoch_seed * process.world_size + process.rank)
         loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged, config.clip_norm))
         row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
-        process.agree(model, averaged)
+        process.sync_buffers(model, averaged)
         if validation is not None:
             row |= _validate(final, *validation, objective.floor)
             if row["validation_accuracy"] > max((r["validation_accuracy"] for r in history), default=-1.0):
@@ -141,7 +147,7 @@ def _epoch(
     averaged: AveragedModel,
     clip_norm: float | None,
 ) -> float:
-    """Every batch once; the mean loss. GPUs compute in mixed precision."""
+    """Train on every batch once; returns the mean loss. GPUs compute in mixed precision."""
     model.train()
     losses, kind = [], weights[0].device.type
     for batch in objective.batches:
@@ -157,17 +163,17 @@ def _epoch(
         averaged.update_parameters(unwrapped(model))
         losses.append(loss.item())
         if not math.isfinite(losses[-1]):
-            raise InputError("training diverged: the loss is no number any more; a smaller learning_rate may do")
+            raise InputError("training diverged: the loss is infinite or NaN; try a smaller learning_rate")
     return sum(losses) / len(losses)
 
 
 def make_scheduler(
     optimizer: torch.optim.Optimizer, config: Optimisation, steps: int
 ) -> LRScheduler | ReduceLROnPlateau:
-    """The learning rate over `steps` steps."""
+    """The schedule of the learning rate over `steps` steps."""
     match config.schedule:
-        case "one-cycle":  # Smith and Topin 2018: up for a fifth of the steps, then down
-            total = max(steps, 10)  # it divides by zero where the way up has a single step
+        case "one-cycle":  # Smith and Topin 2018: rises for a fifth of the steps, then falls
+            total = max(steps, 10)  # PyTorch divides by zero if the rise is a single step
             return OneCycleLR(optimizer, config.learning_rate, total_steps=total, pct_start=0.2)
         case "cosine":  # Loshchilov and Hutter 2017
             return CosineAnnealingLR(optimizer, T_max=steps)
@@ -194,7 +200,7 @@ def _stopped_improving(history: list[dict], patience: int | None) -> bool:
 
 
 def _resume(parts: dict, state: Path | None, device: torch.device) -> tuple[list[dict], dict | None]:
-    """Put back what an interrupted run saved: its history and, with validation, its best weights."""
+    """Restore what an interrupted run saved. Returns its history and, with validation, its best weights."""
     if state is None or not state.exists():
         return [], None
     saved = torch.load(state, map_location=device, weights_only=True)

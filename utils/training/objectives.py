@@ -1,7 +1,8 @@
-"""What a network learns from a batch: to name its digits, or to tell its clips apart.
+"""Training objectives: supervised, contrastive, or both at once.
 
-Each objective holds the clips it learns from and the generator of all its chance, and turns a batch into a loss, which
-`utils.training.loop.train` minimises. What it learns beside the model, as a projection, are its own parameters.
+An objective holds the clips to train on and the generator of all its random numbers. It turns a batch into a loss,
+which `utils.training.loop.train` minimises. Parameters that are trained along with the model, such as the projection
+of a contrastive loss, belong to the objective.
 """
 
 from collections.abc import Iterable
@@ -22,52 +23,52 @@ from utils.training.loop import Optimisation
 
 LOSSES = ("nt-xent", "swav", "supcon", "triplet")
 UNLABELLED = ("nt-xent", "swav")
-NON_DIGIT = -1  # the label of other words and of noise
+NON_DIGIT = -1  # the label of out-of-vocabulary words and of noise
 
 
 @dataclass(frozen=True)
 class ContrastiveConfig:
-    """Which loss of `model_neural.contrastive`, on a sphere of how many dimensions."""
+    """Settings of a contrastive loss (see `model_neural.contrastive`)."""
 
-    loss: str = "nt-xent"  # or "swav", of two views of a clip; with labels "supcon" (across speakers) or "triplet"
+    loss: str = "nt-xent"  # or "swav"; with labels also "supcon" (across speakers) or "triplet"
     temperature: float = 0.1
     margin: float = 0.3  # of "triplet"
-    dims: int = 64
+    dims: int = 64  # of the projection
     prototypes: int = 10  # of "swav"
 
     def __post_init__(self):
         if self.loss not in LOSSES:
-            raise ValueError(f"loss is {self.loss!r}; use {', '.join(LOSSES)}")
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
         if self.temperature <= 0 or self.margin <= 0 or min(self.dims, self.prototypes) < 2:
             raise ValueError("need temperature > 0, margin > 0, dims >= 2 and prototypes >= 2")
 
 
 @dataclass(frozen=True)
 class TrainingConfig(Optimisation):
-    """How a network learns to name digits."""
+    """Settings of supervised training."""
 
     label_smoothing: float = 0.1
-    mixup: float = 0.0  # the beta distribution's parameter (see `mix`); 0: off
-    only_head: bool = False  # leave what was pre-trained as it is: a linear probe
-    contrastive_weight: float = 0.0  # of a supervised contrastive loss beside the cross-entropy; 0: off
+    mixup: float = 0.0  # parameter of the beta distribution (see `mix`); 0: off
+    only_head: bool = False  # train the last layer alone and freeze the rest: a linear probe
+    contrastive_weight: float = 0.0  # of a supervised contrastive loss added to the cross-entropy; 0: off
 
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.label_smoothing < 1 or self.mixup < 0 or self.contrastive_weight < 0:
             raise ValueError("need label_smoothing within [0, 1), mixup >= 0 and contrastive_weight >= 0")
         if self.contrastive_weight and (self.mixup or self.only_head):
-            raise ValueError("contrastive_weight does not go together with mixup or only_head")
+            raise ValueError("contrastive_weight cannot be combined with mixup or only_head")
 
 
 @dataclass(frozen=True)
 class PretrainingConfig(Optimisation):
-    """How a network learns to tell clips apart, before it learns to name digits."""
+    """Settings of contrastive pre-training, which comes before supervised training."""
 
     contrastive: ContrastiveConfig = ContrastiveConfig()
 
 
 class Objective(nn.Module):
-    """What all objectives have: clips in batches, and augmentation from the same generator."""
+    """Base class: the batches of clips, and their augmentation, both from the same generator."""
 
     def __init__(
         self,
@@ -84,19 +85,19 @@ class Objective(nn.Module):
         if isinstance(dataset, SpokenDigits):
             self.augment = Augmenter(augmentation, features, self.generator)
         else:
-            self.augment = lambda inputs, frames: (inputs, frames)  # they are features already
+            self.augment = lambda inputs, frames: (inputs, frames)  # spectrograms are not augmented
 
     def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
-        """The model's weights that this objective moves."""
+        """The parameters of the model that are trained."""
         return model.parameters()
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
-        """A batch of `training_batches` to a number."""
+        """The loss (a scalar) of a batch from `training_batches`."""
         raise NotImplementedError
 
 
 class Supervised(Objective):
-    """Cross-entropy between what a model makes of clips, augmented if they are waveforms, and their labels."""
+    """Cross-entropy between predictions and labels. Waveforms are augmented, spectrograms are not."""
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class Supervised(Objective):
     ):
         super().__init__(dataset, features, augmentation, config.batch_size)
         self.config = config
-        self.others = bool((dataset.labels == NON_DIGIT).any())  # then there is an eleventh answer
+        self.non_digits = bool((dataset.labels == NON_DIGIT).any())  # if so, there is an eleventh class
 
     def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
         return model.head.parameters() if self.config.only_head else model.parameters()
@@ -116,19 +117,22 @@ class Supervised(Objective):
         clips, labels, _ = batch
         with torch.no_grad():
             inputs, frames = self.augment(*clips)
-        targets = F.one_hot(labels.where(labels != NON_DIGIT, 10), num_classes=11 if self.others else 10).float()
+        classes = 11 if self.non_digits else 10
+        targets = F.one_hot(labels.where(labels != NON_DIGIT, 10), num_classes=classes).float()
         if self.config.mixup:
             inputs, frames, targets = mix(inputs, frames, targets, self.config.mixup, self.generator)
         inputs, frames, targets = this_process().share(inputs, frames, targets)
         if self.config.only_head:
-            model.eval()  # or the statistics of batch normalisation would move
+            model.eval()  # freezes the running statistics of batch normalisation
             unwrapped(model).head.train()
-        logits = with_non_digit(model(inputs, frames)) if self.others else model(inputs, frames)
+        logits = model(inputs, frames)
+        if self.non_digits:
+            logits = with_non_digit(logits)
         return F.cross_entropy(logits, targets, label_smoothing=self.config.label_smoothing)
 
 
 class Contrastive(Objective):
-    """Two augmented views of each clip, and a loss by which what belongs together comes to lie together."""
+    """A contrastive loss on the projected embeddings of two augmented views of each clip."""
 
     def __init__(
         self,
@@ -138,8 +142,8 @@ class Contrastive(Objective):
         augmentation: AugmentationConfig,
         config: PretrainingConfig,
     ):
-        """`width` is that of the model's last hidden layer."""
-        # any clips come together: among clips of the same length some digits would be rare, and others easily found
+        """`width` is the size of the model's last hidden layer."""
+        # batches are random samples: clips of similar length would be mostly of the same few digits
         super().__init__(dataset, features, augmentation, config.batch_size, bucket=1)
         self.config = config.contrastive
         self.projection = Projection(width, self.config.dims)
@@ -147,9 +151,9 @@ class Contrastive(Objective):
             self.prototypes = nn.Parameter(torch.randn(self.config.prototypes, self.config.dims))
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
-        (waveforms, lengths), *others = batch
-        inputs, frames = _alone(*two_views(self.augment, waveforms, lengths, self.floor))
-        labels, speakers = _alone(*others)
+        (waveforms, lengths), labels, speakers = batch
+        inputs, frames = _whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = _whole_batch(labels, speakers)
         z = self.projection(model.embed(inputs, frames))
         match self.config.loss:
             case "nt-xent":
@@ -164,7 +168,7 @@ class Contrastive(Objective):
 
 
 class Joint(Objective):
-    """Cross-entropy and the supervised contrastive loss at once (positives are other speakers' clips of a digit)."""
+    """Cross-entropy plus a supervised contrastive loss (positives: clips of the same digit by other speakers)."""
 
     def __init__(
         self,
@@ -174,38 +178,39 @@ class Joint(Objective):
         augmentation: AugmentationConfig,
         config: TrainingConfig,
     ):
-        """`width` is that of the model's last hidden layer."""
+        """`width` is the size of the model's last hidden layer."""
         super().__init__(dataset, features, augmentation, config.batch_size)
         if NON_DIGIT in dataset.labels:
             raise InputError(
-                "contrastive_weight needs clips of digits alone, so no non_digits and synthetic_non_digits"
+                "contrastive_weight needs digits only; remove non_digits and synthetic_non_digits from the data"
             )
         self.config, self.contrastive = config, ContrastiveConfig("supcon")
         self.projection = Projection(width, self.contrastive.dims)
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
-        (waveforms, lengths), *others = batch
-        inputs, frames = _alone(*two_views(self.augment, waveforms, lengths, self.floor))
-        labels, speakers = (numbers.repeat(2) for numbers in _alone(*others))
+        (waveforms, lengths), labels, speakers = batch
+        inputs, frames = _whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = (numbers.repeat(2) for numbers in _whole_batch(labels, speakers))
         embedding = model.embed(inputs, frames)
-        naming = F.cross_entropy(model.head(embedding), labels, label_smoothing=self.config.label_smoothing)
+        cross_entropy = F.cross_entropy(model.head(embedding), labels, label_smoothing=self.config.label_smoothing)
         z = self.projection(embedding)
-        contrast = supervised_contrastive(z, labels, self.contrastive.temperature, speakers)
-        return naming + self.config.contrastive_weight * contrast
+        contrastive = supervised_contrastive(z, labels, self.contrastive.temperature, speakers)
+        return cross_entropy + self.config.contrastive_weight * contrastive
 
 
-def _alone(*batch: Tensor) -> tuple[Tensor, ...]:
-    """A batch on this process' device, where it is the only process: a contrastive loss needs its batch whole."""
+def _whole_batch(*batch: Tensor) -> tuple[Tensor, ...]:
+    """A batch on this process's device. A contrastive loss compares all of its clips, so the batch cannot be split."""
     process = this_process()
-    if process.many > 1:
-        raise InputError("contrastive learning goes on in one process; start it without torchrun")
+    if process.world_size > 1:
+        raise InputError("contrastive learning runs in a single process; start it without torchrun")
     return process.share(*batch)
 
 
 def with_non_digit(logits: Tensor) -> Tensor:
-    """Logits of ten digits (batch, 10) and of an eleventh answer, "no digit", which is always 0 (batch, 11).
+    """Append the logit of an eleventh class, "no digit", to those of the ten digits: (batch, 10) to (batch, 11).
 
-    So the ten say how much each digit is more likely than none, and the model needs no further output.
+    It is always 0. Each of the other logits is then the log odds of a digit against "no digit", and the model needs no
+    eleventh output.
     """
     return F.pad(logits, (0, 1))
 
@@ -213,24 +218,28 @@ def with_non_digit(logits: Tensor) -> Tensor:
 def mix(
     inputs: Tensor, frames: Tensor, targets: Tensor, strength: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Mixup (Zhang et al. 2018): every clip plus a share of another one, and so their targets.
+    """Mixup (Zhang et al. 2018): a weighted mean of each clip and another clip of the batch, and of their targets.
 
     Args:
-        inputs, frames: a batch of features (batch, frames, mels), the floor behind each clip's end, and lengths.
-        targets: (batch, answers) probabilities.
-        strength: the larger share is drawn from Beta(strength, strength).
-        generator: of the share and of who is mixed with whom.
+        inputs: features (batch, frames, mels), at the floor after the end of each clip.
+        frames: (batch,) lengths.
+        targets: (batch, classes) probabilities.
+        strength: the weight w is drawn from Beta(strength, strength); a clip itself counts max(w, 1 - w).
+        generator: of the weight and of the pairs.
+
+    Returns:
+        The mixed inputs, their lengths and their targets, of the same shapes.
     """
-    share = _beta(strength, generator)
-    share = max(share, 1 - share)
-    other = torch.randperm(len(inputs), generator=generator)
-    inputs = share * inputs + (1 - share) * inputs[other]
-    return inputs, frames.maximum(frames[other]), share * targets + (1 - share) * targets[other]
+    weight = _beta(strength, generator)
+    weight = max(weight, 1 - weight)
+    partner = torch.randperm(len(inputs), generator=generator)
+    inputs = weight * inputs + (1 - weight) * inputs[partner]
+    return inputs, frames.maximum(frames[partner]), weight * targets + (1 - weight) * targets[partner]
 
 
 @torch.no_grad()
 def two_views(augment: Augmenter, waveforms: Tensor, lengths: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Each clip augmented twice: features (2 x batch, frames, mels) and frames; first all first views."""
+    """Augment each clip twice: features (2 x batch, frames, mels), the first views before the second, and lengths."""
     views = [augment(waveforms, lengths) for _ in range(2)]
     longest = max(inputs.shape[1] for inputs, _ in views)
     inputs = [F.pad(inputs, (0, 0, 0, longest - inputs.shape[1]), value=floor) for inputs, _ in views]
@@ -238,6 +247,6 @@ def two_views(augment: Augmenter, waveforms: Tensor, lengths: Tensor, floor: flo
 
 
 def _beta(strength: float, generator: torch.Generator) -> float:
-    """A number from Beta(strength, strength). NumPy draws it: torch's own sampler takes no generator."""
+    """A sample from Beta(strength, strength). NumPy draws it because PyTorch's sampler takes no generator."""
     seed = int(torch.randint(2**31, (1,), generator=generator))
     return float(np.random.default_rng(seed).beta(strength, strength))

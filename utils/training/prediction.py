@@ -1,4 +1,4 @@
-"""Where a batch becomes a prediction: what a model says of many clips, without gradients, in evaluation mode."""
+"""Predictions and embeddings of a trained model for many clips, in batches and in evaluation mode."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,32 +10,44 @@ from utils.features.log_mel import pad
 
 
 def predict(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size: int = 128) -> Tensor:
-    """Probabilities (clips, 10) of each digit, for features that are a list of (frames, mels).
+    """Posterior probabilities (clips, 10) of the digits.
 
-    The model is put in evaluation mode: dropout off, batch normalisation by the statistics of training.
+    The model is put in evaluation mode: no dropout, and batch normalisation uses its running statistics.
+
+    Args:
+        model: `forward(features (batch, frames, mels), lengths (batch,)) -> logits (batch, 10)`.
+        features: a list of (frames, mels).
+        floor: the value to pad with, `FeatureConfig.floor`.
+        batch_size: in clips.
     """
     return predict_logits(model, features, floor, batch_size).softmax(1)
 
 
 def predict_logits(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size: int = 128) -> Tensor:
-    """Logits (clips, 10), of which `predict` makes probabilities; as for `predict`."""
+    """Logits (clips, 10). Arguments as for `predict`."""
     return _in_batches(model, model, features, floor, batch_size)
 
 
 def embed(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size: int = 128) -> Tensor:
-    """The last hidden layer (clips, width) for features that are a list of (frames, mels); as for `predict`."""
+    """The last hidden layer (clips, width). Arguments as for `predict`.
+
+    Raises `InputError` if the model has no `embed`.
+    """
     if not hasattr(model, "embed"):
-        raise InputError(f"{_name(model)} has no `embed`, which t-SNE, self-training and contrastive learning need")
+        raise InputError(f"{_name(model)} has no `embed`; t-SNE, self-training and contrastive learning need it")
     return _in_batches(model, model.embed, features, floor, batch_size)
 
 
 def embedding_width(model: nn.Module) -> int:
-    """The size of a network's last hidden layer, between its `embed` and its `head`: a dropout and a linear layer."""
+    """The size of a network's last hidden layer: what `embed` returns, and what its `head` takes.
+
+    Raises `InputError` if the network has no `embed`, or no `head` that is an `nn.Sequential` ending in a linear layer.
+    """
     head = getattr(model, "head", None)
     if not hasattr(model, "embed") or not isinstance(head, nn.Sequential) or not isinstance(head[-1], nn.Linear):
         raise InputError(
-            f"{_name(model)} has no `embed`, or no `head` that ends with a linear layer; contrastive learning and a "
-            "linear probe (only_head) need both (see docs/your_model.md)"
+            f"{_name(model)} has no `embed`, or no `head` that is an nn.Sequential ending in a linear layer; "
+            "contrastive learning and a linear probe (only_head) need both (see docs/your_model.md)"
         )
     return head[-1].in_features
 
@@ -48,12 +60,12 @@ def _name(model: nn.Module) -> str:
 def _in_batches(
     model: nn.Module, function: Callable, features: Sequence[Tensor], floor: float, batch_size: int
 ) -> Tensor:
-    """What a function of the model makes of each clip; clips of similar length go together."""
+    """Apply a function of the model to all clips, in batches of similar length. Rows are in the order of the clips."""
     model.eval()
     device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
     order = sorted(range(len(features)), key=lambda i: len(features[i]))
-    parts = []
+    outputs = []
     for start in range(0, len(order), batch_size):
         clips, lengths = pad([features[i] for i in order[start : start + batch_size]], floor)
-        parts.append(function(clips.to(device), lengths.to(device)).cpu())
-    return torch.cat(parts)[torch.tensor(order).argsort()]
+        outputs.append(function(clips.to(device), lengths.to(device)).cpu())
+    return torch.cat(outputs)[torch.tensor(order).argsort()]

@@ -1,4 +1,4 @@
-"""Self-training: a model labels the clips that nobody has labelled, and learns anew with those it is surest of."""
+"""Self-training: a model labels the unlabelled clips, and is trained again on those that it is most confident of."""
 
 from dataclasses import dataclass
 
@@ -12,41 +12,42 @@ from model_neural.contrastive import balance
 
 @dataclass(frozen=True)
 class SelfTrainingConfig:
-    """In round n the share `rounds[n]` of the unlabelled clips is learned from (Cascante-Bonilla et al. 2021)."""
+    """Settings of self-training, a curriculum of several rounds (Cascante-Bonilla et al. 2021)."""
 
-    rounds: tuple[float, ...] = (0.3, 0.6, 0.8, 0.9)
-    neighbours: int = 20  # clips whose posteriors are averaged, the clip's own among them; 1: only that
+    rounds: tuple[float, ...] = (0.3, 0.6, 0.8, 0.9)  # fraction of the unlabelled clips that each round trains on
+    neighbours: int = 20  # clips whose posteriors are averaged, including the clip itself; 1: no smoothing
 
     def __post_init__(self):
         if not self.rounds or not all(0 < share <= 1 for share in self.rounds) or self.neighbours < 1:
-            raise ValueError("need rounds within (0, 1] and neighbours >= 1")
+            raise ValueError("need rounds above 0 and at most 1, and neighbours >= 1")
 
 
 def pseudo_labels(posteriors: Tensor, share: float) -> tuple[Tensor, Tensor]:
-    """Which clips to believe, and what they are taken for: of each digit the surest, and as many.
+    """Choose the most confident predictions: the same number of clips for each digit.
 
     Args:
         posteriors: (clips, 10), see `smoothed_posteriors`.
-        share: of the clips; a digit that is heard less often than that gives all its clips.
+        share: the fraction of clips to choose, a tenth of it for each digit. A digit that is predicted less often than
+            that contributes all of its clips.
 
     Returns:
-        (chosen,) rows, and (chosen,) digits.
+        The chosen rows (chosen,) and their predicted digits (chosen,).
     """
     confidence, digits = posteriors.max(1)
-    most = max(1, round(share * len(digits) / 10))
-    rows = [(digits == digit).nonzero().squeeze(1) for digit in range(10)]
-    rows = torch.cat([own[confidence[own].argsort(descending=True, stable=True)[:most]] for own in rows])
+    per_digit = max(1, round(share * len(digits) / 10))
+    candidates = [(digits == digit).nonzero().squeeze(1) for digit in range(10)]
+    rows = torch.cat([same[confidence[same].argsort(descending=True, stable=True)[:per_digit]] for same in candidates])
     return rows, digits[rows]
 
 
 def smoothed_posteriors(probabilities: Tensor, embeddings: Tensor, speakers: np.ndarray, neighbours: int) -> Tensor:
-    """Posterior probabilities of clips without labels, in the light of what else is known about them (clips, 10).
+    """Posteriors of unlabelled clips (clips, 10), improved by two things that are known without labels.
 
-    Which of a speaker's clips sound alike (`agree`); and, as whoever records a corpus writes down who speaks and asks
-    everybody for every digit, that each speaker says each digit equally often (`balance`).
+    Clips of a speaker that sound alike are probably the same digit (`agree`). And each speaker says each digit equally
+    often (`balance`): a corpus usually records who speaks, and asks every speaker for every digit.
 
     Args:
-        probabilities: (clips, 10), the model's.
+        probabilities: (clips, 10), the model's predictions.
         embeddings: (clips, width), the model's last hidden layer.
         speakers: (clips,) names.
         neighbours: see `agree`.
@@ -59,13 +60,18 @@ def smoothed_posteriors(probabilities: Tensor, embeddings: Tensor, speakers: np.
 
 
 def agree(probabilities: Tensor, embeddings: Tensor, neighbours: int) -> Tensor:
-    """The mean opinion of each clip's nearest neighbours, itself among them (clips, 10): k-nearest-neighbour smoothing.
+    """Average the posteriors of each clip's nearest neighbours, including its own: k-nearest-neighbour smoothing.
 
-    A speaker's takes of a digit lie close together, whatever the model takes each of them for.
+    A speaker's repetitions of a digit lie close together, even where the model's predictions for them differ.
 
     Args:
         probabilities: (clips, 10).
-        embeddings: (clips, width); the nearest are those at the smallest angle, seen from the mean.
+        embeddings: (clips, width). The nearest are those with the largest cosine similarity, after the mean is
+            subtracted.
+        neighbours: the number of clips to average over.
+
+    Returns:
+        (clips, 10).
     """
     points = F.normalize(embeddings - embeddings.mean(0), dim=1)
     nearest = (points @ points.T).topk(min(neighbours, len(points)), dim=1).indices

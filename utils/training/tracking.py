@@ -1,23 +1,24 @@
-"""Tracking: runs of `sdr train` on the pages of MLflow (`make tracking`), where it is installed."""
+"""Experiment tracking: logs runs of `sdr train` to MLflow, if it is installed (`make tracking` shows them)."""
 
 import os
 from pathlib import Path
 
-FOLDER = "mlflow"  # in that of the runs
+FOLDER = "mlflow"  # within the folder of the runs
 
 
 def track(result: dict, folder: Path, store: Path) -> bool:
-    """Write a run into MLflow's local store: an SQLite file and a folder of artifacts.
+    """Log a run to MLflow's local store, an SQLite file and a folder of artifacts.
 
     Args:
-        result: of `utils.experiments.runs.run`: its config becomes parameters, its history a metric of each epoch.
-        folder: what to keep with it: the checkpoint and its figures.
-        store: the folder of the SQLite file.
+        result: what `utils.experiments.runs.run` returns. Its config is logged as parameters, its history as metrics
+            per epoch.
+        folder: the artifacts to log: the checkpoint and its figures.
+        store: the folder of the SQLite file and the artifacts.
 
     Returns:
-        False, and nothing is written, where MLflow is not installed (`poetry install --with tracking`).
+        Whether the run was logged: not if MLflow is not installed (`poetry install --with tracking`).
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # or MLflow tells its makers that it was used
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # no usage statistics to MLflow's developers
     try:
         import mlflow
     except ImportError:
@@ -41,7 +42,7 @@ def track(result: dict, folder: Path, store: Path) -> bool:
 
 
 def _flat(config: dict) -> dict:
-    """A config's sections in one level, as "training.epochs"."""
+    """Flatten a config's sections: {"training": {"epochs": 1}} becomes {"training.epochs": 1}."""
     flat = {}
     for section, values in config.items():
         for key, value in values.items() if isinstance(values, dict) else [(None, values)]:
