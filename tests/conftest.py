@@ -134,7 +134,7 @@ def write_config(corpus, tmp_path):
 
 @pytest.fixture(scope="session")
 def trained(corpus, tmp_path_factory) -> SimpleNamespace:
-    """A linear model trained and tested on the corpus: its `checkpoint` folder, its `result` and that result's `path`."""
+    """A linear model trained on the corpus: its `checkpoint` folder, its `result` and the `path` of that result."""
     folder = tmp_path_factory.mktemp("trained")
     experiment = experiment_of(corpus)
     result = runs.run(experiment, 0, store=folder / "results", runs=folder / "runs")

@@ -1,4 +1,4 @@
-"""What an experiment trains on, and that the shipped checkpoints are those of the results."""
+"""The clips of an experiment; and the committed checkpoints, which must match the results."""
 
 import functools
 import json
@@ -13,50 +13,51 @@ from utils import InputError
 from utils.data.metadata import read_metadata
 from utils.data.splits import split_name
 from utils.evaluation import results
-from utils.evaluation.tables import TABLES
-from utils.experiments import checkpoints, clips, stages
+from utils.evaluation.tables import load_tables
+from utils.experiments import checkpoints, stages
+from utils.experiments.clips import split_clips
 from utils.experiments.config import DataConfig, find_experiment, load_experiment
-from utils.paths import CONFIGS, PROJECT
+from utils.paths import CHECKPOINTS, CONFIGS
 
 
 def test_synthetic_voices_are_trained_on_and_never_tested_on(corpus, monkeypatch, tmp_path):
-    monkeypatch.setattr(experiments, "PROJECT", tmp_path)
+    monkeypatch.setattr("utils.experiments.clips.CACHE", tmp_path)
     data = DataConfig(metadata=str(corpus.metadata))
     plain = replace(load_experiment(CONFIGS / "linear.yaml"), data=data)
-    without = clips.split_clips(plain)
-    split = clips.split_clips(replace(plain, data=replace(data, synthetic_voices=3)))
+    without = split_clips(plain)
+    split = split_clips(replace(plain, data=replace(data, synthetic_voices=3)))
     added = split.train[~split.train["identifier"].isin(without.train["identifier"])]
     assert added["speaker"].nunique() == 3
-    assert all(sorted(clips["label"]) == list(range(10)) for _, clips in added.groupby("speaker"))
+    assert all(sorted(own["label"]) == list(range(10)) for _, own in added.groupby("speaker"))
     assert len(split.train) == len(without.train) + 30
-    for name, clips in split.tests.items():
-        assert clips.equals(without.tests[name])
+    for name, tested in split.tests.items():
+        assert tested.equals(without.tests[name])
 
 
 @pytest.fixture
 def other(corpus, tmp_path):
-    """A second corpus: the same clips by people of other names."""
+    """A second corpus: the same clips under other speaker names."""
     clips = corpus.clips.assign(file=lambda clips: clips["path"])
     clips["speaker"] = "other " + clips["speaker"]
     return write_metadata(tmp_path / "other.tsv", clips)
 
 
-def test_further_tables_are_trained_on_or_tested_on(corpus, other):
+def test_also_train_and_also_test(corpus, other):
     plain = experiment_of(corpus)
-    alone = clips.split_clips(plain)
-    tested = clips.split_clips(replace(plain, data=replace(plain.data, also_test=(str(other),))))
+    alone = split_clips(plain)
+    tested = split_clips(replace(plain, data=replace(plain.data, also_test=(str(other),))))
     assert tested.train.equals(alone.train) and list(tested.tests) == ["DEV", "TEST", "other"]
     assert set(tested.tests["other"]["speaker"]) == {"other eve", "other finn"}
-    both = clips.split_clips(replace(plain, data=replace(plain.data, also_train=(str(other),))))
+    both = split_clips(replace(plain, data=replace(plain.data, also_train=(str(other),))))
     assert len(both.train) == 2 * len(alone.train) and list(both.tests) == ["DEV", "TEST"]
 
 
-def test_few_takes_are_kept_of_further_tables_too(corpus, other):
-    """The tables' rows have the same numbers, which must not be taken for each other."""
+def test_few_repetitions_apply_to_further_tables_too(corpus, other):
+    """Rows of the two tables have the same index, which must not mix them up."""
     plain = experiment_of(corpus)
-    data = replace(plain.data, also_train=(str(other),), takes=1, unlabelled=True)
-    whole = clips.split_clips(replace(plain, data=replace(data, takes=None, unlabelled=False)))
-    few = clips.split_clips(replace(plain, data=data), seed=1)
+    data = replace(plain.data, also_train=(str(other),), repetitions=1, unlabelled=True)
+    whole = split_clips(replace(plain, data=replace(data, repetitions=None, unlabelled=False)))
+    few = split_clips(replace(plain, data=data), seed=1)
     assert (few.train.groupby(["speaker", "label"]).size() == 1).all()
     assert len(few.train) == 2 * 4 * 10
     assert len(few.train) + len(few.unlabelled) == len(whole.train)
@@ -65,49 +66,49 @@ def test_few_takes_are_kept_of_further_tables_too(corpus, other):
     )
 
 
-def test_two_tables_of_one_name_are_not_taken_for_each_other(corpus, other):
+def test_two_tables_of_the_same_name_are_refused(corpus, other):
     plain = experiment_of(corpus)
     again = other.parent / "again" / other.name
     again.parent.mkdir()
     shutil.copy(other, again)
     with pytest.raises(InputError, match="the name 'other' is taken"):
-        clips.split_clips(replace(plain, data=replace(plain.data, also_test=(str(other), str(again)))))
+        split_clips(replace(plain, data=replace(plain.data, also_test=(str(other), str(again)))))
 
 
-def test_a_pretraining_is_shared_by_those_who_learn_from_the_same_clips(corpus):
+def test_a_pre_training_is_shared_if_the_clips_are_the_same(corpus):
     little = experiment_of(corpus, "cnn1d", pretraining={"epochs": 1, "contrastive": {"loss": "supcon"}})
     clips = corpus.clips.assign(sha256=corpus.clips["identifier"])
     state = functools.partial(stages.pretraining_state, little, seed=0, runs=Path("runs"))
     assert state(clips) == state(clips.copy())
-    for column in ("label", "speaker", "sha256"):  # as when a mistake in the table is mended
+    for column in ("label", "speaker", "sha256"):  # for example when an error in the table is corrected
         assert state(clips) != state(clips.assign(**{column: clips[column].iloc[::-1].to_numpy()}))
 
 
-def test_a_further_table_may_not_bring_a_speaker_to_both_sides(corpus, other):
+def test_a_further_table_must_not_leak_a_speaker(corpus, other):
     plain = experiment_of(corpus)
     leaking = read_metadata(other).assign(speaker="ada", split="TEST")
     path = write_metadata(other.with_name("leaking.tsv"), leaking.drop(columns="path"))
     with pytest.raises(InputError, match="speaker 'ada' is on both sides, training and leaking"):
-        clips.split_clips(replace(plain, data=replace(plain.data, also_test=(str(path),))))
+        split_clips(replace(plain, data=replace(plain.data, also_test=(str(path),))))
 
 
-def test_a_further_table_without_such_clips_is_refused(corpus, other):
+def test_a_further_table_without_training_clips_is_refused(corpus, other):
     plain = experiment_of(corpus)
     tests_alone = read_metadata(other).query("split == 'TEST'").drop(columns="path")
     path = write_metadata(other.with_name("tests.tsv"), tests_alone)
     with pytest.raises(InputError, match="no clips in the split TRAIN"):
-        clips.split_clips(replace(plain, data=replace(plain.data, also_train=(str(path),))))
+        split_clips(replace(plain, data=replace(plain.data, also_train=(str(path),))))
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "checkpoints").glob("*/")), ids=lambda path: path.name)
-def test_a_shipped_checkpoint_is_that_of_the_results(path):
+@pytest.mark.parametrize("path", sorted((CHECKPOINTS).glob("*/")), ids=lambda path: path.name)
+def test_a_committed_checkpoint_matches_the_results(path):
     _, experiment = checkpoints.load(path)
-    split = split_name(experiment.data.protocol, experiment.data.fold, experiment.data.takes)
+    split = split_name(experiment.data.protocol, experiment.data.fold, experiment.data.repetitions)
     result = results.load(results.result_path(results.STORE, path.name, split, 0))
     assert json.loads((path / "metrics.json").read_text()) == result["metrics"]
     assert experiment == find_experiment(path.name, CONFIGS)
 
 
-@pytest.mark.parametrize("name", sorted({name for table in TABLES.values() for name in table.experiments}))
-def test_each_experiment_of_the_tables_has_a_config(name):
+@pytest.mark.parametrize("name", sorted({name for table in load_tables().values() for name in table.experiments}))
+def test_every_experiment_of_the_tables_has_a_config(name):
     assert find_experiment(name, CONFIGS).name == name

@@ -1,4 +1,4 @@
-"""The browser page: built as it is published, and used in headless Chromium with a microphone that plays real clips."""
+"""The web page, built as it is published and tested in headless Chromium with a microphone that plays real clips."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.commands.demo import save_model
+from utils.experiments.page import save_model
 from utils.paths import PROJECT, speech_data
 
 PAGE = PROJECT / "demo"
@@ -37,7 +37,7 @@ def test_the_page_names_no_other_host():
 
 
 def test_the_published_folder_carries_the_licences():
-    text = (PAGE / "public" / "licences.txt").read_text(encoding="ascii")  # a host may send it without its encoding
+    text = (PAGE / "public" / "licences.txt").read_text(encoding="ascii")  # a server may send it without a charset
     for named in ("Microsoft Corporation", "SIL OPEN FONT LICENSE", "CC BY-SA 4.0", "CC BY 4.0", "eSpeak NG"):
         assert named in text
     assert 'href="./licences.txt"' in (PAGE / "index.html").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def test_the_published_folder_carries_the_licences():
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
-    """A copy of the page's folder with its packages installed."""
+    """A copy of the page's folder with its npm packages installed."""
     if not NPM:
         pytest.skip("there is no npm")
     folder = tmp_path_factory.mktemp("page") / "demo"
@@ -55,7 +55,7 @@ def page(tmp_path_factory) -> Path:
 
 
 def npm(folder: Path, *arguments: str, **variables: str) -> str:
-    """What an npm command says; a failed one fails the test, with all that it said."""
+    """The output of an npm command. If it fails, so does the test, with the output as its message."""
     finished = subprocess.run(
         [NPM, *arguments], cwd=folder, env=os.environ | variables, capture_output=True, text=True, timeout=600
     )
@@ -64,7 +64,7 @@ def npm(folder: Path, *arguments: str, **variables: str) -> str:
 
 
 @pytest.mark.slow
-def test_its_parts(page):
+def test_the_units(page):
     assert "fail 0" in npm(page, "test")
     notice = (page / "node_modules" / "@fontsource-variable" / "fraunces" / "LICENSE").read_text(encoding="utf-8")
     assert notice.strip() in (page / "public" / "licences.txt").read_text(encoding="ascii")
@@ -73,9 +73,9 @@ def test_its_parts(page):
 @pytest.mark.slow
 @pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
 @pytest.mark.skipif(not (speech_data() / "7_lucas_2.wav").exists(), reason="the clips are not here")
-def test_it_in_a_browser(page):
+def test_in_a_browser(page):
     save_model(page / "public" / "model")
     npm(page, "run", "build")
-    said = npm(page, "run", "test:browser", CHROMIUM=CHROMIUM, SDR_SPEECH_DATA=str(speech_data().resolve()))
-    print("\n".join(re.findall(r"# (?:first load|on the screen|median|the model's).*", said)))
-    assert "SKIP" not in said
+    output = npm(page, "run", "test:browser", CHROMIUM=CHROMIUM, SDR_SPEECH_DATA=str(speech_data().resolve()))
+    print("\n".join(re.findall(r"# (?:first load|on the screen|median|the model's).*", output)))
+    assert "SKIP" not in output

@@ -1,4 +1,4 @@
-"""The demo: the page is served, built where it can be, and replaced by the Gradio app where it cannot."""
+"""The demo: the page is built and served, or the Gradio app opens in its place."""
 
 import importlib.util
 import json
@@ -16,19 +16,19 @@ import pytest
 
 from utils import InputError
 from utils.experiments import page
+from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.page import serve
-from utils.inference.recogniser import load
 from utils.paths import PROJECT
 
 sys.path.insert(0, str(PROJECT / "demo"))  # the app is a script, not a part of a package
 
 
 @pytest.fixture
-def page(tmp_path, monkeypatch) -> Path:
+def built_page(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "dist"
     folder.mkdir()
     (folder / "index.html").write_text("<title>a page</title>")
-    monkeypatch.setattr(demo, "PAGE", folder)
+    monkeypatch.setattr(page, "PAGE", folder)
     return folder
 
 
@@ -38,7 +38,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def test_the_page_is_served_on_this_machine(page, capsys):
+def test_the_page_is_served_on_this_machine(built_page, capsys):
     port = free_port()
     threading.Thread(target=serve, args=(port,), kwargs={"browser": False}, daemon=True).start()
     for _ in range(100):
@@ -53,8 +53,8 @@ def test_the_page_is_served_on_this_machine(page, capsys):
         serve(port, browser=False)
 
 
-def test_without_node_the_gradio_app_opens(page, monkeypatch, capsys):
-    (page / "index.html").unlink()
+def test_without_node_the_gradio_app_opens(built_page, monkeypatch, capsys):
+    (built_page / "index.html").unlink()
     started, ended = [], SimpleNamespace(returncode=0)
     monkeypatch.setattr(page.shutil, "which", lambda name: None)
     monkeypatch.setattr(page.subprocess, "run", lambda command, **_: started.append(command) or ended)
@@ -70,8 +70,8 @@ def test_without_node_the_gradio_app_opens(page, monkeypatch, capsys):
         serve(7861, browser=False)
 
 
-def test_a_build_that_fails_says_what_npm_said(page, monkeypatch):
-    monkeypatch.setattr(demo, "save_model", lambda folder: None)
+def test_a_failed_build_reports_the_error_of_npm(built_page, monkeypatch):
+    monkeypatch.setattr(page, "save_model", lambda folder: None)
     monkeypatch.setattr(page.shutil, "which", lambda name: r"C:\nodejs\npm.CMD")
     started, failed = [], SimpleNamespace(returncode=1, stdout="", stderr="npm error: no network")
     monkeypatch.setattr(page.subprocess, "run", lambda command, **_: started.append(command) or failed)
@@ -80,7 +80,7 @@ def test_a_build_that_fails_says_what_npm_said(page, monkeypatch):
     assert [command[:2] for command in started] == [[r"C:\nodejs\npm.CMD", "ci"]]
 
 
-def test_the_page_gets_the_model_and_its_facts(trained, tmp_path):
+def test_the_files_of_the_page_s_model(trained, tmp_path):
     pytest.importorskip("onnxscript")
     page.save_model(tmp_path, trained.checkpoint)
     facts = json.loads((tmp_path / "digits.json").read_text())
@@ -90,28 +90,29 @@ def test_the_page_gets_the_model_and_its_facts(trained, tmp_path):
 
 @pytest.fixture
 def app(monkeypatch, trained):
-    """The Gradio app's module, on the small trained model."""
-    if importlib.util.find_spec("gradio") is None:  # what it hears does not need the package
+    """The module of the Gradio app, with the small trained model."""
+    if importlib.util.find_spec("gradio") is None:  # its answers do not depend on the package
         monkeypatch.setitem(sys.modules, "gradio", MagicMock())
-    monkeypatch.setattr("utils.inference.recogniser.load", lambda: load(trained.checkpoint))
+    small = load_recogniser(trained.checkpoint)
+    monkeypatch.setattr("utils.experiments.checkpoints.load_recogniser", lambda: small)
     sys.modules.pop("app", None)
     import app
 
     return app
 
 
-def test_the_gradio_app_keeps_and_sends_nothing(app):
+def test_the_gradio_app_neither_keeps_nor_sends_recordings(app):
     if isinstance(app.gr, MagicMock):
         pytest.skip("gradio is not installed")
     assert app.app.delete_cache == (60, 60) and app.app.flagging_mode == "never" and not app.app.analytics_enabled
 
 
-def test_the_gradio_app_hears_a_recording(app, corpus):
+def test_the_gradio_app_recognises_a_recording(app, corpus):
     import soundfile
 
     samples, rate = soundfile.read(corpus.folder / "7_eve_1.wav", dtype="int16")
     for recording in ((rate, samples), (rate, np.stack([samples, samples], axis=1)), (2 * rate, samples.repeat(2))):
-        says, chances = app.hear(recording)
+        says, chances = app.recognise(recording)
         assert says == "I heard 7." and len(chances) == 3 and max(chances, key=chances.get) == "7"
 
 
@@ -125,6 +126,6 @@ def test_the_gradio_app_hears_a_recording(app, corpus):
         ((8000, np.ones(30 * 8000, np.int16)), "30 s long"),
     ],
 )
-def test_the_gradio_app_says_what_is_wrong(app, recording, says):
-    sentence, chances = app.hear(recording)
+def test_the_gradio_app_explains_unusable_recordings(app, recording, says):
+    sentence, chances = app.recognise(recording)
     assert says in sentence and chances == {}

@@ -1,4 +1,4 @@
-"""Notebooks: they explain and define nothing, are committed as they ran, and run small in CI."""
+"""The notebooks: what is committed, how they are run, and what their cells share."""
 
 import ast
 import base64
@@ -11,13 +11,15 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import run_notebooks
+from run_notebooks import METADATA, NOTEBOOKS
 
 from utils import InputError
 from utils.experiments import notebook
 from utils.experiments.config import find_experiment, load_experiment
 from utils.paths import CONFIGS, COURSE_METADATA, PROJECT, speech_data
 
-PATHS = sorted(notebook.NOTEBOOKS.glob("*.ipynb"))
+PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 CLIPS = (speech_data() / "0_george_0.wav").exists()
 
@@ -30,7 +32,7 @@ def outputs(path: Path) -> list:
     return [output for cell in cells(path, "code") for output in cell.outputs]
 
 
-# What is committed
+# The committed notebooks
 
 
 def test_there_are_notebooks():
@@ -38,7 +40,7 @@ def test_there_are_notebooks():
 
 
 @every_notebook
-def test_it_defines_nothing_but_plots(path):
+def test_it_defines_only_plots(path):
     for cell in cells(path, "code"):
         for node in ast.walk(ast.parse(cell.source)):
             assert not isinstance(node, ast.ClassDef), f"class {node.name}"
@@ -47,7 +49,7 @@ def test_it_defines_nothing_but_plots(path):
 
 
 @every_notebook
-def test_it_opens_with_what_to_expect_and_ends_with_exercises(path):
+def test_it_opens_with_an_overview_and_ends_with_exercises(path):
     text = [cell.source for cell in cells(path, "markdown")]
     assert re.search(
         r"# .*\n## What you'll do\n.*\n## What you'll learn\n.*\n## What you'll need\n.*\bminutes?\b",
@@ -58,7 +60,7 @@ def test_it_opens_with_what_to_expect_and_ends_with_exercises(path):
 
 
 @every_notebook
-def test_it_was_run_once_from_top_to_bottom_without_errors(path):
+def test_it_was_run_from_top_to_bottom_without_errors(path):
     nbformat.validate(nbformat.read(path, as_version=4))
     code = cells(path, "code")
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
@@ -75,31 +77,34 @@ def test_it_is_small(path):
 
 
 @every_notebook
-def test_it_names_no_place_on_a_machine_and_holds_no_audio(path):
+def test_it_has_no_local_paths_and_no_audio(path):
     text = path.read_text(encoding="utf-8")
     for place in (str(PROJECT), str(PROJECT.parent) + os.sep, str(Path.home()) + os.sep, str(speech_data())):
         assert place not in text
     assert not re.search(r'["\s=(](/home/|/Users/|/private/|/mnt/|/content/|[A-Z]:\\\\)', text)
     assert not re.search(r"data:audio|audio/[\w-]+;base64", text)
-    # of a memory address, a progress bar, a random id, the time of day: each run would have another
+    # memory addresses, progress bars: they differ from run to run
     assert not re.search(r"at 0x[0-9a-f]{6}|it/s\]|\d%\|", text)
 
 
 @every_notebook
 def test_its_metadata_is_plain(path):
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    assert notebook["metadata"] == notebook.METADATA
-    assert all(set(cell["metadata"]) <= {"tags"} for cell in notebook["cells"])
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    assert saved["metadata"] == METADATA
+    assert all(set(cell["metadata"]) <= {"tags"} for cell in saved["cells"])
 
 
 def test_every_augmentation_is_pictured():
-    tree = ast.parse((PROJECT / "utils" / "augmentation.py").read_text(encoding="utf-8"))
-    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
-    source = "".join(cell.source for cell in cells(notebook.NOTEBOOKS / "02_cnn1d.ipynb", "code"))
-    assert [name for name in sorted(functions) if f"augmentation.{name}(" not in source] == []
+    shown = "".join(cell.source for cell in cells(NOTEBOOKS / "02_cnn1d.ipynb", "code"))
+    for kind in ("waveform", "spectrogram"):
+        path = PROJECT / "utils" / "features" / f"{kind}_augmentations.py"
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
+        assert functions
+        assert [name for name in sorted(functions) if not re.search(rf"\b{name}\(", shown)] == []
 
 
-# Running them
+# The runner
 
 
 def write(path: Path, *sources: str) -> bytes:
@@ -109,11 +114,11 @@ def write(path: Path, *sources: str) -> bytes:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(run_notebooks, "NOTEBOOKS", tmp_path)
     return tmp_path
 
 
-def test_whole_runs_are_saved_and_failed_ones_are_not(folder, capsys):
+def test_full_runs_are_saved_unless_they_fail(folder, capsys):
     good = """import os, matplotlib.pyplot as plt, utils
 print(repr(os.environ["SDR_SMALL"]), os.path.basename(os.getcwd()))
 plt.plot([0, 1]); plt.show()
@@ -121,7 +126,7 @@ print("after")"""
     write(folder / "0_good.ipynb", good)
     bad = write(folder / "1_bad.ipynb", "print('never saved')", "1 +\\\n 1", "raise ValueError('no\\nsuch thing')", "1")
     with pytest.raises(SystemExit) as stopped:
-        notebook.main([])
+        run_notebooks.main([])
     assert stopped.value.code == 2
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -130,36 +135,36 @@ print("after")"""
     assert sorted(path.name for path in folder.iterdir()) == ["0_good.ipynb", "1_bad.ipynb"]
 
     saved = (folder / "0_good.ipynb").read_bytes()
-    notebook = nbformat.reads(saved.decode(), as_version=4)
-    nbformat.validate(notebook)
-    assert notebook.metadata == notebook.METADATA
-    (cell,) = notebook.cells
+    made = nbformat.reads(saved.decode(), as_version=4)
+    nbformat.validate(made)
+    assert made.metadata == METADATA
+    (cell,) = made.cells
     assert (cell.execution_count, cell.metadata) == (1, {})
     assert cell.outputs[0].text.startswith(f"'' {folder.name}\n")
     assert any("image/png" in output.get("data", {}) for output in cell.outputs)
-    notebook.main(["0_good"])
+    run_notebooks.main(["0_good"])
     assert (folder / "0_good.ipynb").read_bytes() == saved
 
 
 def test_small_runs_are_not_saved(folder, capsys):
     before = write(folder / "0.ipynb", "from utils.experiments.notebook import SMALL\nassert SMALL", "print(1)")
-    notebook.main(["--small", "0.ipynb"])
+    run_notebooks.main(["--small", "0.ipynb"])
     assert (folder / "0.ipynb").read_bytes() == before
     assert [path.name for path in folder.iterdir()] == ["0.ipynb"]
 
 
-def test_a_dead_kernel_is_told(folder, capsys):
+def test_a_dead_kernel_is_reported(folder, capsys):
     before = write(folder / "0.ipynb", "import os", "os._exit(1)")
     with pytest.raises(SystemExit):
-        notebook.main([])
+        run_notebooks.main([])
     assert capsys.readouterr().err.splitlines()[-1] == "0.ipynb, cell 2: the kernel died"
     assert (folder / "0.ipynb").read_bytes() == before
 
 
-def test_an_unknown_name_is_told(folder, capsys):
+def test_an_unknown_name_is_reported(folder, capsys):
     write(folder / "0_one.ipynb", "1")
     with pytest.raises(SystemExit) as stopped:
-        notebook.main(["0_two"])
+        run_notebooks.main(["0_two"])
     assert stopped.value.code == 2
     assert capsys.readouterr().err == "unknown notebook '0_two'; known are 0_one\n"
 
@@ -169,16 +174,16 @@ def test_an_unknown_name_is_told(folder, capsys):
 @every_notebook
 def test_it_runs_small(path, clips, tmp_path):
     if clips == "recordings" and not CLIPS:
-        pytest.skip("the course's clips are not here")
+        pytest.skip("the course's clips are missing")
     before = path.read_bytes()
     environment = os.environ | ({} if clips == "recordings" else {"SDR_SPEECH_DATA": str(tmp_path)})
-    command = [sys.executable, "-m", "utils.experiments.notebook", "--small", path.name]
+    command = [sys.executable, "tools/run_notebooks.py", "--small", path.name]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr.splitlines()[-1]
     assert path.read_bytes() == before
 
 
-# What the cells need
+# What the cells share
 
 
 def counts(clips) -> dict:
@@ -191,8 +196,8 @@ def counts(clips) -> dict:
 
 def test_without_the_recordings_small_runs_get_a_stand_in(monkeypatch, tmp_path):
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
-    monkeypatch.setattr(notebooks, "SMALL", True)
-    monkeypatch.setattr(notebooks, "STAND_IN", tmp_path / "stand-in")
+    monkeypatch.setattr(notebook, "SMALL", True)
+    monkeypatch.setattr(notebook, "STAND_IN", tmp_path / "stand-in")
     clips = notebook.course_clips()
     assert clips["path"].map(os.path.isfile).all()
     parts = counts(clips)
@@ -200,12 +205,12 @@ def test_without_the_recordings_small_runs_get_a_stand_in(monkeypatch, tmp_path)
     assert parts["DEV"][0] == parts["TEST"][0] == ["lucas", "yweweler"]
     for speakers, sizes in parts.values():
         assert len(sizes) == 10 * len(speakers)
-        assert set(sizes) == {notebook.TAKES}
+        assert set(sizes) == {notebook.REPETITIONS}
 
 
-def test_without_the_recordings_whole_runs_say_so(monkeypatch, tmp_path):
+def test_without_the_recordings_full_runs_are_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
-    monkeypatch.setattr(notebooks, "SMALL", False)
+    monkeypatch.setattr(notebook, "SMALL", False)
     with pytest.raises(InputError, match="no clip at .*sdr data"):
         notebook.course_clips()
 
@@ -214,19 +219,19 @@ def test_with_the_recordings(monkeypatch, tmp_path):
     for line in COURSE_METADATA.read_text(encoding="utf-8").splitlines()[1:]:
         (tmp_path / Path(line.split("\t")[4]).name).touch()
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
-    monkeypatch.setattr(notebooks, "SMALL", False)
+    monkeypatch.setattr(notebook, "SMALL", False)
     assert len(notebook.course_clips()) == 3000
-    monkeypatch.setattr(notebooks, "SMALL", True)
+    monkeypatch.setattr(notebook, "SMALL", True)
     for speakers, sizes in counts(notebook.course_clips()).values():
         assert len(sizes) == 10 * len(speakers)
-        assert set(sizes) == {notebook.TAKES}
+        assert set(sizes) == {notebook.REPETITIONS}
 
 
-def test_small_shortens_training_alone(monkeypatch):
+def test_small_shortens_only_the_training(monkeypatch):
     linear, network = (load_experiment(CONFIGS / f"{name}.yaml") for name in ("linear", "cnn1d"))
-    monkeypatch.setattr(notebooks, "SMALL", False)
+    monkeypatch.setattr(notebook, "SMALL", False)
     assert notebook.small(network) == network
-    monkeypatch.setattr(notebooks, "SMALL", True)
+    monkeypatch.setattr(notebook, "SMALL", True)
     assert notebook.small(linear) == linear
     short = notebook.small(network)
     assert short.training.epochs == notebook.EPOCHS < network.training.epochs

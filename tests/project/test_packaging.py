@@ -1,16 +1,16 @@
-"""`pyproject.toml`, `poetry.lock` and `requirements.txt` say the same, and name no place to download from."""
+"""`pyproject.toml`, `poetry.lock` and `requirements.txt` agree, and name no package index."""
 
 import re
 import tomllib
 from functools import cache
-from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PROJECT = Path(__file__).resolve().parent.parent
+from utils.paths import PROJECT
+
 GROUPS = {"main", "dev"}  # what requirements.txt is exported with
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 PLATFORMS = {
@@ -43,19 +43,19 @@ def pin(requirement: Requirement) -> tuple[str, str]:
 
 
 def pins() -> dict[tuple[str, str], Requirement]:
-    """What requirements.txt pins: (name, version) and the line."""
+    """The pins of requirements.txt: (name, version) and the line."""
     requirements = [Requirement(line) for line in requirement_lines()]
     return {pin(requirement): requirement for requirement in requirements}
 
 
 def locked() -> dict[tuple[str, str], dict]:
-    """What the lock holds for a plain install with the development tools: (name, version) and the entry."""
+    """The locked packages of an install with the development tools: (name, version) and the entry."""
     packages = [p for p in lock()["package"] if GROUPS & set(p["groups"]) and not p["optional"]]
     return {(canonicalize_name(package["name"]), package["version"]): package for package in packages}
 
 
 def wanted(package: dict, environment: dict[str, str]) -> bool:
-    """Whether a locked package is for this machine; each of its groups may have a marker of its own."""
+    """Whether a locked package is needed in this environment. Each of its groups may have its own marker."""
     markers = package.get("markers", "")
     if isinstance(markers, str):
         markers = dict.fromkeys(package["groups"], markers)
@@ -112,14 +112,14 @@ def test_python_versions_agree():
     assert lock()["metadata"]["python-versions"] == pyproject()["project"]["requires-python"], AGAIN
 
 
-def test_requirements_name_no_place():
+def test_requirements_name_no_host():
     for line in requirement_lines():
         assert not line.lstrip().startswith("-"), f"an option: {line}"
         assert not HOST.search(line), f"an address: {line}"
         assert Requirement(line).url is None, f"an address: {line}"
 
 
-def test_lock_names_no_place():
+def test_lock_names_no_host():
     for package in lock()["package"]:
         assert "source" not in package, f"{package['name']} comes from {package['source']}"
         assert package["files"], f"{package['name']} has no files"

@@ -40,7 +40,7 @@ def reproduce(
             registered with it (Dask, Ray) can take them to other machines.
         again: run also what the store has.
     """
-    planned = _planned(tables, model, also, seeds)
+    planned = planned_runs(tables, model, also, seeds)
     missing = [(chosen, seed) for chosen, seed in planned if again or not has_run(chosen, seed, store)]
     jobs = jobs or joblib.cpu_count()
     print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
@@ -67,8 +67,8 @@ def reproduce(
         bar.set_postfix_str(f"{result['experiment']} {result['protocol']} seed {result['seed']}")
 
 
-def _planned(
-    tables: Sequence[str], model: str | None, also: str | None, seeds: int | None
+def planned_runs(
+    tables: Sequence[str] = (), model: str | None = None, also: str | None = None, seeds: int | None = None
 ) -> list[tuple[Experiment, int]]:
     """The experiments and seeds of tables; a run that two tables need comes once."""
     known = load_tables()
