@@ -1,13 +1,14 @@
 """Files and folders are written atomically; anything that prevents it is reported in one line."""
 
 import os
+import re
 import resource
 
 import pytest
 import torch
 
 from utils import InputError
-from utils.files import atomic_folder, write_atomically
+from utils.files import atomic_folder, sha256, write_atomically
 
 
 class Killed(BaseException):
@@ -64,3 +65,9 @@ def test_a_full_disk_is_an_input_error(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_checksum_of_an_unreadable_file_is_an_input_error(tmp_path):
+    for path in (tmp_path / "missing.wav", tmp_path):
+        with pytest.raises(InputError, match=re.escape(str(path))):
+            sha256(path)

@@ -21,7 +21,7 @@ BAD_CLIPS = {
     "no samples": (lambda path: write_wav(path, np.zeros(0)), "no audio samples"),
     "silent": (lambda path: write_wav(path, np.zeros(4000)), "only silence"),
     "NaN": (lambda path: write_wav(path, np.array([0.1, np.nan] * 999), subtype="FLOAT"), "NaN"),
-    "far too large": (lambda path: write_wav(path, 1e30 * speak(1, "ada", 0), subtype="FLOAT"), "not numbers"),
+    "far too large": (lambda path: write_wav(path, 1e30 * speak(1, "ada", 0), subtype="FLOAT"), "not finite"),
     "cancelling channels": (
         lambda path: write_wav(path, np.outer(speak(1, "ada", 0), [1, -1]), subtype="FLOAT"),
         "only silence",

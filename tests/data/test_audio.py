@@ -1,4 +1,4 @@
-"""Whatever a clip's format, it becomes the same mono waveform; whatever is wrong with it, an error says so."""
+"""Audio files of every format become the same mono waveform, and unusable ones are reported."""
 
 import struct
 
@@ -10,7 +10,7 @@ from conftest import RATE, level_of, pitch_of, tone
 from utils import InputError
 from utils.data.audio import read_audio
 
-HERTZ, LEVEL = 440.0, 20 * np.log10(0.5 / np.sqrt(2))  # of a sine of amplitude 0.5
+HERTZ, LEVEL = 440.0, 20 * np.log10(0.5 / np.sqrt(2))  # of the tone, a sine of amplitude 0.5
 FORMATS = {
     "8-bit WAV": ("WAV", "PCM_U8"),
     "16-bit WAV": ("WAV", "PCM_16"),
@@ -26,7 +26,7 @@ FORMATS = {
 
 @pytest.fixture
 def clip(tmp_path):
-    """`clip(samples, rate, kind, name)` writes a file and gives its path."""
+    """`clip(samples, rate, kind, name)` writes a file and returns its path."""
 
     def write(samples: np.ndarray, rate: int = RATE, kind: str = "16-bit WAV", name: str = "clip.wav"):
         format, subtype = FORMATS[kind]
@@ -37,8 +37,8 @@ def clip(tmp_path):
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (44100, 2), (48000, 1), (16000, 2)])
-@pytest.mark.parametrize("kind", FORMATS)  # all under the name clip.wav: what counts is the content
-def test_any_format_rate_and_number_of_channels_gives_the_same_waveform(clip, kind, rate, channels):
+@pytest.mark.parametrize("kind", FORMATS)  # always named clip.wav: the content decides
+def test_every_format_rate_and_number_of_channels_yields_the_same_waveform(clip, kind, rate, channels):
     sound = tone(HERTZ, 0.5, rate)
     waveform = read_audio(clip(np.stack([sound] * channels, axis=1), rate, kind), RATE)
     assert waveform.dtype == np.float32 and waveform.ndim == 1
@@ -51,7 +51,7 @@ def test_any_format_rate_and_number_of_channels_gives_the_same_waveform(clip, ki
 
 
 @pytest.mark.parametrize("name", ["clip.raw", "clip.mp3", "clip"])
-def test_the_name_of_a_file_does_not_count(clip, name):
+def test_the_file_name_does_not_matter(clip, name):
     path = clip(tone(HERTZ, 0.5))
     expected = read_audio(path, RATE)
     np.testing.assert_array_equal(read_audio(path.rename(path.with_name(name)), RATE), expected)
@@ -68,15 +68,15 @@ def test_channels_are_averaged(clip):
     np.testing.assert_allclose(waveform, stereo.mean(axis=1), atol=1e-4)
 
 
-def test_resampling_does_not_fold_high_frequencies_back(clip):
-    both = tone(HERTZ, 0.5, 44100) + tone(6000, 0.5, 44100, 0.25)  # 6 kHz is above half of 8 kHz
+def test_resampling_does_not_alias(clip):
+    both = tone(HERTZ, 0.5, 44100) + tone(6000, 0.5, 44100, 0.25)  # 6 kHz is above the new Nyquist frequency
     waveform = read_audio(clip(both, 44100), RATE)
     spectrum = np.abs(np.fft.rfft(waveform[1000:3000] * np.hanning(2000)))
-    assert spectrum[round(2000 * 2000 / RATE)] < 0.003 * spectrum.max()  # 6 kHz would fold to 2 kHz
+    assert spectrum[round(2000 * 2000 / RATE)] < 0.003 * spectrum.max()  # 6 kHz would alias to 2 kHz
 
 
-def test_a_wav_written_to_a_pipe_is_read(clip):
-    """FFmpeg, SoX and others leave one of these in place of the size that they did not know."""
+def test_a_wav_file_written_to_a_pipe_is_read(clip):
+    """FFmpeg, SoX and other programs write one of these values if they do not know the size."""
     path = clip(tone(HERTZ, 0.5))
     content = bytearray(path.read_bytes())
     assert content[36:40] == b"data"
@@ -93,7 +93,7 @@ def test_a_clip_of_ten_seconds_is_read(clip):
 BAD_SAMPLES = {
     "no samples": (np.zeros(0), "16-bit WAV", "no audio samples"),
     "NaN": (np.array([0.1, np.nan] * 1000), "float WAV", "NaN"),
-    "infinite": (np.array([0.1, np.inf] * 1000), "float WAV", "infinite"),
+    "infinite": (np.array([0.1, np.inf] * 1000), "float WAV", "infinity"),
     "silent": (np.zeros(4000), "16-bit WAV", "only silence"),
     "30 s": (tone(HERTZ, 30), "16-bit WAV", r"30\.0 s long; .*at most 10 s"),
     "30 s of FLAC": (tone(HERTZ, 30), "FLAC", r"30\.0 s long"),
@@ -101,7 +101,7 @@ BAD_SAMPLES = {
 
 
 @pytest.mark.parametrize(("samples", "kind", "why"), BAD_SAMPLES.values(), ids=BAD_SAMPLES)
-def test_a_clip_with_no_speech_to_hear_is_refused(clip, samples, kind, why):
+def test_a_clip_without_usable_samples_is_rejected(clip, samples, kind, why):
     path = clip(samples.astype(np.float32), kind=kind)
     with pytest.raises(InputError, match=why) as caught:
         read_audio(path, RATE)
@@ -116,7 +116,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize(("content", "why"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_file_that_is_no_audio_is_refused(tmp_path, content, why):
+def test_a_file_that_is_not_audio_is_rejected(tmp_path, content, why):
     path = tmp_path / "clip.wav"
     path.write_bytes(content)
     with pytest.raises(InputError, match=why) as caught:
@@ -124,7 +124,7 @@ def test_a_file_that_is_no_audio_is_refused(tmp_path, content, why):
     assert str(caught.value).startswith(f"{path}: ")
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+def test_a_missing_file_and_a_folder_are_rejected(tmp_path):
     with pytest.raises(InputError, match=r"none\.wav: there is no such file"):
         read_audio(tmp_path / "none.wav", RATE)
     with pytest.raises(InputError, match="is a folder"):
@@ -133,7 +133,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
 @pytest.mark.parametrize("kind", ["8-bit WAV", "16-bit WAV", "float WAV", "extensible WAV"])
-def test_a_truncated_wav_is_refused_as_such(clip, kind, share):
+def test_a_truncated_wav_file_is_rejected(clip, kind, share):
     path = clip(tone(HERTZ, 0.5), kind=kind)
     content = path.read_bytes()
     header = content.index(b"data") + 8
@@ -144,7 +144,7 @@ def test_a_truncated_wav_is_refused_as_such(clip, kind, share):
 
 @pytest.mark.parametrize("kind", ["16-bit WAV", "FLAC", "MP3"])
 @pytest.mark.parametrize("share", [0.002, 0.1, 0.5, 0.95])
-def test_a_truncated_file_is_never_taken_for_a_whole_one(clip, kind, share):
+def test_a_truncated_file_never_counts_as_complete(clip, kind, share):
     path = clip(np.random.default_rng(0).normal(0, 0.1, 8000), kind=kind)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
@@ -152,8 +152,8 @@ def test_a_truncated_file_is_never_taken_for_a_whole_one(clip, kind, share):
         read_audio(path, RATE)
 
 
-def test_a_wav_with_further_chunks_is_whole(clip):
-    """Chunks of odd size, before and behind the samples, as editors write them."""
+def test_a_wav_file_with_extra_chunks_is_complete(clip):
+    """Audio editors add chunks, here of odd size, before and after the samples."""
     path = clip(tone(HERTZ, 0.5))
     content = path.read_bytes()
     note = b"note" + struct.pack("<I", 3) + b"abc\0"
