@@ -27,18 +27,7 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").rglob("*.ipynb"))
 PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "demo/README.md")] + DOCS
 PAGES.append(PROJECT / "speech_data" / "README.md")
 CREATED = ("configs/mine.yaml", "configs/dscnn.yaml", "model_neural/dscnn.py")  # by the reader of a page
-FOLDERS = {path.name for path in PROJECT.iterdir() if path.is_dir() and path.name[0] != "."} - {"runs", "speech_data"}
-    "checkpoints",
-    "configs",
-    "demo",
-    "docs",
-    "model_baseline",
-    "model_neural",
-    "notebooks",
-    "tests",
-    "tools",
-    "utils",
-]
+FOLDERS = {path.name for path in PROJECT.glob("[!.]*/")} - {"results", "runs", "speech_data"}
 NOT_COMMITTED = ("demo/dist", "demo/public/model", "utils/corpora/")  # what is built, and what the changelog speaks of
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
