@@ -1,36 +1,34 @@
-"""The front end equals librosa's, does not see a batch's padding, trims what is quiet, and computes a clip once."""
+"""The front end agrees with librosa, ignores the padding of a batch, and trims quiet ends."""
 
 import librosa
 import numpy as np
 import pytest
-import soundfile
 import torch
 from conftest import RATE, speak, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from utils import InputError
-from utils.commands.bench import librosa_features
 from utils.data.audio import read_audio
+from utils.experiments.benchmark import librosa_features
 from utils.experiments.config import load_experiment
 from utils.features import log_mel
-from utils.features.extraction import extract, file_features
+from utils.features.extraction import extract
 from utils.features.log_mel import FeatureConfig, LogMel, pad
 from utils.paths import PROJECT, speech_data
 
 
 def sounds(rate: int = RATE) -> list[np.ndarray]:
-    """Clips of several lengths and kinds: noise, a fading tone, a click, a tone with quiet around it."""
+    """Clips of several lengths and kinds: noise, a fading tone, a click, a tone between quiet ends."""
     random = np.random.default_rng(0)
     noise = random.normal(0, 0.1, round(0.41 * rate))
     fading = tone(700, 0.25, rate) * np.linspace(1, 1e-4, round(0.25 * rate))
     click = np.zeros(round(0.1 * rate))
     click[len(click) // 3] = 0.9
-    inside = np.concatenate([np.zeros(rate // 10), tone(300, 0.2, rate), 1e-3 * random.normal(size=rate // 10)])
-    return [clip.astype(np.float32) for clip in (noise, fading, click, inside)]
+    quiet_ends = np.concatenate([np.zeros(rate // 10), tone(300, 0.2, rate), 1e-3 * random.normal(size=rate // 10)])
+    return [clip.astype(np.float32) for clip in (noise, fading, click, quiet_ends)]
 
 
-def in_db(config: FeatureConfig, clip: torch.Tensor) -> np.ndarray:
+def to_db(config: FeatureConfig, clip: torch.Tensor) -> np.ndarray:
     return clip.numpy() * config.std_db + config.mean_db
 
 
@@ -46,7 +44,7 @@ def in_db(config: FeatureConfig, clip: torch.Tensor) -> np.ndarray:
     level=st.sampled_from(["clip_max", "none"]),
     range_db=st.sampled_from([40.0, 80.0]),
 )
-def test_features_equal_librosa_to_a_hundredth_of_a_decibel(
+def test_features_equal_those_of_librosa_within_a_hundredth_of_a_decibel(
     rate, n_fft, window, hop, n_mels, f_min, f_max, level, range_db
 ):
     win_length = int(window * n_fft)
@@ -77,12 +75,12 @@ def test_features_equal_librosa_to_a_hundredth_of_a_decibel(
         )
         theirs = librosa.power_to_db(mel, ref=np.max if level == "clip_max" else 1.0, amin=1e-20, top_db=None)
         assert ours.shape == theirs.T.shape
-        np.testing.assert_allclose(in_db(config, ours), np.maximum(theirs.T, -range_db), atol=0.01)
+        np.testing.assert_allclose(to_db(config, ours), np.maximum(theirs.T, -range_db), atol=0.01)
 
 
-@pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the course's clips are not here")
-def test_features_of_recordings_equal_librosa_too():
-    """Trimmed as well, by what the benchmark compares with."""
+@pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the course's recordings are not available")
+def test_features_of_recordings_equal_those_of_librosa():
+    """With trimming, by the code that the benchmark compares with."""
     config = FeatureConfig(n_mels=20)
     names = [f"{digit}_{speaker}_{digit}.wav" for digit in range(10) for speaker in ("george", "lucas")]
     clips = [read_audio(speech_data() / name, config.sample_rate) for name in names]
@@ -104,10 +102,10 @@ RECORDINGS = [
 
 
 @pytest.mark.parametrize("name", RECORDINGS)
-def test_the_published_recipe_on_recordings(name):
-    """configs/audiomnist_cnn.yaml beside what its model card says, written with librosa."""
+def test_features_of_the_published_audiomnist_recipe(name):
+    """The features of configs/audiomnist_cnn.yaml equal those of its model card, computed with librosa."""
     if not (speech_data() / name).exists():
-        pytest.skip(f"{name} is not here")
+        pytest.skip(f"{name} is not available")
     config = load_experiment(PROJECT / "configs" / "audiomnist_cnn.yaml").features
     clip = read_audio(speech_data() / name, 16_000)
     (ours,) = extract([clip], config)
@@ -124,7 +122,7 @@ def test_the_published_recipe_on_recordings(name):
 @pytest.mark.parametrize(
     ("samples", "kept"), [(100, (0, 100)), (7, (0, 7)), (160, (0, 160)), (161, (0, 160)), (407, (123, 283))]
 )
-def test_a_fixed_length_centres_and_crops_evenly(samples, kept):
+def test_a_fixed_length_pads_or_crops_both_ends_equally(samples, kept):
     clip = torch.arange(1.0, samples + 1)
     centred, _ = log_mel.centre(*pad([clip, torch.ones(500)]), 160)
     left = (160 - min(samples, 160)) // 2
@@ -134,8 +132,8 @@ def test_a_fixed_length_centres_and_crops_evenly(samples, kept):
 
 
 @pytest.mark.parametrize("trim_db", [None, 30.0])
-def test_a_clip_does_not_depend_on_its_batch(trim_db):
-    """The longest and loudest of the others is ten times as long and as loud."""
+def test_the_features_of_a_clip_do_not_depend_on_its_batch(trim_db):
+    """One of the other clips is much longer and louder."""
     config = FeatureConfig(n_mels=20, trim_db=trim_db)
     front_end = LogMel(config)
     clips = [torch.from_numpy(clip) for clip in sounds()] + [torch.from_numpy(10 * tone(500, 4))]
@@ -144,42 +142,30 @@ def test_a_clip_does_not_depend_on_its_batch(trim_db):
         alone, (length_alone,) = front_end(*pad([clip]))
         assert length == length_alone == alone.shape[1]
         torch.testing.assert_close(together[:length], alone[0], atol=1e-4, rtol=0)
-        assert (together[length:] == torch.tensor(config.floor)).all()  # behind a clip's end lies the floor
+        assert (together[length:] == torch.tensor(config.floor)).all()
 
 
-def test_extract_gives_each_clip_its_own_features_in_the_order_given():
-    config = FeatureConfig(n_mels=20)
-    random = np.random.default_rng(1)
-    clips = [speak(digit % 10, "ada", digit) for digit in range(23)]
-    clips = [clips[i][: random.integers(400, len(clips[i]))] for i in random.permutation(23)]
-    together = extract(clips, config, batch_size=4)
-    for clip, ours in zip(clips, together, strict=True):
-        (alone,) = extract([clip], config)
-        assert ours.shape == alone.shape
-        torch.testing.assert_close(ours, alone, atol=1e-4, rtol=0)
-
-
-def test_the_level_of_a_clip_matters_only_without_clip_max():
+def test_the_loudness_of_a_clip_matters_only_without_clip_max():
     clip = speak(3, "ada", 0)
     for level, louder_db in (("clip_max", 0.0), ("none", 20.0)):
         config = FeatureConfig(n_mels=20, level=level, range_db=200.0, trim_db=None)
         soft, loud = extract([0.1 * clip, clip], config)
-        np.testing.assert_allclose(in_db(config, loud) - in_db(config, soft), louder_db, atol=0.01)
+        np.testing.assert_allclose(to_db(config, loud) - to_db(config, soft), louder_db, atol=0.01)
     config = FeatureConfig(n_mels=20)
-    (clip_features,) = extract([clip], config)
-    assert in_db(config, clip_features).max() == pytest.approx(0, abs=1e-3)
+    (features,) = extract([clip], config)
+    assert to_db(config, features).max() == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize("trim_db", [15.0, 30.0])
-def test_trimming_drops_the_quiet_ends_and_no_more(trim_db):
-    """Speech between two rests of low noise, with a pause inside that stays."""
+def test_trimming_drops_the_quiet_ends_only(trim_db):
+    """Speech between two stretches of quiet noise; the pause within the speech is kept."""
     random = np.random.default_rng(2)
     speech = [tone(600, 0.15), np.zeros(1200), 0.3 * tone(900, 0.1)]
     ends = [random.normal(0, 1e-3, 1600), *speech, random.normal(0, 1e-3, 900)]
     clip = np.concatenate(ends).astype(np.float32)
     whole = FeatureConfig(n_mels=20, trim_db=None, level="none", range_db=190.0)
     (all_frames,) = extract([clip], whole)
-    energy_db = 10 * np.log10((10 ** (in_db(whole, all_frames) / 10)).sum(axis=1))
+    energy_db = 10 * np.log10((10 ** (to_db(whole, all_frames) / 10)).sum(axis=1))
     loud = np.flatnonzero(energy_db > energy_db.max() - trim_db)
     first, last = loud[0], loud[-1]
     assert first > 15 and len(all_frames) - last > 8 and len(loud) < last - first  # there is something to trim
@@ -189,7 +175,7 @@ def test_trimming_drops_the_quiet_ends_and_no_more(trim_db):
 
 
 def test_a_silent_waveform_is_not_trimmed():
-    """Files that hold nothing but silence are refused by `read_audio`; a microphone may still give one."""
+    """`read_audio` rejects silent files, but a microphone may still record silence."""
     config = FeatureConfig(n_mels=20)
     silent, spoken = extract([np.zeros(1600, np.float32), speak(1, "ada", 0)], config)
     assert silent.shape == (1 + 1600 // config.hop_length, 20) and silent.isfinite().all()
@@ -210,7 +196,7 @@ def test_the_floor_is_the_lowest_feature():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "why"),
+    ("invalid", "message"),
     [
         ({"level": "loud"}, "clip_max"),
         ({"f_max": 5000.0}, "f_max"),
@@ -219,77 +205,10 @@ def test_the_floor_is_the_lowest_feature():
         ({"win_length": 300}, "win_length"),
         ({"range_db": 0.0}, "range_db"),
         ({"trim_db": -3.0}, "trim_db"),
+        ({"n_mels": 0}, "n_mels"),
+        ({"seconds": 1.0}, "trim_db: null"),
     ],
 )
-def test_what_cannot_be_computed_is_refused(wrong, why):
-    with pytest.raises(ValueError, match=why):
-        FeatureConfig(**({"sample_rate": 8000, "n_fft": 256, "win_length": 200, "hop_length": 80} | wrong))
-
-
-# Files
-
-
-@pytest.fixture
-def files(tmp_path, monkeypatch):
-    """Three clips as files, and `files.computed`: of how many clips features have been computed so far."""
-
-    class Files(list):
-        computed = 0
-
-    def spy(waveforms, *arguments):
-        paths.computed += len(waveforms)
-        return extract(waveforms, *arguments)
-
-    paths = Files(tmp_path / f"{digit}.wav" for digit in range(3))
-    for digit, path in enumerate(paths):
-        soundfile.write(path, speak(digit, tmp_path.name, 0), RATE)  # new to the cache in every test
-    monkeypatch.setattr(features, "extract", spy)
-    return paths
-
-
-def test_features_of_files_are_those_of_their_waveforms(files):
-    config = FeatureConfig(n_mels=20)
-    expected = extract([soundfile.read(path, dtype="float32")[0] for path in files], config)
-    for ours, theirs in zip(file_features(files, config), expected, strict=True):
-        torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
-
-
-def test_features_of_the_same_files_are_computed_once(files):
-    config = FeatureConfig(n_mels=20)
-    first = file_features(files, config)
-    assert files.computed == 3
-    moved = [path.rename(path.with_name(f"moved{path.name}")) for path in files]  # the bytes count, not the name
-    second = file_features(moved, FeatureConfig(n_mels=20))
-    assert files.computed == 3
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def test_features_of_a_changed_file_or_by_another_config_are_computed_anew(files):
-    file_features(files, FeatureConfig(n_mels=20))
-    assert files.computed == 3
-    soundfile.write(files[1], speak(7, "bob", 0), RATE)
-    changed = file_features(files, FeatureConfig(n_mels=20))
-    assert files.computed == 6
-    torch.testing.assert_close(
-        changed[1], extract([soundfile.read(files[1], dtype="float32")[0]], FeatureConfig(n_mels=20))[0]
-    )
-    file_features(files, FeatureConfig(n_mels=21))
-    assert files.computed == 9
-    file_features(files[::-1], FeatureConfig(n_mels=20))  # another order is another answer
-    assert files.computed == 12
-
-
-def test_what_the_cache_gave_can_be_written_to_without_harm(files):
-    config = FeatureConfig(n_mels=20)
-    file_features(files, config)
-    once = file_features(files, config)
-    kept = once[0].clone()
-    once[0].zero_()
-    assert torch.equal(file_features(files, config)[0], kept)
-
-
-def test_a_file_that_cannot_be_read_is_an_input_error(files, tmp_path):
-    files[1].write_text("not a sound")
-    for bad in (files[1], tmp_path / "missing.wav", tmp_path):
-        with pytest.raises(InputError, match=str(bad)):
-            file_features([files[0], bad], FeatureConfig(n_mels=20))
+def test_an_invalid_config_is_rejected(invalid, message):
+    with pytest.raises(ValueError, match=message):
+        FeatureConfig(**({"sample_rate": 8000, "n_fft": 256, "win_length": 200, "hop_length": 80} | invalid))

@@ -1,0 +1,99 @@
+"""Features of many clips are in the order of the clips, and those of files are cached by content."""
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from conftest import RATE, speak
+
+from utils import InputError
+from utils.features import extraction
+from utils.features.extraction import extract, file_features
+from utils.features.log_mel import FeatureConfig
+
+
+def test_extract_returns_the_features_of_each_clip_in_order():
+    config = FeatureConfig(n_mels=20)
+    random = np.random.default_rng(1)
+    clips = [speak(digit % 10, "ada", digit) for digit in range(23)]
+    clips = [clips[i][: random.integers(400, len(clips[i]))] for i in random.permutation(23)]
+    together = extract(clips, config, batch_size=4)
+    for clip, ours in zip(clips, together, strict=True):
+        (alone,) = extract([clip], config)
+        assert ours.shape == alone.shape
+        torch.testing.assert_close(ours, alone, atol=1e-4, rtol=0)
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """Three audio files. `files.computed` counts the clips whose features have been computed."""
+
+    class Files(list):
+        computed = 0
+
+    def spy(waveforms, *arguments):
+        paths.computed += len(waveforms)
+        return extract(waveforms, *arguments)
+
+    paths = Files(tmp_path / f"{digit}.wav" for digit in range(3))
+    for digit, path in enumerate(paths):
+        soundfile.write(path, speak(digit, tmp_path.name, 0), RATE)  # different clips, not yet cached, in every test
+    monkeypatch.setattr(extraction, "extract", spy)
+    return paths
+
+
+def test_features_of_files_equal_those_of_their_waveforms(files):
+    config = FeatureConfig(n_mels=20)
+    expected = extract([soundfile.read(path, dtype="float32")[0] for path in files], config)
+    for ours, theirs in zip(file_features(files, config), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+
+
+def test_features_of_the_same_files_are_computed_once(files):
+    config = FeatureConfig(n_mels=20)
+    first = file_features(files, config)
+    assert files.computed == 3
+    moved = [path.rename(path.with_name(f"moved{path.name}")) for path in files]  # cached by content, not by name
+    second = file_features(moved, FeatureConfig(n_mels=20))
+    assert files.computed == 3
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_features_are_computed_again_for_a_changed_file_or_config(files):
+    file_features(files, FeatureConfig(n_mels=20))
+    assert files.computed == 3
+    soundfile.write(files[1], speak(7, "bob", 0), RATE)
+    changed = file_features(files, FeatureConfig(n_mels=20))
+    assert files.computed == 6
+    torch.testing.assert_close(
+        changed[1], extract([soundfile.read(files[1], dtype="float32")[0]], FeatureConfig(n_mels=20))[0]
+    )
+    file_features(files, FeatureConfig(n_mels=21))
+    assert files.computed == 9
+    file_features(files[::-1], FeatureConfig(n_mels=20))  # the result is in another order
+    assert files.computed == 12
+
+
+def test_writing_to_cached_features_does_not_change_the_cache(files):
+    config = FeatureConfig(n_mels=20)
+    file_features(files, config)
+    cached = file_features(files, config)
+    before = cached[0].clone()
+    cached[0].zero_()
+    assert torch.equal(file_features(files, config)[0], before)
+
+
+def test_an_unreadable_file_is_an_input_error(files, tmp_path):
+    files[1].write_text("not a sound")
+    for bad in (files[1], tmp_path / "missing.wav", tmp_path):
+        with pytest.raises(InputError, match=str(bad)):
+            file_features([files[0], bad], FeatureConfig(n_mels=20))
+
+
+def test_many_files_are_computed_in_chunks(files, monkeypatch):
+    config = FeatureConfig(n_mels=21)
+    expected = extract([soundfile.read(path, dtype="float32")[0] for path in files], config)
+    monkeypatch.setattr(extraction, "CHUNK", 2)
+    monkeypatch.setattr(extraction.joblib, "cpu_count", lambda: 1)
+    for ours, theirs in zip(file_features(files, config), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
