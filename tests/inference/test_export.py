@@ -1,4 +1,4 @@
-"""The ONNX file says what the model says, to any clip, and nobody needs Python for it."""
+"""The exported ONNX file predicts what the model predicts, for clips of any length."""
 
 import sys
 
@@ -17,6 +17,7 @@ from utils.features.extraction import extract
 from utils.features.log_mel import FeatureConfig
 from utils.inference import export
 from utils.inference.calibration import Calibration
+from utils.inference.onnx_front_end import OneClip
 from utils.paths import CONFIGS, COURSE_METADATA, speech_data
 from utils.training.prediction import predict, predict_logits
 
@@ -39,14 +40,14 @@ def session(path):
     return onnxruntime.InferenceSession(path, options)
 
 
-def answers(path, waveforms) -> np.ndarray:
-    """What the file makes of each waveform (clips, 10)."""
+def predictions(path, waveforms) -> np.ndarray:
+    """The probabilities that the file computes for each waveform (clips, 10)."""
     model = session(path)
     return np.concatenate([model.run(None, {"waveform": waveform[None]})[0] for waveform in waveforms])
 
 
 def fresh(name: str):
-    """An untrained model with larger weights than usual: with the usual ones it says nearly the same to everything."""
+    """An untrained model with larger weights than usual, so that its outputs differ between clips."""
     torch.manual_seed(0)
     experiment = find_experiment(name, CONFIGS)
     model = make_model(experiment)
@@ -56,26 +57,25 @@ def fresh(name: str):
 
 
 @pytest.mark.parametrize("config", FRONT_ENDS.values(), ids=FRONT_ENDS)
-def test_the_front_end_of_one_clip_is_that_of_a_batch(config):
+def test_the_front_end_for_one_clip_equals_the_batched_one(config):
     burst = np.concatenate([np.zeros(3000), np.sin(np.arange(4000) / 3), np.zeros(5000)]).astype(np.float32)
     for clip in (*CLIPS, burst, np.zeros(500, np.float32)):
         (batched,) = extract([clip], config)
-        torch.testing.assert_close(
-            export.OneClip(config)(torch.from_numpy(clip).unsqueeze(0))[0], batched, atol=1e-3, rtol=0
-        )
+        single = OneClip(config)(torch.from_numpy(clip).unsqueeze(0))[0]
+        torch.testing.assert_close(single, batched, atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["linear", "cnn1d", "vit", "resnet", "arabic_small", "audiomnist_cnn"])
-def test_the_file_answers_as_the_model_does(tmp_path, name):
+def test_the_file_predicts_what_the_model_predicts(tmp_path, name):
     model, config = fresh(name)
     path = export.export(tmp_path / "model.onnx", model, config, Calibration(temperature=2.0), facts={"name": name})
     logits = predict(model, extract(CLIPS, config), config.floor).log()
-    np.testing.assert_allclose(answers(path, CLIPS), (logits / 2).softmax(1), atol=1e-3)
+    np.testing.assert_allclose(predictions(path, CLIPS), (logits / 2).softmax(1), atol=1e-3)
     facts = session(path).get_modelmeta().custom_metadata_map
     assert facts == {"sample_rate": str(config.sample_rate), "name": name}
 
 
-def test_a_checkpoint_takes_its_temperature_and_threshold_along(trained, tmp_path, capfd):
+def test_temperature_and_threshold_of_a_checkpoint_are_exported(trained, tmp_path, capfd):
     folder = tmp_path / "calibrated"
     folder.mkdir()
     for file in trained.checkpoint.iterdir():
@@ -86,28 +86,28 @@ def test_a_checkpoint_takes_its_temperature_and_threshold_along(trained, tmp_pat
     assert session(path).get_modelmeta().custom_metadata_map["threshold"] == "0.6"
     model, experiment = checkpoints.load(folder)
     (probabilities,) = predict(model, extract(CLIPS[1:2], experiment.features), experiment.features.floor)
-    np.testing.assert_allclose(answers(path, CLIPS[1:2])[0], (probabilities.log() / 0.5).softmax(0), atol=1e-3)
-    assert capfd.readouterr() == ("", "")  # the exporter's own talk is not the user's concern
+    np.testing.assert_allclose(predictions(path, CLIPS[1:2])[0], (probabilities.log() / 0.5).softmax(0), atol=1e-3)
+    assert capfd.readouterr() == ("", "")  # the exporter's own messages do not concern the user
 
 
-def test_8_bits_make_the_file_smaller(tmp_path):
+def test_quantisation_makes_the_file_smaller(tmp_path):
     model, config = fresh("resnet")
     whole = export.export(tmp_path / "whole.onnx", model, config, Calibration(temperature=9.0))
     small = export.export(tmp_path / "small.onnx", model, config, Calibration(temperature=9.0), clips=CLIPS)
     assert small.stat().st_size < 150_000 < 0.5 * whole.stat().st_size
-    assert 0 < np.abs(answers(whole, CLIPS) - answers(small, CLIPS)).mean() < 0.05
+    assert 0 < np.abs(predictions(whole, CLIPS) - predictions(small, CLIPS)).mean() < 0.05
 
 
-def test_8_bits_say_nearly_the_same(trained, corpus, tmp_path):
+def test_the_quantised_file_nearly_always_agrees_with_the_model(trained, corpus, tmp_path):
     small = export_checkpoint(trained.checkpoint, tmp_path / "small.onnx", int8=True)
     clips = [read_audio(file, 8000) for file in sorted(corpus.folder.glob("*_eve_*.wav"))]
     config = trained.experiment.features
     model, _ = checkpoints.load(trained.checkpoint)
     exact = predict(model, extract(clips, config), config.floor).numpy()
-    assert (answers(small, clips).argmax(1) == exact.argmax(1)).mean() >= 0.9
+    assert (predictions(small, clips).argmax(1) == exact.argmax(1)).mean() >= 0.9
 
 
-def test_what_cannot_be_exported_is_refused(tmp_path, monkeypatch):
+def test_unsupported_models_and_missing_packages_are_refused(tmp_path, monkeypatch):
     experiment = find_experiment("gru", CONFIGS)
     with pytest.raises(InputError, match="cannot be exported"):
         export.export(tmp_path / "gru.onnx", make_model(experiment), experiment.features)
@@ -126,16 +126,16 @@ def test_sdr_export_names_the_file_after_the_model(sdr, trained, tmp_path, monke
     sdr("export", trained.checkpoint, "--output", tmp_path / "file" / "x.onnx").refused("could not be written")
 
 
-@pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the course's clips are not here")
-def test_the_projects_own_model_says_the_same_of_real_clips(tmp_path):
+@pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the clips of the course are not available")
+def test_the_exported_default_model_agrees_on_real_clips(tmp_path):
     recogniser = load_recogniser()
     clips = read_metadata(COURSE_METADATA).query("split == 'TEST'")
     waveforms = [read_audio(path, recogniser.features.sample_rate) for path in clips["path"]]
-    said = answers(export_checkpoint(DEFAULT, tmp_path / "digits.onnx"), waveforms)
+    exported = predictions(export_checkpoint(DEFAULT, tmp_path / "digits.onnx"), waveforms)
     logits = predict_logits(recogniser.model, extract(waveforms, recogniser.features), recogniser.features.floor)
     exact = recogniser.calibration.probabilities(logits).numpy()
-    assert (said.argmax(1) == exact.argmax(1)).all()
-    assert np.abs(said - exact).max() < 1e-3
+    assert (exported.argmax(1) == exact.argmax(1)).all()
+    assert np.abs(exported - exact).max() < 1e-3
     small = export_checkpoint(DEFAULT, tmp_path / "small.onnx", int8=True)
-    right = [(given.argmax(1) == clips["label"]).mean() for given in (exact, answers(small, waveforms))]
-    assert small.stat().st_size < 150_000 and right[1] > right[0] - 0.003
+    accuracy = [(given.argmax(1) == clips["label"]).mean() for given in (exact, predictions(small, waveforms))]
+    assert small.stat().st_size < 150_000 and accuracy[1] > accuracy[0] - 0.003

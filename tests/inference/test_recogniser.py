@@ -1,89 +1,39 @@
-"""Recognition: the API of three lines, what is no digit, and several digits in a row."""
+"""Recognition: the API of three lines, rejection, invalid input, and several digits in one recording."""
 
 import numpy as np
 import pytest
+import soundfile
 import torch
-from conftest import experiment_of
-from sklearn.calibration import calibration_curve
 
 from utils import InputError
 from utils.data.audio import read_audio
-from utils.experiments import checkpoints
-from utils.inference import calibration
-from utils.inference.calibration import Calibration, calibration_error
-from utils.inference.endpointing import cut
-from utils.inference.recogniser import load
+from utils.experiments.checkpoints import load_recogniser
+from utils.inference.calibration import Calibration
 
 RATE = 8000
 
 
-def predict_logits(clips: int, sharpness: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-    """Labels drawn from the probabilities of some logits, and these logits too sharp by a factor."""
-    generator = torch.Generator().manual_seed(seed)
-    logits = 2 * torch.randn(clips, 10, generator=generator)
-    return logits * sharpness, torch.multinomial(logits.softmax(1), 1, generator=generator).squeeze(1)
-
-
-# Calibration
-
-
-@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
-def test_the_temperature_undoes_a_wrong_sharpness(sharpness):
-    logits, labels = predict_logits(20_000, sharpness)
-    made = calibration.calibrate(logits, labels, accepted=0.9)
-    assert made.temperature == pytest.approx(sharpness, rel=0.05)
-    calibrated = (logits / made.temperature).softmax(1)
-    assert calibration_error(calibrated, labels) < 0.02
-    assert (calibrated.amax(1) >= made.threshold).float().mean().item() == pytest.approx(0.9, abs=0.001)
-
-
-def test_the_calibration_error_is_that_of_its_formula():
-    logits, labels = predict_logits(500, 3.0)
-    probabilities = logits.softmax(1)
-    confidence, heard = probabilities.max(1)
-    right = (heard == labels).numpy()
-    accuracy, mean = calibration_curve(right, confidence.numpy(), n_bins=15)
-    counts = np.histogram(confidence.numpy(), np.linspace(0, 1, 16))[0]
-    expected = (counts[counts > 0] / 500 * np.abs(accuracy - mean)).sum()
-    assert calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_calibration_lies_beside_its_checkpoint(corpus, tmp_path):
-    digits = experiment_of(corpus, "cnn1d")
-    others = experiment_of(corpus, "cnn1d", data={"synthetic_non_digits": 5})
-    assert checkpoints.load_calibration(tmp_path, digits) == Calibration(False, 1.0, 0.0)
-    assert checkpoints.load_calibration(tmp_path, others) == Calibration(True, 1.0, 0.0)
-    checkpoints.save_calibration(tmp_path, Calibration(True, 1.5, 0.4))
-    assert checkpoints.load_calibration(tmp_path, others) == Calibration(True, 1.5, 0.4)
-    for text, why in (("{", "damaged"), ('{"temperature": 0}', "temperature > 0"), ('{"treshold": 1}', "threshold")):
-        (tmp_path / "calibration.json").write_text(text)
-        with pytest.raises(InputError, match=why):
-            checkpoints.load_calibration(tmp_path, digits)
-
-
-# The API
-
-
-def test_three_lines_hear_a_digit(trained, corpus):
-    recogniser = load(trained.checkpoint)
-    answers = recogniser.predict([corpus.folder / "7_eve_1.wav", corpus.folder / "4_finn_1.wav"])
-    assert [answer.digit for answer in answers] == [7, 4]
-    assert answers[0].ranking[0] == (7, answers[0].probability) and len(answers[0].ranking) == 10
+def test_three_lines_recognise_digits(trained, corpus):
+    recogniser = load_recogniser(trained.checkpoint)
+    predictions = recogniser.predict([corpus.folder / "7_eve_1.wav", corpus.folder / "4_finn_1.wav"])
+    assert [prediction.digit for prediction in predictions] == [7, 4]
+    best = predictions[0]
+    assert best.ranking[0] == (7, best.probability) and len(best.ranking) == 10
     assert recogniser.predict([]) == []
 
 
-def test_what_no_digit_is_probable_for_is_none(trained, corpus):
-    recogniser = load(trained.checkpoint)
+def test_a_clip_below_the_threshold_is_rejected(trained, corpus):
+    recogniser = load_recogniser(trained.checkpoint)
     (before,) = recogniser.predict([corpus.folder / "7_eve_1.wav"])
     recogniser.calibration = Calibration(threshold=min(1.0, before.probability + 0.001))
     (after,) = recogniser.predict([corpus.folder / "7_eve_1.wav"])
     assert (after.digit, after.ranking) == (None, before.ranking)
 
 
-def test_any_floats_will_do_for_a_waveform(trained, corpus):
-    recogniser, clip = load(trained.checkpoint), read_audio(corpus.folder / "7_eve_1.wav", RATE)
+def test_waveforms_of_any_float_type_are_accepted(trained, corpus):
+    recogniser, clip = load_recogniser(trained.checkpoint), read_audio(corpus.folder / "7_eve_1.wav", RATE)
     for waveform in (clip.astype(np.float64), torch.from_numpy(clip), clip.tolist(), np.stack([clip, clip], 1)[:, 0]):
-        assert recogniser.hear([waveform])[0].digit == 7
+        assert recogniser.recognise([waveform])[0].digit == 7
 
 
 @pytest.mark.parametrize(
@@ -97,58 +47,33 @@ def test_any_floats_will_do_for_a_waveform(trained, corpus):
     ],
     ids=["empty", "stereo", "int16", "NaN", "too large"],
 )
-def test_what_is_no_waveform_is_refused(trained, waveform, why):
-    recogniser = load(trained.checkpoint)
+def test_invalid_waveforms_are_refused(trained, waveform, why):
+    recogniser = load_recogniser(trained.checkpoint)
     with pytest.raises(InputError, match=why):
-        recogniser.hear([waveform])
+        recogniser.recognise([waveform])
     with pytest.raises(InputError, match=why):
         recogniser.recognise_words(waveform)
 
 
-def test_predict_wants_names(trained):
+def test_predict_refuses_waveforms(trained):
     for waveforms in (np.zeros(800, np.float32), [np.zeros(800, np.float32)]):
-        with pytest.raises(InputError, match="waveforms go to hear"):
-            load(trained.checkpoint).predict(waveforms)
+        with pytest.raises(InputError, match="use recognise for waveforms"):
+            load_recogniser(trained.checkpoint).predict(waveforms)
 
 
-def test_predict_wants_a_list(trained):
+def test_predict_refuses_a_single_name(trained):
     with pytest.raises(InputError, match="a list of files"):
-        load(trained.checkpoint).predict("7_eve_1.wav")
+        load_recogniser(trained.checkpoint).predict("7_eve_1.wav")
 
 
-# Several words
-
-
-def words(*lengths: float, pause: float = 0.3, noise: float = 0.003) -> tuple[np.ndarray, list[tuple[float, float]]]:
-    """Bursts of so many seconds with pauses between, in noise; and where they are, in seconds."""
-    generator, parts, where, now = np.random.default_rng(0), [np.zeros(int(pause * RATE))], [], pause
-    for length in lengths:
-        parts += [0.5 * np.sin(np.arange(int(length * RATE)) / 2), np.zeros(int(pause * RATE))]
-        where.append((now, now + length))
-        now += length + pause
-    clip = np.concatenate(parts)
-    return (clip + noise * generator.normal(size=len(clip))).astype(np.float32), where
-
-
-def test_a_recording_is_cut_at_its_pauses():
-    clip, where = words(0.3, 0.5, 0.2)
-    found = np.array(cut(clip, RATE)) / RATE
-    assert found.shape == (3, 2)
-    np.testing.assert_allclose(found, where, atol=0.1)
-    assert (found[:, 0] <= np.array(where)[:, 0]).all() and (found[:, 1] >= np.array(where)[:, 1]).all()
-
-
-def test_a_short_gap_within_a_word_does_not_cut_it():
-    clip, _ = words(0.2, 0.2, pause=0.09)
-    assert len(cut(clip, RATE)) == 1
-
-
-def test_clicks_and_recordings_shorter_than_a_frame_are_no_words():
-    clip, _ = words(0.3, 0.02)
-    assert len(cut(clip, RATE)) == 1
-    assert cut(np.zeros(100, np.float32), RATE) == []
-
-
-def test_one_even_sound_is_one_word():
-    clip = np.sin(np.arange(4000) / 2).astype(np.float32)
-    assert cut(clip, RATE) == [(0, 4000)]
+def test_the_words_of_a_recording_are_recognised_in_order(trained, corpus, tmp_path):
+    recogniser, pause = load_recogniser(trained.checkpoint), np.zeros(RATE // 2, np.float32)
+    clips = [read_audio(corpus.folder / name, RATE) for name in ("7_eve_1.wav", "4_finn_1.wav")]
+    waveform = np.concatenate([pause, clips[0], pause, clips[1], pause])
+    words = recogniser.recognise_words(waveform)
+    assert [word.prediction.digit for word in words] == [7, 4]
+    soundfile.write(tmp_path / "two.wav", waveform, RATE, subtype="FLOAT")
+    assert recogniser.predict_words(tmp_path / "two.wav") == words
+    starts = [0.5, 1 + len(clips[0]) / RATE]
+    for word, start, clip in zip(words, starts, clips, strict=True):
+        assert start - 0.1 < word.start < word.end < start + len(clip) / RATE + 0.1

@@ -1,5 +1,5 @@
-"""A waveform becomes an answer.
+"""Waveforms become predictions.
 
-In: a waveform (samples,) or an audio file. Out: a digit or none, with its probability (`recogniser`, `calibration`),
-the words of a longer recording (`endpointing`), and the whole way as one ONNX file (`export`).
+In: a waveform (samples,) or an audio file. Out: a digit, or None for a non-digit, with its confidence (`recogniser`,
+`calibration`); the words of a longer recording (`endpointing`); and front end and model as one ONNX file (`export`).
 """

@@ -1,4 +1,4 @@
-"""Is it a digit at all, and how sure is the model? A temperature and a threshold, set on training speakers left out."""
+"""Confidence and rejection: a temperature and a threshold, chosen on held-out training speakers."""
 
 from dataclasses import dataclass, replace
 
@@ -14,33 +14,33 @@ TEMPERATURES = np.geomspace(0.2, 5, 200)
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a model's logits are read. The defaults leave them as they are, and let the model always answer."""
+    """How logits become confidences. The defaults change nothing and never reject a clip."""
 
-    rejects: bool = False  # whether it has learned what is no digit: that is an eleventh answer then
-    temperature: float = 1.0  # logits are divided by it (Guo et al. 2017): a probability is how often it is right
-    threshold: float = 0.0  # where no digit is at least so probable, it is none
+    rejects: bool = False  # whether the model was trained on non-digits: they are an eleventh class
+    temperature: float = 1.0  # divides the logits, so that confidence matches accuracy (Guo et al. 2017)
+    threshold: float = 0.0  # a clip whose best digit is less probable is rejected as a non-digit
 
     def __post_init__(self):
         if self.temperature <= 0 or not 0 <= self.threshold <= 1:
             raise ValueError("need temperature > 0 and threshold within [0, 1]")
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Logits (clips, 10) to probabilities (clips, 10), whose sum is less than 1 by that of no digit."""
-        answers = with_non_digit(logits) if self.rejects else logits
-        return (answers / self.temperature).softmax(1)[:, :10]
+        """Logits (clips, 10) to probabilities (clips, 10); what is missing to a sum of 1 is that of a non-digit."""
+        classes = with_non_digit(logits) if self.rejects else logits
+        return (classes / self.temperature).softmax(1)[:, :10]
 
 
 AS_IS = Calibration()
 
 
 def calibrate(logits: Tensor, labels: Tensor, accepted: float, rejects: bool = False) -> Calibration:
-    """The temperature under which logits explain the digits best, and the threshold that accepts so many of them.
+    """Choose the temperature of least cross-entropy, and the threshold that accepts the given share of the digits.
 
     Args:
-        logits: (clips, 10), of speakers whom the models that gave them had not heard.
+        logits: (clips, 10), each computed by a model that was not trained on the clip's speaker.
         labels: (clips,) digits.
-        accepted: the share of the digits that is to lie above the threshold, as 0.98.
-        rejects: whether the models have learned what is no digit.
+        accepted: the share of the digits to accept, for example 0.98.
+        rejects: whether the models were trained on non-digits.
     """
     tried = [Calibration(rejects, round(float(temperature), 4)) for temperature in TEMPERATURES]
     losses = [F.nll_loss(each.probabilities(logits).clamp_min(1e-12).log(), labels).item() for each in tried]
@@ -50,20 +50,20 @@ def calibrate(logits: Tensor, labels: Tensor, accepted: float, rejects: bool = F
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """The expected calibration error (Naeini et al. 2015): how far confidence and accuracy lie apart, 0 to 1.
+    """The expected calibration error (Naeini et al. 2015): the gap between confidence and accuracy, 0 to 1.
 
-    Clips are sorted into bins of equal width by the probability of the digit that is heard; the error is the mean over
-    the bins, weighted by their clips, of the distance between mean probability and accuracy.
+    Clips are sorted into bins of equal width by the probability of the predicted digit. The error is the mean over the
+    bins, weighted by their numbers of clips, of the absolute difference between mean confidence and accuracy.
 
     Args:
         probabilities: (clips, 10).
         labels: (clips,) digits.
     """
-    confidence, heard = probabilities.max(1)
-    right = (heard == labels).float()
-    place = (confidence * bins).long().clamp_max(bins - 1)
+    confidence, predicted = probabilities.max(1)
+    correct = (predicted == labels).float()
+    bin_index = (confidence * bins).long().clamp_max(bins - 1)
     error = 0.0
-    for number in place.unique():
-        own = place == number
-        error += own.float().mean().item() * abs(confidence[own].mean() - right[own].mean()).item()
+    for number in bin_index.unique():
+        own = bin_index == number
+        error += own.float().mean().item() * abs(confidence[own].mean() - correct[own].mean()).item()
     return error

@@ -1,7 +1,8 @@
-"""One ONNX file from a clip's waveform to the digits' probabilities. The front end lies inside, so it needs no Python.
+"""Export front end and model as one ONNX file, from a clip's waveform to the probabilities of the digits.
 
-`onnxruntime` runs it on a computer, a phone or in a browser. PyTorch's exporter cannot take the batched front end (how
-long a trimmed clip is depends on the clip), so `OneClip` says the same for one clip; a test holds the two together.
+`onnxruntime` runs it without Python on a computer, on a phone or in a browser. PyTorch's exporter cannot convert the
+batched front end, since the length of a trimmed clip depends on the clip. `OneClip` computes the same for one clip, and
+a test checks that both agree.
 """
 
 import logging
@@ -20,11 +21,11 @@ from utils.inference.calibration import AS_IS, Calibration
 from utils.inference.onnx_front_end import OneClip
 from utils.inference.onnx_graph import quantise, remove_masks
 
-LARGEST_CONSTANT = 1024  # numbers; the larger ones, as the Fourier transform's, are computed when the file is loaded
+LARGEST_CONSTANT = 1024  # numbers; larger constants, such as the Fourier transform's, are computed on loading
 
 
 class Network(nn.Module):
-    """A model for one clip: features (1, frames, mels) to probabilities (1, 10)."""
+    """A model for a single clip: features (1, frames, mels) to probabilities (1, 10)."""
 
     def __init__(self, model: nn.Module, calibration: Calibration):
         super().__init__()
@@ -43,27 +44,27 @@ def export(
     facts: dict[str, str] | None = None,
     clips: Sequence[np.ndarray] = (),
 ) -> Path:
-    """Write a model as one ONNX file, whole or not at all.
+    """Write a model as one ONNX file, atomically.
 
-    Its input is `waveform`, float32 (1, samples) within [-1, 1] at the config's sample rate, of any length up to ten
-    seconds; its output `probabilities`, float32 (1, 10).
+    Its input is `waveform`, float32 (1, samples) within [-1, 1] at the config's sample rate, up to ten seconds long;
+    its output is `probabilities`, float32 (1, 10).
 
     Args:
         path: of the file.
-        model: of `utils.experiments.models`, trained.
-        config: of the features that it was trained on.
-        calibration: makes probabilities of the logits; its threshold is left to who uses the file.
-        facts: what the file says of itself, as its metadata. "sample_rate" is among them in any case.
-        clips: some waveforms (samples,). Where they are given the network's weights and activations
-            are 8-bit integers, whose ranges are those that these clips need; the front end stays in floating point.
+        model: a trained model of `utils.experiments.models`.
+        config: of the features that the model was trained on.
+        calibration: converts logits to probabilities. The threshold is not part of the file: the caller applies it.
+        facts: metadata stored in the file; "sample_rate" is always added.
+        clips: waveforms (samples,), to quantise the network's weights and activations to 8-bit integers with ranges
+            measured on these clips; the front end stays in floating point. None by default: nothing is quantised.
 
     Raises:
         InputError: onnx, onnxscript or onnxruntime is not installed, the model has an operation that the exporter
-            does not know, or the file cannot be written.
+            does not support, or the file cannot be written.
     """
     try:
         import onnx
-        import onnxruntime  # noqa: F401 (its quantisation is needed later)
+        import onnxruntime  # noqa: F401 (needed for quantisation)
         import onnxscript  # noqa: F401 (PyTorch's exporter needs it)
     except ImportError as error:
         raise InputError(f"exporting needs {error.name}: `pip install onnx onnxscript onnxruntime`") from None
@@ -71,15 +72,15 @@ def export(
     clip = torch.sin(torch.arange(config.sample_rate // 2) / 3.0).unsqueeze(0)
     with torch.no_grad():
         features = front_end(clip)
-    # ten seconds are the longest that `read_audio` reads
-    hearing = _convert(front_end, clip, "waveform", "features", (2, 10 * config.sample_rate))
+    # `read_audio` reads ten seconds at most
+    front_end_model = _convert(front_end, clip, "waveform", "features", (2, 10 * config.sample_rate))
     if config.seconds is None:
-        naming = _convert(Network(model, calibration), features, "features", "probabilities", (2, 1000))
+        network = _convert(Network(model, calibration), features, "features", "probabilities", (2, 1000))
     else:
-        naming = _convert(Network(model, calibration), features, "features", "probabilities", None)
+        network = _convert(Network(model, calibration), features, "features", "probabilities", None)
     if clips:
-        naming = quantise(naming, [front_end(torch.as_tensor(clip).unsqueeze(0)).numpy() for clip in clips])
-    whole = onnx.compose.merge_models(hearing, naming, [("features", "features")])
+        network = quantise(network, [front_end(torch.as_tensor(clip).unsqueeze(0)).numpy() for clip in clips])
+    whole = onnx.compose.merge_models(front_end_model, network, [("features", "features")])
     onnx.helper.set_model_props(whole, {"sample_rate": str(config.sample_rate), **(facts or {})})
     onnx.checker.check_model(whole, full_check=True)
     write_atomically(path, lambda file: onnx.save(whole, file))
@@ -87,15 +88,15 @@ def export(
 
 
 def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: tuple[int, int] | None):
-    """A module as an ONNX model whose input is of any length within `lengths` (or of one length alone)."""
+    """A module as an ONNX model, whose input may have any length within `lengths` (None: the example's length)."""
     import onnx
     from onnxscript import opset18, optimizer
 
     def divided(dividend, divisor):
-        """Lengths are never negative, so ONNX's division of whole numbers will do, in place of seven operations."""
+        """Lengths are never negative, so one integer division of ONNX replaces seven operations."""
         return opset18.Div(dividend, divisor)
 
-    for noisy in ("torch.onnx", "onnxscript"):  # warn of what is no concern of the user's
+    for noisy in ("torch.onnx", "onnxscript"):  # their warnings do not concern the user
         logging.getLogger(noisy).setLevel("ERROR")
     shapes = None if lengths is None else ({1: torch.export.Dim("length", min=lengths[0], max=lengths[1])},)
     try:
@@ -113,7 +114,7 @@ def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: 
             )
     except torch.onnx.OnnxExporterError as error:
         why = str(error.__cause__ or error).strip().splitlines()[0]
-        raise InputError(f"this model cannot be exported: PyTorch's exporter refuses it ({why})") from None
+        raise InputError(f"this model cannot be exported by PyTorch ({why})") from None
     optimizer.optimize(program.model, output_size_limit=LARGEST_CONSTANT)
     model = program.model_proto
     remove_masks(model)
@@ -121,6 +122,6 @@ def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: 
     graph = model.graph
     for described in (*graph.node, *graph.initializer, *graph.input, *graph.output):
         described.ClearField("doc_string")
-        del described.metadata_props[:]  # where in PyTorch's code each operation comes from
+        del described.metadata_props[:]  # the PyTorch source lines of each operation
     del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
     return onnx.compose.add_prefix(model, f"{output[0]}.", rename_inputs=False, rename_outputs=False)

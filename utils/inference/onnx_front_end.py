@@ -1,4 +1,4 @@
-"""The front end for one clip, in operations that ONNX has; tests/inference/test_export.py holds it to `LogMel`."""
+"""The front end for one clip, in operations that ONNX supports; test_export.py compares it to `LogMel`."""
 
 import math
 
@@ -12,18 +12,18 @@ from utils.features.log_mel import FeatureConfig, centre
 
 
 class OneClip(nn.Module):
-    """`LogMel` for one clip, in operations that ONNX has: waveform (1, samples) to features (1, frames, mels).
+    """`LogMel` for one clip, in operations that ONNX supports: waveform (1, samples) to features (1, frames, mels).
 
-    A discrete Fourier transform of every window at once is a convolution with cosines and sines. Half of the work is
-    saved by one step of the fast one (Cooley and Tukey 1965): what the even samples give at frequency k, E, and what
-    the odd ones give, O, make frequency k as E + O, and n_fft / 2 - k as the conjugate of E - O.
+    The discrete Fourier transforms of all windows are one convolution with cosines and sines. One step of the fast
+    Fourier transform (Cooley and Tukey 1965) saves half of the work: if E and O are the transforms of the even and the
+    odd samples at frequency k, then frequency k is E + O, and frequency n_fft / 2 - k is the conjugate of E - O.
     """
 
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
         if config.n_fft % 4:
-            raise InputError("a front end is exported only where n_fft is a multiple of 4")
+            raise InputError("cannot export a front end whose n_fft is not a multiple of 4")
         edges = librosa.mel_frequencies(config.n_mels + 2, fmin=config.f_min, fmax=config.f_max)
         self.register_buffer("edges", torch.from_numpy(edges).float())
 
@@ -32,23 +32,23 @@ class OneClip(nn.Module):
         if config.seconds is not None:
             length = torch.full((1,), waveform.shape[1])
             waveform, _ = centre(waveform, length, round(config.seconds * config.sample_rate))
-        taps = config.win_length + config.win_length % 2  # an odd window ends with one that is 0
+        taps = config.win_length + config.win_length % 2  # an odd window is padded by a zero
         sample = torch.arange(taps, dtype=torch.float32)
-        window = 0.5 - 0.5 * torch.cos(sample * (2 * math.pi / config.win_length))  # Hann's
+        window = 0.5 - 0.5 * torch.cos(sample * (2 * math.pi / config.win_length))  # Hann window
         angle = torch.arange(quarter + 1).unsqueeze(1) * (2 * math.pi / config.n_fft) * sample
         waves = (torch.cat([torch.cos(angle), torch.sin(angle)]) * window).unsqueeze(1)
-        before = config.n_fft // 2 - (config.n_fft - config.win_length) // 2  # a frame is centred, as torch.stft has it
+        before = config.n_fft // 2 - (config.n_fft - config.win_length) // 2  # frames are centred, as in torch.stft
         even, odd = (
             F.conv1d(F.pad(waveform.unsqueeze(1), silence), waves[:, :, first::2], None, config.hop_length, dilation=2)
             for first, silence in ((0, (before, taps - 1 - before)), (1, (before - 1, taps - before)))
         )
         hertz = torch.arange(2 * quarter + 1).unsqueeze(1) * (config.sample_rate / config.n_fft)
-        low, top, high = self.edges[:-2], self.edges[1:-1], self.edges[2:]  # a triangle for each band
+        low, top, high = self.edges[:-2], self.edges[1:-1], self.edges[2:]  # one triangular filter per band
         triangles = torch.minimum((hertz - low) / (top - low), (high - hertz) / (high - top)).clamp_min(0)
         bank = triangles * (2 / (high - low))
-        lower, upper = bank[: quarter + 1], bank[quarter + 1 :].flip(0)  # the frequency between them is in `lower`
+        lower, upper = bank[: quarter + 1], bank[quarter + 1 :].flip(0)  # the middle frequency belongs to `lower`
         upper = F.pad(upper, (0, 0, 0, 1))
-        # each stands twice: for the squares of the cosines and of the sines
+        # the filters are repeated for the squares of cosines and of sines
         mel = (even + odd).square().transpose(1, 2) @ lower.repeat(2, 1)
         mel = mel + (even - odd).square().transpose(1, 2) @ upper.repeat(2, 1)
         if config.trim_db is not None:
@@ -60,7 +60,7 @@ class OneClip(nn.Module):
 
 
 def _trim(mel: Tensor, trim_db: float) -> Tensor:
-    """As in `utils.features.log_mel`: the frames from the first loud one to the last."""
+    """Keep the frames from the first loud one to the last, as in `utils.features.log_mel`."""
     energy = mel.sum(2).squeeze(0)
     loud = (energy >= energy.max() * 10 ** (-trim_db / 10)).float()
     begun, not_ended = loud.cumsum(0) > 0, loud.flip(0).cumsum(0).flip(0) > 0

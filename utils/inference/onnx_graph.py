@@ -1,4 +1,4 @@
-"""Changes to an exported ONNX graph: masks that one clip does not need, and weights in 8-bit integers."""
+"""Changes to an exported ONNX graph: removal of padding masks, and quantisation to 8-bit integers."""
 
 import tempfile
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def remove_masks(model) -> None:
-    """Let masks be true, as nothing of one clip is padding, and what chooses by them have chosen.
+    """Make padding masks constantly true, since a single clip has no padding, and resolve the choices that use them.
 
-    A mask is where the frames' numbers, 0, 1, 2, ..., are less than the clip's length.
+    A mask compares the indices of the frames, 0, 1, 2, ..., to the clip's length.
     """
     import onnx
 
@@ -26,7 +26,7 @@ def remove_masks(model) -> None:
         return counts_frames(node.input[0]) if passes_on else node is not None and node.op_type == "Range"
 
     def masks_only(name: str) -> bool:
-        """Whether one truth for all frames will do: what is made of it is only multiplied or chosen by."""
+        """Whether a mask can be a single value for all frames: it is only used to multiply or to choose."""
         return all(
             masks_only(node.output[0])
             if node.op_type in ("Cast", "Not", "Unsqueeze")
@@ -34,29 +34,33 @@ def remove_masks(model) -> None:
             for node in used_by.get(name, [])
         )
 
-    def choose(name: str, truth: bool) -> None:
+    def resolve(name: str, truth: bool) -> None:
         for node in used_by.get(name, []):
             if node.op_type in ("Cast", "Not", "Unsqueeze"):
-                choose(node.output[0], truth != (node.op_type == "Not"))
+                resolve(node.output[0], truth != (node.op_type == "Not"))
             elif node.op_type == "Where":
                 kept = node.input[1 if truth else 2]
                 node.CopyFrom(onnx.helper.make_node("Identity", [kept], node.output))
 
     for node in model.graph.node:
         if node.op_type == "Less" and counts_frames(node.input[0]) and masks_only(node.output[0]):
-            choose(node.output[0], True)
+            resolve(node.output[0], True)
             always = onnx.helper.make_tensor("always", onnx.TensorProto.BOOL, [1, 1], [True])
             node.CopyFrom(onnx.helper.make_node("Constant", [], [node.output[0]], value=always))
 
 
 def quantise(model, examples: list[np.ndarray]):
-    """A network in 8-bit integers, by onnxruntime's static quantisation: each channel of weights has its own scale."""
+    """Quantise a network to 8-bit integers by onnxruntime's static quantisation, with one scale per channel of weights.
+
+    Args:
+        examples: features (1, frames, mels) of clips, on which the ranges of activations are measured.
+    """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Examples(CalibrationDataReader):
-        """Hands out the clips' features one by one."""
+        """Returns the features of the clips one by one."""
 
         def __init__(self):
             self.rest: Iterator[np.ndarray] = iter(examples)

@@ -1,0 +1,52 @@
+"""Calibration: temperature, threshold and calibration error match their definitions, and are stored and read back."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import experiment_of
+from sklearn.calibration import calibration_curve
+
+from utils import InputError
+from utils.experiments import checkpoints
+from utils.inference.calibration import Calibration, calibrate, calibration_error
+
+
+def draw_logits(clips: int, sharpness: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits scaled by the factor `sharpness`, and labels drawn from the probabilities before scaling."""
+    generator = torch.Generator().manual_seed(seed)
+    logits = 2 * torch.randn(clips, 10, generator=generator)
+    return logits * sharpness, torch.multinomial(logits.softmax(1), 1, generator=generator).squeeze(1)
+
+
+@pytest.mark.parametrize("sharpness", [0.5, 1.0, 3.0])
+def test_the_temperature_corrects_over_and_underconfidence(sharpness):
+    logits, labels = draw_logits(20_000, sharpness)
+    made = calibrate(logits, labels, accepted=0.9)
+    assert made.temperature == pytest.approx(sharpness, rel=0.05)
+    calibrated = (logits / made.temperature).softmax(1)
+    assert calibration_error(calibrated, labels) < 0.02
+    assert (calibrated.amax(1) >= made.threshold).float().mean().item() == pytest.approx(0.9, abs=0.001)
+
+
+def test_the_calibration_error_matches_its_definition():
+    logits, labels = draw_logits(500, 3.0)
+    probabilities = logits.softmax(1)
+    confidence, predicted = probabilities.max(1)
+    correct = (predicted == labels).numpy()
+    accuracy, mean = calibration_curve(correct, confidence.numpy(), n_bins=15)
+    counts = np.histogram(confidence.numpy(), np.linspace(0, 1, 16))[0]
+    expected = (counts[counts > 0] / 500 * np.abs(accuracy - mean)).sum()
+    assert calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_calibration_is_stored_with_its_checkpoint(corpus, tmp_path):
+    digits = experiment_of(corpus, "cnn1d")
+    rejecting = experiment_of(corpus, "cnn1d", data={"synthetic_non_digits": 5})
+    assert checkpoints.load_calibration(tmp_path, digits) == Calibration(False, 1.0, 0.0)
+    assert checkpoints.load_calibration(tmp_path, rejecting) == Calibration(True, 1.0, 0.0)
+    checkpoints.save_calibration(tmp_path, Calibration(True, 1.5, 0.4))
+    assert checkpoints.load_calibration(tmp_path, rejecting) == Calibration(True, 1.5, 0.4)
+    for text, why in (("{", "damaged"), ('{"temperature": 0}', "temperature > 0"), ('{"treshold": 1}', "threshold")):
+        (tmp_path / "calibration.json").write_text(text)
+        with pytest.raises(InputError, match=why):
+            checkpoints.load_calibration(tmp_path, digits)
