@@ -37,7 +37,7 @@ def load_yaml(path: str | Path) -> dict:
 class _Loader(yaml.SafeLoader):
     """Rejects repeated keys. PyYAML itself would silently keep the last value."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: typing.Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
         keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         for number, key in enumerate(keys):
@@ -59,7 +59,7 @@ def build(kind: type[T], values: dict, where: str) -> T:
     """
     values = as_mapping(values, where)
     hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields = {field.name: field for field in dataclasses.fields(typing.cast(typing.Any, kind))}
     for key in values:
         if key not in fields:
             raise InputError(f"{where}: unknown key '{key}'; {nearest(key, fields)}")
@@ -72,7 +72,7 @@ def build(kind: type[T], values: dict, where: str) -> T:
         raise InputError(f"{where}: {error}") from None
 
 
-def to_dict(config: object) -> dict:
+def to_dict(config: typing.Any) -> dict:
     """Convert a dataclass to plain values that YAML and JSON can represent. Tuples become lists."""
 
     def plain(value):
@@ -96,13 +96,13 @@ def nearest(key: object, known: typing.Iterable[str]) -> str:
     return f"did you mean '{matches[0]}'?" if matches else f"known are {', '.join(known)}"
 
 
-def _cast(hint: object, value: object, where: str) -> object:
+def _cast(hint: typing.Any, value: typing.Any, where: str) -> typing.Any:
     """Convert `value` to the type `hint`. Numeric text counts as a number, since YAML reads 1e-3 as text."""
     if isinstance(hint, types.UnionType):
         if value is None and type(None) in typing.get_args(hint):
             return None
         hint = next(option for option in typing.get_args(hint) if option is not type(None))
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         return build(hint, value, where)
     if typing.get_origin(hint) is tuple and isinstance(value, list | tuple):
         items = typing.get_args(hint)
@@ -122,8 +122,8 @@ def _cast(hint: object, value: object, where: str) -> object:
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
     if typing.get_origin(hint) is tuple:
         first, *rest = typing.get_args(hint)
-        number = "several" if rest == [Ellipsis] else str(1 + len(rest))
-        expected = f"a list [...] of {number}, each {names.get(first, first)}"
+        count = "several" if rest == [Ellipsis] else str(1 + len(rest))
+        expected = f"a list [...] of {count}, each {names.get(first, first)}"
     else:
-        expected = names.get(hint, hint)
+        expected = names.get(hint, str(hint))
     raise InputError(f"{where}: expected {expected}, not {value!r}")

@@ -46,7 +46,7 @@ def tabulate(folder: Path, words: bool = False, progress: bool = True) -> pd.Dat
     Raises:
         InputError: a CSV file is missing or malformed, a clip in it is missing or empty, or a speaker is in two splits.
     """
-    rows, split_of = [], {}
+    rows, split_of = [], dict[str, str]()
     for name, split in SPLITS.items():
         for number, file, word in tqdm(_read(folder / f"{name}.csv"), name, leave=False, disable=not progress):
             where = f"{folder / name}.csv, row {number}"

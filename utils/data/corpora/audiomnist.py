@@ -120,7 +120,7 @@ def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
     if table.exists() and (folder / "clips").is_dir():
         clips = read_metadata(table)
         return Report(table, len(clips), clips["speaker"].nunique())
-    rows, repetitions = [], {}
+    rows, repetitions = [], dict[tuple[str, int], int]()
     with atomic_folder(folder / "clips") as filled:
         for file in tqdm(files, "unpacking", unit="file", disable=not progress):
             for number, clip in enumerate(_read_parquet(file).to_dict("records"), start=1):

@@ -65,7 +65,7 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METAD
                 archive.unlink()  # so that the next run downloads it again
                 raise
             for name in tqdm(clips, "writing clips", unit="clip", leave=False, disable=not progress):
-                write_atomically(folder / name, lambda path, name=name: path.write_bytes(clips[name]))
+                _write(folder / name, clips[name])
             archive.unlink()
     except OSError as error:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
@@ -106,3 +106,7 @@ def _read_clips(archive: Path, wanted: dict[str, str], url: str) -> dict[str, by
         if hashlib.sha256(clips[name]).hexdigest() != expected:
             raise InputError(f"{url}: the archive's clip {name} has the wrong checksum; the archive was deleted")
     return clips
+
+
+def _write(clip: Path, content: bytes) -> None:
+    write_atomically(clip, lambda path: path.write_bytes(content))

@@ -167,7 +167,7 @@ def _wav(row: dict, seed: int, sample_rate: int) -> bytes:
         sound = _voiced(row, seed, sample_rate)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
-        file.setparams((1, 2, sample_rate, 0, "NONE", None))
+        file.setparams((1, 2, sample_rate, 0, "NONE", "not compressed"))
         file.writeframes(np.round(sound.clip(-1, 1) * 32767).astype("<i2").tobytes())
     return buffer.getvalue()
 
