@@ -1,0 +1,110 @@
+"""Training that was killed resumes after its last complete epoch, and ends with the same weights, bit for bit."""
+
+from functools import partial
+
+import pytest
+from small_network import FEATURES, VALIDATION, fake_validation, same, train_small, training_set
+
+from utils.features.extraction import clip_features
+from utils.training import loop, objectives
+
+
+@pytest.fixture(scope="module")
+def learn(corpus):
+    """`learn(seed, **settings)` trains a small network: its weights and its history."""
+    return partial(train_small, training_set(corpus))
+
+
+@pytest.fixture(scope="module")
+def validation(corpus):
+    return clip_features(corpus.clips.query("split == 'DEV'"), FEATURES)
+
+
+class Killed(BaseException):
+    """Not an Exception, so that no handler catches it."""
+
+
+KINDS = {
+    "one-cycle": {"schedule": "one-cycle"},
+    "cosine, EMA, mixup": {"schedule": "cosine", "ema_decay": 0.9, "mixup": 0.4},
+    "plateau": {"schedule": "plateau", "validated": True},
+    "patience, EMA": {"schedule": "constant", "patience": 50, "ema_decay": 0.5, "validated": True},
+}
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["before saving", "after saving"])
+@pytest.mark.parametrize("killed_at", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_training_killed_at_the_end_of_an_epoch_resumes_to_the_same_weights(
+    learn, validation, tmp_path, monkeypatch, kind, killed_at, saved
+):
+    changes = {name: value for name, value in KINDS[kind].items() if name != "validated"}
+    arguments = changes | {"epochs": 4, "validation": validation if "validated" in KINDS[kind] else None}
+    expected = learn(1, **arguments)
+    state, epochs = tmp_path / "run.state", []
+    write_atomically = loop.write_atomically
+
+    def write_and_die(path, write):
+        epochs.append(path)
+        if len(epochs) == killed_at and not saved:
+            raise Killed
+        write_atomically(path, write)
+        if len(epochs) == killed_at:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_atomically", write_and_die)
+        with pytest.raises(Killed):
+            learn(1, state=state, **arguments)
+    assert state.exists() == (saved or killed_at > 1)
+    with monkeypatch.context() as patch:
+        done = []
+        patch.setattr(loop, "write_atomically", lambda *given: done.append(1) or write_atomically(*given))
+        weights, history = learn(1, state=state, **arguments)
+    assert same(weights, expected[0])
+    assert history == expected[1]
+    assert len(done) == 4 - killed_at + (not saved)  # resumed, not started again
+
+
+def test_training_killed_within_an_epoch_resumes_to_the_same_weights(learn, tmp_path, monkeypatch):
+    expected = learn(1, ema_decay=0.9)
+    call, calls = objectives.Augmenter.__call__, []
+
+    def augment_and_die(self, *batch):
+        calls.append(1)
+        if len(calls) == 8:  # of five batches per epoch
+            raise Killed
+        return call(self, *batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objectives.Augmenter, "__call__", augment_and_die)
+        with pytest.raises(Killed):
+            learn(1, ema_decay=0.9, state=tmp_path / "run.state")
+    weights, history = learn(1, ema_decay=0.9, state=tmp_path / "run.state")
+    assert same(weights, expected[0]) and history == expected[1]
+
+
+def test_finished_training_is_not_repeated(learn, tmp_path, monkeypatch):
+    expected = learn(1, state=tmp_path / "run.state")
+    monkeypatch.setattr(loop, "_epoch", None)  # fails if called
+    weights, history = learn(1, state=tmp_path / "run.state")
+    assert same(weights, expected[0]) and history == expected[1]
+
+
+def test_the_best_weights_survive_a_later_kill(learn, monkeypatch, tmp_path):
+    accuracies = [0.5, 0.8, 0.6, 0.7]
+    validated = fake_validation(monkeypatch, accuracies)
+    write_atomically, written = loop.write_atomically, []
+
+    def write_and_die(path, write):
+        write_atomically(path, write)
+        written.append(path)
+        if len(written) == 3:
+            raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "write_atomically", write_and_die)
+        with pytest.raises(Killed):
+            learn(0, epochs=4, validation=VALIDATION, state=tmp_path / "run.state")
+    weights, _ = learn(0, epochs=4, validation=VALIDATION, state=tmp_path / "run.state")
+    assert len(validated) == 4 and same(weights, validated[1])
