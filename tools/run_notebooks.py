@@ -2,7 +2,7 @@
 
     python tools/run_notebooks.py [--small] [NAME ...]
 
-A whole run saves what the cells put out. With `--small` the same cells run in seconds and nothing is saved.
+A full run saves the output of the cells. With `--small`, the same cells run in seconds and nothing is saved.
 """
 
 import argparse
@@ -22,16 +22,16 @@ from utils.files import write_atomically
 from utils.paths import PROJECT
 
 NOTEBOOKS = PROJECT / "notebooks"
-METADATA = {  # of a saved notebook
+METADATA = {  # of every saved notebook
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run notebooks: exit status 0, 2 when one failed or the input is bad, 130 when interrupted."""
+    """Run notebooks. Exit status 2 if one fails or the input is bad, 130 if interrupted."""
     parser = argparse.ArgumentParser(description="Run the notebooks and save them.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="as 00_the_data (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="for example 00_the_data (default: all)")
     parser.add_argument("--small", action="store_true", help="run the same cells in seconds and save nothing")
     given = parser.parse_args(arguments)
     try:
@@ -44,14 +44,15 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def run(names: Sequence[str] = (), small: bool = False) -> None:
-    """Execute notebooks, each in a fresh kernel from its first cell to its last, with a progress bar.
+    """Execute notebooks from top to bottom, each in a new kernel, with a progress bar.
 
     Args:
-        names: of files in `notebooks/`, with or without their ending; none: all.
+        names: of files in `notebooks/`, with or without the suffix; empty: all of them.
         small: set SDR_SMALL for the cells, and save nothing.
 
     Raises:
-        InputError: no such notebook; or, after all have run, a line for each that failed. Those are not saved.
+        InputError: there is no such notebook; or some have failed, which are not saved. Raised after all have run, with
+            one line for each failed notebook.
     """
     paths = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
     for name in names:
@@ -74,15 +75,15 @@ def run(names: Sequence[str] = (), small: bool = False) -> None:
 
 
 def _execute(notebook, small: bool, bar: tqdm) -> str | None:
-    """Run a notebook's cells in place: None, or a line that says which cell failed and how."""
-    # small fits are slower on several threads, and their sums then depend on how many there are
+    """Run the cells of a notebook in place. Returns None, or a line with the failed cell and its error."""
+    # more threads slow down small models, and make sums depend on the number of threads
     environment = os.environ | {"SDR_SMALL": "1" if small else "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
     client = NotebookClient(
         notebook,
         timeout=None,
         kernel_name="python3",
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # not how the kernel is reached, which warns of itself
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # hide the warning about the connection to the kernel
         resources={"metadata": {"path": str(NOTEBOOKS)}},
         coalesce_streams=True,
         record_timing=False,
@@ -103,7 +104,7 @@ def _execute(notebook, small: bool, bar: tqdm) -> str | None:
 
 
 def _clean(notebook):
-    """Without what differs from run to run and machine to machine (versions, time stamps), and with small pictures."""
+    """Remove what differs between runs and machines (versions, time stamps), and compress the pictures."""
     notebook.metadata = METADATA
     for cell in notebook.cells:
         cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}

@@ -20,7 +20,7 @@ def test_json_prints_rows_and_changes_nothing(sdr, project, tables):
 def test_check_refuses_an_edited_table_and_report_repairs_it(sdr, project, tables):
     sdr("reproduce", "--jobs", 1, "--seeds", 1)
     (project.folder / "README.md").write_text(PLACE_WITH_LIE)
-    sdr("report", "--check").refused("README.md", "a table is not what the results say")
+    sdr("report", "--check").refused("README.md", "a table does not match the results")
     assert (project.folder / "README.md").read_text() == PLACE_WITH_LIE
     done = sdr("report")
     assert done.status == 0 and "README.md" in done.out and "| little |" in done.out

@@ -31,10 +31,10 @@ def test_missing_runs_are_made_and_the_tables_rendered(sdr, project, tables):
 
 def test_the_forecast_comes_from_earlier_runs(sdr, project, tables):
     done = sdr("reproduce", "--jobs", 1, "--seeds", 1)
-    assert "about 1 minute, 1 at a time; 2 runs of unknown length come on top" in done.out
+    assert "about 1 minute, 1 in parallel, plus 2 runs of unknown duration" in done.out
     for path in project.store.rglob("seed-*.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | {"train_seconds": 599.0}))
-    assert "about 20 minutes, 1 at a time\n" in sdr("reproduce", "--jobs", 1).out
+    assert "about 20 minutes, 1 in parallel\n" in sdr("reproduce", "--jobs", 1).out
     assert "about" not in sdr("reproduce", "--jobs", 1).out  # nothing left to do
 
 

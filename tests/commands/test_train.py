@@ -70,7 +70,7 @@ def test_a_checkpoint_that_uses_older_names_counts_as_the_same(sdr, project, wri
 
 def test_extra_epochs_for_few_clips_are_announced(sdr, project, write_config):
     done = sdr("train", write_config("cnn1d", training={"epochs": 1, "min_steps": 10, "batch_size": 32}))
-    assert done.status == 0 and "epochs in place of 1" in done.err and "min_steps" in done.err
+    assert done.status == 0 and "5 epochs" in done.err and "min_steps" in done.err
 
 
 # What it refuses

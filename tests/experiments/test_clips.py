@@ -71,7 +71,7 @@ def test_two_tables_of_the_same_name_are_refused(corpus, other):
     again = other.parent / "again" / other.name
     again.parent.mkdir()
     shutil.copy(other, again)
-    with pytest.raises(InputError, match="the name 'other' is taken"):
+    with pytest.raises(InputError, match="the name 'other' is already used"):
         split_clips(replace(plain, data=replace(plain.data, also_test=(str(other), str(again)))))
 
 

@@ -53,7 +53,7 @@ def test_an_experiment_must_be_in_exactly_one_file(tmp_path):
     (tmp_path / "several.yaml").write_text("base: mine.yaml\nvariants: {small: {model: {size: 3}}}")
     assert find_experiment("mine", tmp_path).model.size == 10 and find_experiment("small", tmp_path).model.size == 3
     (tmp_path / "a copy.yaml").write_text((tmp_path / "several.yaml").read_text())
-    with pytest.raises(InputError, match=r"'small' stands in a copy\.yaml and several\.yaml"):
+    with pytest.raises(InputError, match=r"'small' is defined in a copy\.yaml and several\.yaml"):
         find_experiment("small", tmp_path)
     with pytest.raises(InputError, match="no file has an experiment 'large'"):
         find_experiment("large", tmp_path)

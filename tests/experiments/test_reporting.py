@@ -75,7 +75,7 @@ def test_further_experiments_follow_those_of_the_table(put, models):
 def test_the_runs_of_a_row_must_have_the_same_cost(put, key):
     put(0.75)
     put(0.75, seed=1, **{key: 99})
-    with pytest.raises(InputError, match=f"seed 1: its {key} are not those of the other runs of little"):
+    with pytest.raises(InputError, match=f"seed 1: its {key} differ from those of the other runs of little"):
         reporting.rows("course")
 
 
@@ -90,7 +90,7 @@ def test_a_run_made_with_a_different_config_is_refused(put, models):
 def test_a_run_on_different_clips_is_refused(put):
     """Synthetic speech must never pass for the recordings."""
     put(0.99, metadata_sha256="0" * 64)
-    with pytest.raises(InputError, match=f"not made from the clips of {COURSE_METADATA.name}"):
+    with pytest.raises(InputError, match=f"made from other clips than those of {COURSE_METADATA.name}"):
         reporting.rows("course")
 
 

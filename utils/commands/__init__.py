@@ -1,1 +1,1 @@
-"""The command `sdr`: one module a command, which parses its arguments, calls the other packages and prints."""
+"""The command `sdr`. Each command is one module that parses arguments, calls the other packages and prints."""

@@ -1,10 +1,10 @@
-"""`sdr data`: a corpus is fetched or made, and checked."""
+"""`sdr data`: download or synthesise a corpus, and check it."""
 
 import argparse
 
 from utils.commands import arguments
 
-HELP = "fetch or make a corpus and check it"
+HELP = "download or synthesise a corpus, and check it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("synthetic").add_argument
     add("--speakers", type=int, default=12, help="number of voices (default: %(default)s)")
     add("--repetitions", type=int, default=10, help="of each digit by each voice (default: %(default)s)")
-    add("--seed", type=arguments.seed, default=0, help="the same seed speaks the same clips (default: %(default)s)")
+    add("--seed", type=arguments.seed, default=0, help="the same seed gives the same clips (default: %(default)s)")
 
 
 def run(given: argparse.Namespace) -> None:

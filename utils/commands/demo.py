@@ -1,17 +1,17 @@
-"""`sdr demo`: the page that hears you."""
+"""`sdr demo`: the demo page."""
 
 import argparse
 
 from utils.commands import arguments
 
-HELP = "speak a digit: open the demo page, or the Gradio app where there is no Node"
+HELP = "open the demo page to speak a digit, or the Gradio app if Node.js is missing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--build", action="store_true", help="build the page anew, with the model of checkpoints/digits")
-    add("--port", type=arguments.port, default=8000, help="of this machine (default: %(default)s)")
-    add("--no-browser", action="store_true", help="only serve the page, and open no browser")
+    add("--build", action="store_true", help="rebuild the page with the model of checkpoints/digits")
+    add("--port", type=arguments.port, default=8000, help="on localhost (default: %(default)s)")
+    add("--no-browser", action="store_true", help="serve the page without opening a browser")
 
 
 def run(given: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`sdr evaluate`: a checkpoint on the clips of a metadata table."""
+"""`sdr evaluate`: test a checkpoint on the clips of a metadata table."""
 
 import argparse
 import json
@@ -12,8 +12,13 @@ HELP = "test a checkpoint on the clips of a metadata table"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("checkpoint", type=Path)
-    add("--metadata", type=Path, required=True, help="a TSV with the columns identifier speaker split label file")
-    add("--root", type=Path, help="folder that the column 'file' is relative to (default: that of the TSV)")
+    add(
+        "--metadata",
+        type=Path,
+        required=True,
+        help="TSV file with the columns identifier, speaker, split, label, file",
+    )
+    add("--root", type=Path, help="the folder of the clips (default: that of the TSV file)")
     add("--split", default="TEST", choices=("TRAIN", "DEV", "TEST"), help="(default: %(default)s)")
     add("--json", action="store_true", help="print JSON")
 
@@ -35,7 +40,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 def summary(measured: dict) -> str:
-    """A line about `utils.evaluation.metrics.metrics`."""
+    """Metrics (see `utils.evaluation.metrics.metrics`) as one line of text."""
     low, high = measured["interval"]
     speakers = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in measured["per_speaker"].items())
     return (

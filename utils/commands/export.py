@@ -1,16 +1,21 @@
-"""`sdr export`: a checkpoint as one ONNX file."""
+"""`sdr export`: write a checkpoint as one ONNX file."""
 
 import argparse
 from pathlib import Path
 
-HELP = "write a checkpoint as one ONNX file, from the waveform to the probabilities"
+HELP = "write a checkpoint as one ONNX file that maps the waveform to probabilities"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("checkpoint", type=Path, nargs="?", help="its folder (default: checkpoints/digits)")
-    add("--output", type=Path, metavar="FILE", help="the file to write (default: named after the model, here)")
-    add("--int8", action="store_true", help="weights and activations as 8-bit integers: a smaller file")
+    add(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the file to write (default: in this folder, named after the model)",
+    )
+    add("--int8", action="store_true", help="quantise weights and activations to 8-bit integers, for a smaller file")
 
 
 def run(given: argparse.Namespace) -> None:

@@ -1,4 +1,4 @@
-"""`sdr predict`: which digit is spoken in each file."""
+"""`sdr predict`: recognise the digit in each file."""
 
 import argparse
 import json
@@ -8,20 +8,20 @@ from pathlib import Path
 from utils import InputError
 from utils.commands import arguments
 
-HELP = "say which digit is spoken in each file"
-BATCH = 256  # files that are read before they are answered
+HELP = "recognise the spoken digit in each file"
+BATCH = 256  # files per batch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     names = (
-        "files, folders or patterns as '*.wav'; before them, if another model than the project's own is to listen, a "
+        "files, folders or patterns such as '*.wav'; before them, to use another model than the project's own, a "
         "checkpoint: its folder, or its name on the Hugging Face Hub"
     )
     add("files", nargs="*", metavar="[CHECKPOINT] FILE", help=names)
-    add("--top", type=arguments.positive, metavar="N", help="tell the N most probable digits as well")
-    add("--several", action="store_true", help="a file holds several digits with pauses between them")
-    add("--record", type=arguments.positive, metavar="SECONDS", help="listen to the microphone for so long")
+    add("--top", type=arguments.positive, metavar="N", help="list the N most probable digits")
+    add("--several", action="store_true", help="recognise several digits per file, separated by pauses")
+    add("--record", type=arguments.positive, metavar="SECONDS", help="record from the microphone for this long")
     add("--json", action="store_true", help="print JSON")
 
 
@@ -36,27 +36,27 @@ def run(given: argparse.Namespace) -> None:
         if not names and not Path(checkpoint).exists() and not given.record:
             raise InputError(f"{checkpoint}: there is no such file")
     if bool(names) == bool(given.record):
-        raise InputError("give either files to listen to or --record (see `sdr predict --help`)")
+        raise InputError("give either files or --record (see `sdr predict --help`)")
     if (given.record or 0) > recogniser.MAX_SECONDS:
-        raise InputError(f"--record is {given.record}; a recording is at most {recogniser.MAX_SECONDS:.0f} s")
-    listener = checkpoints.load_recogniser(checkpoint)
+        raise InputError(f"--record is {given.record}; a recording can be at most {recogniser.MAX_SECONDS:.0f} s long")
+    loaded = checkpoints.load_recogniser(checkpoint)
     if given.record:
         if sys.stderr.isatty():
-            print(f"listening for {given.record} s ...", file=sys.stderr)
-        waveform = microphone.record(given.record, listener.features.sample_rate)
+            print(f"recording for {given.record} s ...", file=sys.stderr)
+        waveform = microphone.record(given.record, loaded.features.sample_rate)
         if given.several:
-            answer = _words(listener.recognise_words(waveform), given.top)
+            answer = _words(loaded.recognise_words(waveform), given.top)
         else:
-            answer = _digit(listener.recognise([waveform])[0], given.top)
+            answer = _digit(loaded.recognise([waveform])[0], given.top)
         answers, refused = [{"file": "microphone", **answer}], False
     else:
-        answers, refused = _listen(listener, find_audio(names), given.several, given.top)
+        answers, refused = _recognise(loaded, find_audio(names), given.several, given.top)
     if given.json and answers:
         print(json.dumps(answers))
     for answer in answers if not given.json else ():
         if given.several:
             spoken = " ".join("?" if word["digit"] is None else str(word["digit"]) for word in answer["words"])
-            print(f"{spoken or 'nothing heard'}   {answer['file']}")
+            print(f"{spoken or 'no speech'}   {answer['file']}")
             for word in answer["words"]:
                 print(f"  {word['start']:6.2f} to {word['end']:.2f} s  {_line(word)}")
         else:
@@ -65,15 +65,15 @@ def run(given: argparse.Namespace) -> None:
         sys.exit(2)
 
 
-def _listen(recogniser, files: list[Path], several: bool, top: int | None) -> tuple[list[dict], bool]:
-    """The answer to each file, and whether some could not be read: those are reported, the others still answered."""
+def _recognise(recogniser, files: list[Path], several: bool, top: int | None) -> tuple[list[dict], bool]:
+    """The answers for all readable files, and whether any file was refused. Refused files are reported."""
     from tqdm import tqdm
 
     from utils.data.audio import read_audio
 
     answers, refused = [], False
     bar = tqdm(
-        total=len(files), desc="listening", unit="file", leave=False, disable=None if len(files) > BATCH else True
+        total=len(files), desc="recognising", unit="file", leave=False, disable=None if len(files) > BATCH else True
     )
     for start in range(0, len(files), BATCH):
         clips = []
@@ -95,7 +95,7 @@ def _listen(recogniser, files: list[Path], several: bool, top: int | None) -> tu
 
 
 def _digit(prediction, top: int | None) -> dict:
-    """A prediction as plain values, with its `top` most probable digits if they are wanted."""
+    """A prediction as plain values, with the `top` most probable digits if `top` is given."""
     plain = {"digit": prediction.digit, "probability": prediction.probability}
     ranking = [{"digit": digit, "probability": probability} for digit, probability in prediction.ranking[:top]]
     return plain | {"top": ranking} if top else plain

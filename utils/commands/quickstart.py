@@ -1,8 +1,8 @@
-"""`sdr quickstart`: the first two minutes."""
+"""`sdr quickstart`: train and test two models in about two minutes."""
 
 import argparse
 
-HELP = "fetch the clips, train two models, test them on unseen speakers: about two minutes"
+HELP = "download the clips, train two models and test them on unseen speakers, in about two minutes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

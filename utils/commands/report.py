@@ -1,22 +1,22 @@
-"""`sdr report`: the tables of the README, the pages and the notebooks, from the results."""
+"""`sdr report`: update the tables of the README, `docs/` and the notebooks from the results."""
 
 import argparse
 import json
 
 from utils import InputError
 
-HELP = "render the tables of the README, the pages and the notebooks from the results"
+HELP = "update the tables of the README, docs/ and the notebooks from the results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--check", action="store_true", help="change nothing; fail where a table is not what the results say")
+    add("--check", action="store_true", help="change nothing; fail if a table does not match the results")
     add("--json", action="store_true", help="print the rows as JSON and change nothing")
     add(
         "--with",
         dest="also",
         metavar="NAME",
-        help="print the tables that have a row of this experiment; change nothing",
+        help="print the tables with a row for this experiment, and change nothing",
     )
 
 
@@ -25,7 +25,7 @@ def run(given: argparse.Namespace) -> None:
     from utils.experiments import reporting
 
     if given.check and (given.also or given.json):
-        raise InputError("--check goes alone: it looks at what is committed")
+        raise InputError("--check cannot be combined with --with or --json")
     names = reporting.tables_with(given.also) if given.also else list(load_tables())
     also = [given.also] if given.also else []
     if given.json:
@@ -36,4 +36,4 @@ def run(given: argparse.Namespace) -> None:
         for name in names:
             print(reporting.markdown(name, also=also), end="\n\n")
     if not given.also:
-        print("tables are what the results say" if not changed else f"rendered anew: {', '.join(changed)}")
+        print("all tables match the results" if not changed else f"updated: {', '.join(changed)}")

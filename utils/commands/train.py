@@ -1,4 +1,4 @@
-"""`sdr train`: an experiment becomes a checkpoint, a result and figures."""
+"""`sdr train`: train and test an experiment; writes a checkpoint, a result and figures."""
 
 import argparse
 import sys
@@ -13,15 +13,24 @@ HELP = "train a model and test it on unseen speakers"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("config", type=Path, help="an experiment, as configs/cnn1d.yaml")
-    add("--variant", help="which experiment, where the file holds several")
-    add("--seed", type=arguments.seed, default=0, help="of weights, order and augmentation (default: %(default)s)")
+    add("config", type=Path, help="an experiment, for example configs/cnn1d.yaml")
+    add("--variant", help="the experiment, if the file has several")
+    add(
+        "--seed",
+        type=arguments.seed,
+        default=0,
+        help="of weights, order and augmentation (default: %(default)s)",
+    )
     protocols = "course, split, loso, inside-train, one-speaker, one-inside-train, ratio or becker"
-    add("--protocol", help=f"{protocols} (default: the config's)")
+    add("--protocol", help=f"{protocols} (default: that of the config)")
     add("--fold", help="the speaker who is left out (loso, inside-train) or trained on (one-speaker); a seed (ratio)")
-    add("--repetitions", type=arguments.positive, help="labelled ones of each digit by each speaker (default: all)")
-    add("--store", type=Path, help="folder of the results (default: results/runs)")
-    add("--runs", type=Path, help="folder of checkpoints and of interrupted runs (default: runs)")
+    add(
+        "--repetitions",
+        type=arguments.positive,
+        help="labelled ones of each digit and speaker (default: all)",
+    )
+    add("--store", type=Path, help="the folder of the results (default: results/runs)")
+    add("--runs", type=Path, help="the folder of checkpoints and interrupted runs (default: runs)")
 
 
 def run(given: argparse.Namespace) -> None:
@@ -52,5 +61,5 @@ def run(given: argparse.Namespace) -> None:
         print(f"{part}: {summary(measured)}")
     figures.save_run(result, folder / "figures")
     if tracking.track(result, folder, place / tracking.FOLDER):
-        print("tracked: `make tracking` shows this run beside the others")
+        print("tracked: `make tracking` compares this run with the others")
     print(f"checkpoint: {folder}")

@@ -1,4 +1,4 @@
-"""Calibration of a trained experiment, on training speakers who are left out one by one."""
+"""Calibration of a trained model on its training speakers, leaving one out at a time."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,35 +22,40 @@ from utils.inference.calibration import Calibration
 from utils.paths import find_metadata
 from utils.training.prediction import predict_logits
 
-ACCEPTED = 0.97  # of the digits of training speakers who were left out; the rest is taken for no digit
+ACCEPTED = 0.97  # share of the held-out digits that the threshold accepts; the rest are rejected as non-digits
 
 
 def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store: Path = results.STORE) -> Calibration:
-    """Set a trained experiment's temperature and threshold on its training speakers, and write them beside it.
+    """Set the temperature and the threshold of a trained model, and save them with its checkpoint.
 
-    Each TRAIN speaker of its table is left out in turn, and a model of all the others names that speaker's digits, so
-    that the model is as unsure as it is of a stranger. Nobody of DEV or TEST is heard. Models that have been trained
-    are taken from `runs/`.
+    Each TRAIN speaker of the table is left out in turn, and a model trained on the others predicts that speaker's
+    digits. The confidences are therefore those for unseen speakers. No clip of DEV or TEST is used. Models that have
+    been trained before are loaded from `runs/`.
 
     Args:
-        experiment: of the protocol "course" or "split"; its checkpoint lies in `runs/`.
-        seed: of the checkpoint, and of the models.
-        jobs: models trained at a time; None: one a core.
+        experiment: with the protocol "course" or "split". Its checkpoint has to be in `runs/`.
+        seed: of the checkpoint, and of the models that leave a speaker out.
+        jobs: number of models trained in parallel; None: one per core.
+        store: the folder of the results.
+
+    Raises:
+        InputError: the experiment has not been trained with these settings, has another protocol, or has only one
+            TRAIN speaker.
     """
     data = experiment.data
     table = read_metadata(find_metadata(data.metadata))
     speakers = sorted(table.loc[table["split"] == "TRAIN", "speaker"].unique())
     if len(speakers) < 2:
-        raise InputError(f"{data.metadata}: calibrating leaves each TRAIN speaker out in turn, and there is but one")
+        raise InputError(f"{data.metadata}: calibration leaves each TRAIN speaker out in turn, but there is only one")
     if data.protocol not in ("course", "split"):
-        raise InputError(f"protocol {data.protocol}: calibrated are models of 'course' or 'split', by TRAIN speakers")
+        raise InputError(f"protocol {data.protocol}: calibration uses the TRAIN speakers of 'course' or 'split'")
     folder = checkpoint_folder(experiment, split_name(data.protocol, data.fold, data.repetitions), seed)
     if not folder.exists():
-        raise InputError(f"{folder}: there is no such checkpoint; train it first (`sdr train`)")
+        raise InputError(f"{folder}: no such checkpoint; train it first (`sdr train`)")
     if checkpoints.load(folder)[1] != experiment:
-        raise InputError(f"{folder}: trained with other settings than the config has now; train it again")
+        raise InputError(f"{folder}: trained with other settings than those of the config now; train it again")
     left_out = [replace(data, protocol="inside-train", fold=name, also_test=()) for name in speakers]
-    split_clips(replace(experiment, data=left_out[0]))  # makes synthetic clips before several runs need them
+    split_clips(replace(experiment, data=left_out[0]))  # synthesise clips once, before parallel runs need them
     work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator")(
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
@@ -61,7 +66,7 @@ def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store:
 
 
 def _logits(experiment: Experiment, seed: int, store: Path) -> tuple[Tensor, Tensor]:
-    """What a model makes of its TEST clips (clips, 10), and their labels; it is trained first if need be."""
+    """The logits of a model for its TEST clips, (clips, classes), and their labels. Trains the model if necessary."""
     split = split_clips(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed)
     if not folder.exists() or not has_run(experiment, seed, store):

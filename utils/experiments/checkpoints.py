@@ -1,4 +1,4 @@
-"""Checkpoints: a folder with a trained model and all that is needed to use it, written whole or not at all."""
+"""Checkpoints: a folder with a trained model and everything needed to use it, written atomically."""
 
 import json
 import pickle
@@ -24,9 +24,9 @@ from utils.paths import CHECKPOINTS
 from utils.settings import build, load_yaml
 
 WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
-CALIBRATION = "calibration.json"  # only where the model has been calibrated
+CALIBRATION = "calibration.json"  # only if the model has been calibrated
 DEFAULT = CHECKPOINTS / "digits"  # the project's own model
-# what reading a file raises that does not hold a model's weights
+# errors raised by reading a file that does not hold the weights of a model
 DAMAGED = (
     zipfile.BadZipFile,
     pickle.UnpicklingError,
@@ -43,10 +43,10 @@ def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: d
     """Write a checkpoint.
 
     Args:
-        folder: takes the place of one that is already there.
-        model: trained.
-        experiment: what it was trained by.
-        result: of `utils.experiments.runs.run`, for `metrics.json` and the model card.
+        folder: is replaced if it exists.
+        model: the trained model.
+        experiment: the experiment that it was trained for.
+        result: from `utils.experiments.runs.run`, for `metrics.json` and the model card.
     """
     with atomic_folder(folder) as new:
         torch.save({"model_state": model.state_dict()}, new / WEIGHTS)
@@ -56,44 +56,46 @@ def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: d
 
 
 def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
-    """Read a checkpoint: the model in evaluation mode, and its experiment, whose `features` it must be given.
+    """Load a checkpoint.
 
-    The weights are read as tensors only: a file that holds pickled code is refused, not run. Checkpoints of the layout
-    of fergarciadlc/audio-mnist-cnn can be read as well.
+    Only tensors are read: a file with pickled code is refused and the code is not run. Checkpoints in the layout of
+    fergarciadlc/audio-mnist-cnn can be loaded as well.
 
     Args:
-        folder: or what else `find` takes.
+        folder: a folder, or the name of a model on the Hugging Face Hub (see `find`).
+
+    Returns:
+        The model in evaluation mode, and its experiment. The model's input is features of `experiment.features`.
 
     Raises:
-        InputError: a file is missing or damaged, weights and snapshot do not belong together, or the Hub cannot be
-            reached.
+        InputError: a file is missing or damaged, weights and snapshot do not match, or the Hub cannot be reached.
     """
     folder = find(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: not a checkpoint: there is no such folder")
+        raise InputError(f"{folder}: not a checkpoint: no such folder")
     for name in (WEIGHTS, SNAPSHOT):
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a checkpoint: it has no {name}")
     experiment, published = _read_snapshot(folder)
     model = make_model(experiment)
     try:
-        with zipfile.ZipFile(folder / WEIGHTS) as parts:  # torch.load does not look at the checksums
+        with zipfile.ZipFile(folder / WEIGHTS) as parts:  # torch.load does not verify the checksums
             if parts.testzip() is not None:
                 raise zipfile.BadZipFile("a checksum is wrong")
         state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
         model.load_state_dict(renamed_weights(state) if published else state)
     except DAMAGED as error:
-        why = str(error).strip().splitlines()[:1]
-        raise InputError(f"{folder / WEIGHTS}: not a file of weights, or a damaged one ({''.join(why)})") from None
+        why = "".join(str(error).strip().splitlines()[:1])
+        raise InputError(f"{folder / WEIGHTS}: not a file of weights, or damaged ({why})") from None
     except RuntimeError as error:
         damaged = "zip" in str(error) or "archive" in str(error)
-        why = "a damaged file" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
+        why = "the file is damaged" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
         raise InputError(f"{folder / WEIGHTS}: {why}") from None
     return model.eval(), experiment
 
 
 def _read_snapshot(folder: Path) -> tuple[Experiment, bool]:
-    """The experiment of a checkpoint, and whether it has the published layout."""
+    """The experiment of a checkpoint, and whether the checkpoint has the published layout."""
     values, where = load_yaml(folder / SNAPSHOT), str(folder / SNAPSHOT)
     if "dataset" in values:
         return published_experiment(values, where), True
@@ -101,7 +103,7 @@ def _read_snapshot(folder: Path) -> tuple[Experiment, bool]:
 
 
 def differs(folder: Path, experiment: Experiment) -> bool:
-    """Whether a folder holds a checkpoint of another experiment, or a damaged one."""
+    """Whether a folder holds a checkpoint of another experiment, or an unreadable one."""
     if not (folder / SNAPSHOT).is_file():
         return False
     try:
@@ -111,10 +113,10 @@ def differs(folder: Path, experiment: Experiment) -> bool:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a checkpoint: `name` itself, or where a model of the Hugging Face Hub was downloaded to.
+    """The folder of a checkpoint: `name` itself, or the download of a model on the Hugging Face Hub.
 
-    A name is one of the Hub, as "owner/name", where there is neither such a folder nor one that it would lie in. The
-    model is downloaded once and kept in `.cache/`. Raises `InputError` where the Hub cannot be reached.
+    A name such as "owner/name" refers to the Hub if neither that folder nor its parent exists here. The model is
+    downloaded once and kept in `.cache/`. Raises `InputError` if the Hub cannot be reached.
     """
     folder = Path(name)
     if folder.exists() or folder.parent.exists() or not hub.NAME.fullmatch(str(name)):
@@ -123,7 +125,7 @@ def find(name: str | Path) -> Path:
 
 
 def is_checkpoint(name: str | Path) -> bool:
-    """Whether a name is meant for a checkpoint, rather than for something to listen to."""
+    """Whether a command-line argument refers to a checkpoint rather than to audio."""
     path = Path(name)
     if path.exists():
         return path.is_dir() and any((path / file).exists() for file in (WEIGHTS, SNAPSHOT))
@@ -131,16 +133,16 @@ def is_checkpoint(name: str | Path) -> bool:
 
 
 def load_recogniser(checkpoint: str | Path = DEFAULT) -> Recogniser:
-    """A recogniser from a checkpoint: that of the project, or another one (errors as for `load`)."""
+    """A recogniser from a checkpoint, by default the project's own model. Errors as for `load`."""
     folder = find(checkpoint)
     model, experiment = load(folder)
     return Recogniser(experiment.name, model, experiment.features, load_calibration(folder, experiment))
 
 
 def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:
-    """A checkpoint's temperature and threshold; those that change nothing where it has none.
+    """The calibration of a checkpoint. Without a file, temperature and threshold have no effect.
 
-    Whether there is an eleventh answer follows from the experiment.
+    Whether the model has an eleventh class, for non-digits, follows from the experiment.
 
     Raises:
         InputError: the file is damaged.
@@ -157,7 +159,7 @@ def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:
 
 
 def save_calibration(folder: str | Path, calibration: Calibration) -> None:
-    """Put a temperature and a threshold beside a checkpoint."""
+    """Write the temperature and the threshold into the folder of a checkpoint."""
     values = {"temperature": calibration.temperature, "threshold": calibration.threshold}
     text = json.dumps(values, indent=1) + "\n"
     write_atomically(Path(folder) / CALIBRATION, lambda path: path.write_text(text, encoding="utf-8"))

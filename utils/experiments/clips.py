@@ -1,4 +1,4 @@
-"""An experiment's clips: its tables, dealt by its protocol, with synthetic speech where it asks for some."""
+"""The clips of an experiment: its tables, split by its protocol, plus synthetic speech if it uses any."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,9 @@ from utils.training.objectives import NON_DIGIT
 
 
 def split_clips(experiment: Experiment, seed: int = 0) -> Split:
-    """Apply the experiment's protocol to its metadata; errors as for `read_metadata` and `Split`.
+    """Apply the protocol of the experiment to its metadata. Errors as for `read_metadata` and `Split`.
 
-    `seed` draws the repetitions that are labelled, where not all are.
+    `seed` selects the labelled repetitions, if only some of them are labelled.
     """
     data = experiment.data
     if data.protocol not in PROTOCOLS:
@@ -29,7 +29,7 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
     tests = dict(split.tests)
     for name in data.also_test:
         if Path(name).stem in tests:
-            raise InputError(f"also_test: the name '{Path(name).stem}' is taken by other clips; rename {name}")
+            raise InputError(f"also_test: the name '{Path(name).stem}' is already used for other clips; rename {name}")
         tests[Path(name).stem] = _part(tables[name], "TEST", name)
     train = [split.train, *(_part(tables[name], "TRAIN", name) for name in data.also_train)]
     split = replace(split, train=pd.concat(train, ignore_index=True), tests=tests)
@@ -38,13 +38,13 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
     if not data.unlabelled:
         split = replace(split, unlabelled=None)
     elif split.unlabelled is None:
-        raise InputError(f"protocol {data.protocol}: all its clips have labels, so none are to be had without")
+        raise InputError(f"protocol {data.protocol}: all its clips are labelled, so there are no unlabelled ones")
     if data.synthetic_voices:
         split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
-    others = [_part(tables[name], "TRAIN", name) for name in data.non_digits]
+    non_digits = [_part(tables[name], "TRAIN", name) for name in data.non_digits]
     if data.synthetic_non_digits:
-        others.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
-    return replace(split, train=pd.concat([split.train, *(clips.assign(label=NON_DIGIT) for clips in others)]))
+        non_digits.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
+    return replace(split, train=pd.concat([split.train, *(clips.assign(label=NON_DIGIT) for clips in non_digits)]))
 
 
 def _part(clips: pd.DataFrame, split: str, name: str) -> pd.DataFrame:
@@ -55,12 +55,12 @@ def _part(clips: pd.DataFrame, split: str, name: str) -> pd.DataFrame:
 
 
 def synthetic_voices(number: int) -> pd.DataFrame:
-    """Clips of so many synthetic voices, each saying every digit once; spoken the first time, kept in `.cache/`."""
+    """One clip of each digit by each of `number` synthetic voices. Synthesised once and kept in `.cache/`."""
     folder = CACHE / f"voices-{number}"
     return read_metadata(corpus.speak(folder, speakers=number, repetitions=1, progress=False)).assign(split="TRAIN")
 
 
 def synthetic_non_digits(number: int) -> pd.DataFrame:
-    """Synthetic words that are no digits, and noises (see `corpus.speak_non_digits`); kept as `synthetic_voices`."""
+    """Synthetic words other than digits, and noises (see `corpus.speak_non_digits`). Kept in `.cache/` as well."""
     folder = CACHE / f"others-{number}"
     return read_metadata(corpus.speak_non_digits(folder, clips=number, progress=False), digits=False)

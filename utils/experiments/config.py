@@ -1,9 +1,9 @@
-"""The configuration of an experiment: frozen dataclasses on one side, YAML read strictly on the other."""
+"""The config of an experiment: frozen dataclasses, read strictly from YAML."""
 
 import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -21,50 +21,51 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which clips, and who of their speakers is heard in training (see `utils.data.splits`)."""
+    """Which clips are used, and which speakers are in training (see `utils.data.splits`)."""
 
-    metadata: str = "SDR_metadata.tsv"  # where it lies: see `utils.data.metadata.find_metadata`
+    metadata: str = "SDR_metadata.tsv"  # resolved by `utils.paths.find_metadata`
     protocol: str = "course"
-    fold: str | None = None  # the speaker who is left out, or the protocol's seed
-    repetitions: int | None = None  # labelled ones of each digit by each training speaker; null: all
-    unlabelled: bool = False  # whether to learn from clips without labels too, where the protocol has some
-    also_train: tuple[str, ...] = ()  # further tables: their TRAIN clips are trained on besides
-    also_test: tuple[str, ...] = ()  # further tables: their TEST clips are tested on besides, under the table's name
-    synthetic_voices: int = 0  # trained on besides: so many voices of eSpeak NG, each saying every digit once
-    non_digits: tuple[str, ...] = ()  # tables of other words: their TRAIN clips teach the model what is no digit
-    synthetic_non_digits: int = 0  # likewise: so many words spoken by eSpeak NG, and a quarter as many noises
+    fold: str | None = None  # the speaker who is left out or trained on, or a seed; depends on the protocol
+    repetitions: int | None = None  # labelled per digit and training speaker; null: all
+    unlabelled: bool = False  # use unlabelled clips too, if the protocol has some
+    also_train: tuple[str, ...] = ()  # further tables, whose TRAIN clips are added to the training clips
+    also_test: tuple[str, ...] = ()  # further tables, whose TEST clips are reported under the table's name
+    synthetic_voices: int = 0  # eSpeak NG voices in training, with one clip of each digit per voice
+    non_digits: tuple[str, ...] = ()  # tables of other words, whose TRAIN clips are trained on as non-digits
+    synthetic_non_digits: int = 0  # synthetic words trained on as non-digits, plus a quarter as many noises
 
     def __post_init__(self):
         if self.synthetic_voices != 0 and self.synthetic_voices < 3:
-            raise ValueError("synthetic_voices is 0 or at least 3")
+            raise ValueError("synthetic_voices must be 0 or at least 3")
         if self.synthetic_non_digits != 0 and self.synthetic_non_digits < 5:
-            raise ValueError("synthetic_non_digits is 0 or at least 5")
+            raise ValueError("synthetic_non_digits must be 0 or at least 5")
         if self.repetitions is not None and self.repetitions < 1:
-            raise ValueError("repetitions is at least 1, or null")
+            raise ValueError("repetitions must be at least 1, or null")
 
     @property
     def learns_non_digits(self) -> bool:
-        """Whether a model learns what is no digit."""
+        """Whether a model has a class for non-digits."""
         return bool(self.non_digits or self.synthetic_non_digits)
 
     @property
     def tables(self) -> tuple[str, ...]:
-        """All tables that clips come from."""
+        """All metadata tables, each once."""
         return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test, *self.non_digits)))
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """All that a run depends on but its seed. `augmentation` and `training` are None for the linear model.
+    """Everything that a run depends on, except its seed.
 
-    `pretraining` and `self_training` are None where a network learns from labels alone.
+    `augmentation` and `training` are None for the linear model. `pretraining` and `self_training` are None for networks
+    that are only trained on labelled clips.
     """
 
     name: str
     data: DataConfig
     features: FeatureConfig
     model_name: str
-    model: object  # the model's own config
+    model: Any  # the model's own config
     augmentation: AugmentationConfig | None
     training: TrainingConfig | None
     pretraining: PretrainingConfig | None = None
@@ -72,9 +73,9 @@ class Experiment:
 
 
 def load_experiments(path: str | Path) -> dict[str, Experiment]:
-    """Read what a YAML file holds by name: one experiment that is called after the file, or `variants` of a `base`.
+    """Read the experiments of a YAML file, by name: a single one named after the file, or the `variants` of a `base`.
 
-    A variant names only what it changes in the file `base`, section by section. Errors as for `parse_experiment`.
+    A variant lists only its changes to the file `base`, section by section. Errors as for `parse_experiment`.
     """
     path = Path(path)
     values = load_yaml(path)
@@ -84,7 +85,7 @@ def load_experiments(path: str | Path) -> dict[str, Experiment]:
         if key not in ("base", "variants"):
             raise InputError(f"{path}: unknown key '{key}' beside 'base' and 'variants'")
     if not isinstance(values.get("base"), str):
-        raise InputError(f"{path}: 'base' has to name the file that the variants change")
+        raise InputError(f"{path}: 'base' has to name the file that the variants are based on")
     base, made = load_yaml(path.parent / values["base"]), {}
     for name, changes in as_mapping(values["variants"], f"{path}: variants").items():
         where = f"{path}: {name}"
@@ -96,20 +97,20 @@ def load_experiments(path: str | Path) -> dict[str, Experiment]:
 
 
 def load_experiment(path: str | Path, variant: str | None = None) -> Experiment:
-    """Read one experiment from a YAML file; of a file with variants, the one that is named."""
+    """Read one experiment from a YAML file. `variant` selects one of several."""
     made = load_experiments(path)
     if variant is None and len(made) == 1:
         (variant,) = made
     if variant not in made:
-        asked = f"has no variant '{variant}'" if variant else "holds several variants; name one"
+        asked = f"has no variant '{variant}'" if variant else "has several variants; name one"
         raise InputError(f"{path}: {asked}; known are {', '.join(made)}")
     return made[variant]
 
 
 def find_experiment(name: str, folder: Path) -> Experiment:
-    """The experiment of that name, whichever file of the folder holds it.
+    """Find an experiment by its name in the YAML files of a folder.
 
-    Raises `InputError` where none does, or where two do, as a file and its copy.
+    Raises `InputError` if no file defines it, or if two do, for example a file and its copy.
     """
     files = sorted(folder.glob("*.yaml"))
     changed = tuple(path.stat().st_mtime_ns for path in files)
@@ -119,21 +120,26 @@ def find_experiment(name: str, folder: Path) -> Experiment:
         raise InputError(f"{folder}: no file has an experiment '{name}'")
     if len(holders) > 1:
         names = " and ".join(files[number].name for number in holders)
-        raise InputError(f"{folder}: '{name}' stands in {names}; rename one of the two")
+        raise InputError(f"{folder}: '{name}' is defined in {names}; rename one of them")
     return made[holders[0]][name]
 
 
 @functools.cache
 def _experiments_of(path: Path, changed: tuple[int, ...]) -> dict[str, Experiment]:
-    """`load_experiments`, once for each state of the files beside it, one of which may be its base."""
+    """Cached `load_experiments`. `changed`, the times of all files of the folder, also covers a change of the base."""
     return load_experiments(path)
 
 
 def parse_experiment(values: dict, where: str, name: str) -> Experiment:
-    """Make an experiment from the sections that the fields of `Experiment` are called after.
+    """Build an experiment from its sections, which have the names of the fields of `Experiment`.
+
+    Args:
+        values: the sections, for example from a YAML file or a snapshot.
+        where: how error messages refer to them, for example "configs/cnn1d.yaml".
+        name: of the experiment, unless `values` has the key "experiment".
 
     Raises:
-        InputError: names an unknown section or key and the nearest known one, or what is wrong with a value.
+        InputError: names the unknown section or key and the closest known one, or the invalid value.
     """
     learning = ("augmentation", "training", "pretraining", "self_training")
     sections = ("experiment", "data", "features", "model", *learning)
@@ -149,7 +155,7 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
     linear = model_name == "linear"
     for key in learning:
         if linear and key in values:
-            raise InputError(f"{where}: a linear model is fitted by scikit-learn and has no section '{key}'")
+            raise InputError(f"{where}: a linear model is fitted by scikit-learn, so it cannot have a section '{key}'")
 
     def section(kind: type[T], key: str) -> T:
         return build(kind, values.get(key, {}), f"{where}: {key}")
@@ -158,7 +164,7 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
         return section(kind, key) if values.get(key) is not None else None
 
     features = section(FeatureConfig, "features")
-    settings = build(model_config, {"n_mels": features.n_mels} | model, f"{where}: model")
+    settings: Any = build(model_config, {"n_mels": features.n_mels} | model, f"{where}: model")
     _check_sizes(settings, features, f"{where}: model")
     return Experiment(
         name=str(values.get("experiment", name)),
@@ -174,21 +180,21 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
 
 
 def _check_sizes(model: object, features: FeatureConfig, where: str) -> None:
-    """What holds for the settings of all models, so that none has to say it."""
+    """Check the settings that all models have in common, so that no model has to."""
     for name, value in to_dict(model).items():
         sizes = value if isinstance(value, list) else [value]
         if "dropout" in name and not 0 <= value < 1:
-            raise InputError(f"{where}: {name} is {value}; it is at least 0 and less than 1")
+            raise InputError(f"{where}: {name} is {value}; it must be at least 0 and less than 1")
         if name == "n_mels" and value != features.n_mels:
-            raise InputError(f"{where}: n_mels is {value}, and the features have {features.n_mels}; set it there")
+            raise InputError(f"{where}: n_mels is {value}, but the features have {features.n_mels}; set it there")
         if name == "classes" and value != 10:
             raise InputError(f"{where}: classes is {value}; there are ten digits")
         if not sizes or any(isinstance(size, int) and size < 1 for size in sizes):
-            raise InputError(f"{where}: {name} is {value}; sizes are at least 1")
+            raise InputError(f"{where}: {name} is {value}; sizes must be at least 1")
 
 
 def snapshot(experiment: Experiment) -> dict:
-    """An experiment as plain values, every default written out: what `parse_experiment` reads."""
+    """An experiment as plain values, including all defaults. `parse_experiment` is its inverse."""
     sections = {
         "experiment": experiment.name,
         "data": to_dict(experiment.data),
@@ -204,12 +210,12 @@ def snapshot(experiment: Experiment) -> dict:
 
 
 def made_by(result: dict) -> Experiment:
-    """The experiment that a result was made by. Settings that were added since have their defaults: not used."""
+    """The experiment that produced a result. Settings added since then have their defaults, which switch them off."""
     where = f"results of {result['experiment']}"
     return parse_experiment(current_names(result["config"]), where, result["experiment"])
 
 
 def make_model(experiment: Experiment) -> nn.Module:
-    """The experiment's model, with weights not yet trained."""
+    """The model of an experiment, with untrained weights."""
     model, _ = find_model(experiment.model_name)
     return model(experiment.model)

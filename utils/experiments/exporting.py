@@ -1,4 +1,4 @@
-"""A checkpoint becomes one ONNX file."""
+"""Export of a checkpoint to ONNX."""
 
 from pathlib import Path
 
@@ -9,13 +9,16 @@ from utils.inference.export import export
 
 
 def export_checkpoint(checkpoint: str | Path, path: str | Path | None = None, int8: bool = False) -> Path:
-    """Write a checkpoint as one ONNX file (see `export`), with its temperature, and its threshold among the facts.
+    """Write a checkpoint as one ONNX file (see `export`). The threshold is stored in its metadata.
 
     Args:
         checkpoint: its folder, or its name on the Hugging Face Hub.
         path: of the file; None: named after the model, in the current folder.
-        int8: weights and activations as 8-bit integers, whose ranges are those that the digits of twelve synthetic
-            voices need, so that no recordings are needed.
+        int8: quantise weights and activations to 8-bit integers. Their ranges are calibrated on the digits of twelve
+            synthetic voices, so no recordings are needed.
+
+    Returns:
+        The path of the file.
     """
     recogniser = load_recogniser(checkpoint)
     clips = []

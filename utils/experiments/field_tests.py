@@ -1,4 +1,4 @@
-"""What a recogniser does with what people give it: digits of strangers, other words, noise, several digits in a row."""
+"""Field tests of a recogniser: digits of unseen speakers, other words, noise, strings of digits."""
 
 from collections.abc import Iterator
 
@@ -13,37 +13,36 @@ from utils.experiments.clips import synthetic_non_digits
 from utils.inference.recogniser import Recogniser
 from utils.paths import COURSE_METADATA, speech_data
 
-NOISE = (20.0, 40.0)  # dB that the noise of a made recording lies below its digits
-PAUSES = (0.25, 0.7)  # seconds between its digits
+NOISE = (20.0, 40.0)  # SNR of a composed recording, in dB
+PAUSES = (0.25, 0.7)  # between its digits, in seconds
 
 
 def acceptance(recogniser: Recogniser, others: int = 1200, progress: bool = False) -> pd.DataFrame:
-    """What is taken for a digit, and what is not, by corpus. No clip, and no person, was trained on.
+    """The share of clips that the recogniser accepts as digits, by corpus. All speakers are unseen.
 
-    A corpus that is not on this machine is left out.
+    Corpora that are not available here are skipped.
 
     Args:
-        recogniser: of `utils.inference.recogniser.load`.
-        others: the synthetic words and noises are TEST's of `experiments.synthetic_non_digits` with this number.
+        recogniser: for example from `load_recogniser`.
+        others: the synthetic words and noises are the TEST clips of `synthetic_non_digits(others)`.
         progress: show a progress bar.
 
     Returns:
-        A row for each corpus: `clips`, and what they are (`digits` or not); `accepted`, the share that is taken for a
-        digit; for digits `right`, the share of the accepted ones whose digit is the right one.
+        One row per corpus: the number of `clips`; whether they are `digits`; `accepted`, the share accepted as digits;
+        for digits also `right`, the accuracy on the accepted clips.
     """
     rate, rows = recogniser.features.sample_rate, []
-    for name, waveforms, labels in tqdm(_sources(rate, others), "listening", leave=False, disable=not progress):
-        heard = np.array(
-            [np.nan if answer.digit is None else answer.digit for answer in recogniser.recognise(waveforms)]
-        )
-        accepted = ~np.isnan(heard)
-        right = (heard == labels)[accepted].mean() if labels is not None and accepted.any() else np.nan
-        rows.append((name, len(heard), labels is not None, accepted.mean(), right))
+    for name, waveforms, labels in tqdm(_sources(rate, others), "corpora", leave=False, disable=not progress):
+        predictions = recogniser.recognise(waveforms)
+        digits = np.array([np.nan if prediction.digit is None else prediction.digit for prediction in predictions])
+        accepted = ~np.isnan(digits)
+        right = (digits == labels)[accepted].mean() if labels is not None and accepted.any() else np.nan
+        rows.append((name, len(digits), labels is not None, accepted.mean(), right))
     return pd.DataFrame(rows, columns=["corpus", "clips", "digits", "accepted", "right"])
 
 
 def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:
-    """A name, waveforms and their labels, or None where they are no digits."""
+    """The name of each corpus, its waveforms, and their labels (None if they are not digits)."""
     for name, table, some in (
         ("course TEST (English)", COURSE_METADATA, "0_lucas_0.wav"),
         ("AudioMNIST's speaker 02 (English)", audiomnist.SPEAKER_02, "audiomnist"),
@@ -52,7 +51,8 @@ def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np
             clips = _test(read_metadata(table))
             yield name, _read(clips, rate), clips["label"].to_numpy()
     if (speech_data() / "arabic").exists():
-        yield "ten other words in Arabic, TEST", _read(_test(read_metadata(arabic.WORDS_TABLE, digits=False)), rate), None
+        clips = _test(read_metadata(arabic.WORDS_TABLE, digits=False))
+        yield "ten other words in Arabic, TEST", _read(clips, rate), None
     made = _test(synthetic_non_digits(others))
     noise = made["label"] == "noise"
     yield "other words by synthetic voices, TEST", _read(made[~noise], rate), None
@@ -68,28 +68,28 @@ def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np
 
 
 def digit_strings(recogniser: Recogniser, clips: pd.DataFrame, number: int, seed: int = 0) -> pd.DataFrame:
-    """Recordings of four to eight digits, put together from one speaker's clips with pauses and noise, and read out.
+    """Recognise strings of four to eight digits, composed of one speaker's clips with pauses and noise.
 
     Args:
-        recogniser: of `utils.inference.recogniser.load`.
+        recogniser: for example from `load_recogniser`.
         clips: rows of `read_metadata`.
         number: of recordings.
-        seed: draws the speakers, the digits, the pauses and the noise.
+        seed: for the speakers, the digits, the pauses and the noise.
 
     Returns:
-        A row for each recording: `speaker`, `spoken` and `heard` as tuples of digits (None: not a digit).
+        One row per recording: `speaker`, `spoken`, and the prediction `heard`, both tuples of digits (None: no digit).
     """
     rows = []
     for speaker, spoken, recording in recordings(clips, recogniser.features.sample_rate, number, seed):
-        heard = recogniser.recognise_words(recording)
-        rows.append((speaker, spoken, tuple(word.prediction.digit for word in heard)))
+        words = recogniser.recognise_words(recording)
+        rows.append((speaker, spoken, tuple(word.prediction.digit for word in words)))
     return pd.DataFrame(rows, columns=["speaker", "spoken", "heard"])
 
 
 def recordings(
     clips: pd.DataFrame, rate: int, number: int, seed: int
 ) -> Iterator[tuple[str, tuple[int, ...], np.ndarray]]:
-    """Made recordings as `digit_strings` describes them: speaker, digits and waveform (samples,)."""
+    """The recordings of `digit_strings`: speaker, digits and waveform (samples,) of each."""
     draw = np.random.default_rng(seed)
     for _ in range(number):
         speaker = draw.choice(clips["speaker"].unique())

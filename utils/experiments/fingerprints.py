@@ -1,4 +1,4 @@
-"""What tells one training from another: an interrupted one goes on only where code and settings are the same."""
+"""Fingerprints of trainings: an interrupted one is only resumed with the same code, settings and clips."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import json
 from utils.files import sha256
 from utils.paths import PROJECT
 
-# folders and files that say what is learned, and how
+# the code that determines the outcome of a training
 LEARNING = (
     "model_neural",
     "utils/data/audio.py",
@@ -19,12 +19,12 @@ LEARNING = (
 
 
 def code_digests() -> list[str]:
-    """Digests of the files that say what is learned, and how."""
+    """Checksums of the code that determines the outcome of a training."""
     places = [PROJECT / name for name in LEARNING]
     files = [file for place in places for file in ([place] if place.is_file() else sorted(place.glob("*.py")))]
     return [sha256(file) for file in files]
 
 
 def short_key(*what: object) -> str:
-    """A short name for plain values."""
+    """A short hash of plain values, for file names."""
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]

@@ -1,4 +1,4 @@
-"""A split's clips become a trained model, by all the stages that its experiment asks for."""
+"""Training of a model on the clips of a split, in all the stages of its experiment."""
 
 import copy
 from dataclasses import replace
@@ -18,7 +18,7 @@ from utils.features.augmentation import AugmentationConfig
 from utils.features.batches import Spectrograms, SpokenDigits
 from utils.features.extraction import clip_features
 from utils.training.loop import train
-from utils.training.objectives import NON_DIGIT, Joint, Supervised
+from utils.training.objectives import NON_DIGIT, Joint, Objective, Supervised
 from utils.training.prediction import embedding_width
 
 
@@ -30,19 +30,27 @@ def fit(
     runs: Path | None = None,
     progress: bool = False,
 ) -> tuple[nn.Module, list[dict]]:
-    """Train the experiment's model on the split's training clips: the model, and its history (see `train`).
+    """Train the model of an experiment on the training clips of a split.
 
-    A history of several stages has the epochs of all, with a `stage`: "pre-training", "round 1" of self-training.
-    `state` is the file that an interrupted training goes on from; what was pre-trained is kept in `runs` for whoever
-    needs the same.
+    Args:
+        experiment: the settings.
+        split: the clips (see `utils.experiments.clips.split_clips`).
+        seed: for the initial weights, the order of the clips and the augmentation.
+        state: the file from which an interrupted training is resumed.
+        runs: the folder for pre-trained networks, which several runs can share.
+        progress: show a progress bar.
+
+    Returns:
+        The model, and its history: one row per epoch (see `train`). In an experiment of several stages, the rows have
+        a `stage`: "pre-training", or "round 1" of self-training.
     """
     if experiment.training is None:
         features, labels = clip_features(split.train, experiment.features)
         if NON_DIGIT in labels:
-            raise InputError("a linear model learns digits alone: non_digits and synthetic_non_digits are for networks")
+            raise InputError("a linear model learns only digits; non_digits and synthetic_non_digits are for networks")
         missing = sorted(set(DIGITS) - set(labels.tolist()))
         if missing:
-            raise InputError(f"a linear model needs training clips of each digit; none are of {str(missing)[1:-1]}")
+            raise InputError(f"a linear model needs training clips of every digit; missing: {str(missing)[1:-1]}")
         return model_baseline.fit(experiment.model, features, labels, experiment.features.floor), []
     torch.manual_seed(seed)
     first = make_model(experiment)
@@ -50,9 +58,9 @@ def fit(
     model = copy.deepcopy(first)
     history += _learn(model, experiment, split, seed, state, progress)
     for number, share in enumerate(experiment.self_training.rounds if experiment.self_training else (), start=1):
-        surest = pseudo_label(model, experiment, split, share)
-        model = copy.deepcopy(first)  # learns anew, or it would stick to its own mistakes
-        more = replace(split, train=pd.concat([split.train, surest]))
+        pseudo_labelled = pseudo_label(model, experiment, split, share)
+        model = copy.deepcopy(first)  # train from scratch, so that early errors are not reinforced
+        more = replace(split, train=pd.concat([split.train, pseudo_labelled]))
         own_state = None if state is None else state.with_suffix(f".{number}.state")
         rows = _learn(model, experiment, more, seed + 1000 * number, own_state, progress)
         history += [row | {"stage": f"round {number}"} for row in rows]
@@ -62,20 +70,28 @@ def fit(
 def _learn(
     model: nn.Module, experiment: Experiment, split: Split, seed: int, state: Path | None, progress: bool
 ) -> list[dict]:
-    """Supervised training in place: the history."""
-    config = experiment.training
-    if experiment.augmentation == AugmentationConfig() and not config.contrastive_weight:
-        clips = Spectrograms(split.train, experiment.features)
+    """Supervised training in place. Returns the history."""
+    config, features, augmentation = experiment.training, experiment.features, experiment.augmentation
+    assert config is not None and augmentation is not None
+    objective: Objective
+    if config.contrastive_weight:
+        waveforms = SpokenDigits(split.train, features.sample_rate, progress=progress)
+        torch.manual_seed(seed)
+        objective = Joint(embedding_width(model), waveforms, features, augmentation, config)
     else:
-        clips = SpokenDigits(split.train, experiment.features.sample_rate, progress=progress)
-    given = clips, experiment.features, experiment.augmentation, config
-    torch.manual_seed(seed)
+        clips: Spectrograms | SpokenDigits
+        if augmentation == AugmentationConfig():
+            clips = Spectrograms(split.train, features)
+        else:
+            clips = SpokenDigits(split.train, features.sample_rate, progress=progress)
+        torch.manual_seed(seed)
+        objective = Supervised(clips, features, augmentation, config)
     return train(
         model,
-        Joint(embedding_width(model), *given) if config.contrastive_weight else Supervised(*given),
+        objective,
         config,
         seed=seed,
-        validation=None if split.validation is None else clip_features(split.validation, experiment.features),
+        validation=None if split.validation is None else clip_features(split.validation, features),
         state=state,
         progress=progress,
     )

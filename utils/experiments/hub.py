@@ -1,4 +1,4 @@
-"""Checkpoints of the Hugging Face Hub: downloaded once, by their names."""
+"""Checkpoints of the Hugging Face Hub, downloaded once."""
 
 import os
 import re
@@ -15,17 +15,21 @@ NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def download(name: str, required: Sequence[str], optional: Sequence[str] = ()) -> Path:
-    """The folder that the files of a model on the Hub, as "owner/name", have been downloaded to.
+    """Download the files of a model, unless they are in `.cache/` already.
 
     Args:
-        required: names of files; where the last of them lies, all has been downloaded.
+        name: of the model, for example "owner/name".
+        required: names of files. The last of them is downloaded last and marks a complete download.
         optional: names of files that not every model has.
 
+    Returns:
+        The folder of the files.
+
     Raises:
-        InputError: the Hub cannot be reached, or lacks a required file.
+        InputError: the Hub cannot be reached, or a required file is missing.
     """
     address, folder = os.environ.get("HF_ENDPOINT", "https://huggingface.co"), CACHE / "hub" / name
-    pooch.get_logger().setLevel("WARNING")  # it would advise to pin a checksum, and a model has none
+    pooch.get_logger().setLevel("WARNING")  # hide its advice to pin a checksum, which is not known here
     if (folder / required[-1]).exists():
         return folder
     for file in (*optional, *required):
@@ -36,5 +40,5 @@ def download(name: str, required: Sequence[str], optional: Sequence[str] = ()) -
             answer = getattr(error.response, "status_code", None) or type(error).__name__
             if file in optional and answer == 404:
                 continue
-            raise InputError(f"{name}: no such folder, and the Hub does not have it ({url}: {answer})") from None
+            raise InputError(f"{name}: no such folder, and not available on the Hub ({url}: {answer})") from None
     return folder

@@ -1,10 +1,10 @@
-"""A checkpoint's README.md: what the model is, how well it does and on whom, what it is not for."""
+"""The model card of a checkpoint, its README.md: the model, its accuracy by test set, its intended use and limits."""
 
 from pathlib import Path
 
 from utils.experiments.config import Experiment
 
-CREDITS = {  # of corpora that are known, by the table's name; other corpora are called as their table is
+CREDITS = {  # of known corpora, by the name of their table; other corpora go by that name
     "SDR_metadata": "the Free Spoken Digit Dataset (CC BY-SA 4.0)",
     "arabic": "Arabic Speech Commands (CC BY 4.0)",
     "arabic_words": "other words of Arabic Speech Commands (CC BY 4.0)",
@@ -13,28 +13,28 @@ CREDITS = {  # of corpora that are known, by the table's name; other corpora are
 CARD_TEXT = """\
 # {name}: spoken digits 0-9
 
-A `{model}` of {parameters:,} parameters on {n_mels} log-mels of {sample_rate} Hz audio. Trained by the protocol
+A `{model}` of {parameters:,} parameters on {n_mels} log-mels of {sample_rate} Hz audio. Trained with the protocol
 {protocol} (seed {seed}) on {clips:,} clips of {corpora}; speakers: {speakers}.
 
-| tested on | speakers, never heard in training | clips | accuracy | macro F1 |
+| tested on | unseen speakers | clips | accuracy | macro F1 |
 |---|---|---|---|---|
 {rows}
 
-`sdr predict` and `sdr evaluate` take this folder; `config_snapshot.yaml` holds the whole configuration.
+This folder can be passed to `sdr predict` and `sdr evaluate`; `config_snapshot.yaml` has the complete configuration.
 
 **Intended use.** Teaching and demonstrations, on short clips of one digit spoken close to a microphone.
 
-**Limits.** Trained on few adult voices. {others}
-Nothing that matters should depend on it.
+**Limitations.** Trained on few adult voices. {others}
+Do not use it where errors have serious consequences.
 """
 OTHERS = {
-    False: "It always answers with a digit, to other words and to noise as well.",
-    True: "It has learned to tell what is no digit, and is mistaken now and then (notebooks/08_use_it).",
+    False: "It always predicts a digit, even for other words and for noise.",
+    True: "It can reject clips without a digit, with some errors (notebooks/08_use_it).",
 }
 
 
 def model_card(experiment: Experiment, result: dict) -> str:
-    """The checkpoint's README.md: what it is, how well it does and on whom, what it is not for."""
+    """The text of the model card. `result` is that of `utils.experiments.runs.run`."""
     rows = [
         f"| {name} | {', '.join(m['per_speaker'])} | {m['n']} | {m['accuracy']:.3f} | {m['macro_f1']:.3f} |"
         for name, m in result["metrics"].items()
@@ -45,7 +45,7 @@ def model_card(experiment: Experiment, result: dict) -> str:
     if data.synthetic_voices:
         corpora.append(f"{data.synthetic_voices} synthetic voices (eSpeak NG)")
     if data.synthetic_non_digits:
-        corpora.append("other words of synthetic voices, and noises")
+        corpora.append("other words by synthetic voices, and noises")
     return CARD_TEXT.format(
         name=experiment.name,
         model=experiment.model_name,

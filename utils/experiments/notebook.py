@@ -1,6 +1,6 @@
-"""What the cells of notebooks share: clips and experiments, whole or small.
+"""Clips and experiments for the notebooks, full or small.
 
-With the variable `SDR_SMALL` set, as tests run the notebooks, the same cells take seconds.
+With the environment variable `SDR_SMALL`, which the tests set, the same cells take seconds.
 """
 
 import os
@@ -18,13 +18,13 @@ from utils.paths import CACHE, COURSE_METADATA
 SMALL = os.environ.get("SDR_SMALL") == "1"
 REPETITIONS = 3  # in a small run, of each digit by each speaker
 EPOCHS = 2  # in a small run
-STAND_IN = CACHE / "stand-in"  # for the recordings, in a small run
+STAND_IN = CACHE / "stand-in"  # synthetic clips in place of the recordings, in a small run
 
 
 def course_clips() -> pd.DataFrame:
-    """The course's clips (see `read_metadata`); in a small run a few of each digit, speaker and split.
+    """The course's clips (see `read_metadata`). In a small run: a few of each digit, speaker and split.
 
-    A small run without the recordings gets clips that eSpeak NG speaks, under the course's speakers and splits.
+    Without the recordings, a small run uses clips by eSpeak NG with the course's speakers and splits.
     """
     try:
         clips = read_metadata(COURSE_METADATA)
@@ -36,7 +36,7 @@ def course_clips() -> pd.DataFrame:
 
 
 def audiomnist_clips() -> pd.DataFrame:
-    """Speaker 02 of AudioMNIST, at 48 kHz; a small run without the recordings gets clips that eSpeak NG speaks."""
+    """The clips of speaker 02 of AudioMNIST, at 48 kHz. Without them, a small run uses clips by eSpeak NG."""
     try:
         return read_metadata(audiomnist.SPEAKER_02)
     except InputError:
@@ -47,16 +47,16 @@ def audiomnist_clips() -> pd.DataFrame:
 
 
 def small(experiment: Experiment) -> Experiment:
-    """The experiment as it is; in a small run one that trains for a moment."""
+    """The experiment itself. In a small run: one that trains for a few seconds."""
     if not SMALL or experiment.training is None:
         return experiment
-    short = {"epochs": EPOCHS, "batch_size": 32, "min_steps": 0}
-    pretraining = experiment.pretraining and replace(experiment.pretraining, **short)
-    return replace(experiment, training=replace(experiment.training, **short), pretraining=pretraining)
+    training = replace(experiment.training, epochs=EPOCHS, batch_size=32, min_steps=0)
+    pretraining = experiment.pretraining and replace(experiment.pretraining, epochs=EPOCHS, batch_size=32, min_steps=0)
+    return replace(experiment, training=training, pretraining=pretraining)
 
 
 def _stand_in() -> pd.DataFrame:
-    """Synthetic clips under the names of the course's speakers, of whom two are both DEV and TEST."""
+    """Synthetic clips with the names of the course's speakers, two of whom are in both DEV and TEST."""
     course = pd.read_csv(COURSE_METADATA, sep="\t")
     train = sorted(course.loc[course["split"] == "TRAIN", "speaker"].unique())
     held_out = sorted(set(course["speaker"]) - set(train))

@@ -1,4 +1,4 @@
-"""The demo: a page that runs the exported model in the browser, or a Gradio app where the page cannot be built."""
+"""The demo: a web page that runs the exported model in the browser, or a Gradio app if the page cannot be built."""
 
 import json
 import shutil
@@ -21,10 +21,10 @@ PAGE = DEMO / "dist"
 
 
 def serve(port: int, build: bool = False, browser: bool = True) -> None:
-    """Serve the page on this machine alone until interrupted; it is built first where it has not been, or on demand."""
+    """Serve the page on localhost until interrupted. It is built first if `build` is set or if it does not exist."""
     if build or not (PAGE / "index.html").exists():
         if shutil.which("npm") is None:
-            print("The demo page needs Node.js to be built, and there is no npm here: this is the Gradio app instead.")
+            print("Building the demo page needs Node.js, and there is no npm here. This is the Gradio app instead.")
             return gradio(port, browser)
         build_page()
     try:
@@ -32,7 +32,7 @@ def serve(port: int, build: bool = False, browser: bool = True) -> None:
     except OSError as error:
         raise InputError(f"port {port}: {error.strerror}; choose another with --port") from None
     address = f"http://localhost:{port}/"
-    print(f"The page is at {address} (Ctrl+C ends it). Nothing that you say leaves this machine.")
+    print(f"The page is at {address} (Ctrl+C stops the server). Your recordings stay on this machine.")
     if browser:
         webbrowser.open(address)
     with server, suppress(KeyboardInterrupt):
@@ -40,31 +40,31 @@ def serve(port: int, build: bool = False, browser: bool = True) -> None:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files, and does not write a line about each. (Windows may call a script plain text.)"""
+    """Serves files without logging each request. (Windows may report scripts as plain text.)"""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript"}
 
     def log_message(self, *_) -> None: ...
 
     def copyfile(self, *files) -> None:
-        with suppress(ConnectionError):  # the browser has left, or loads the page anew
+        with suppress(ConnectionError):  # the browser closed or reloaded the page
             super().copyfile(*files)
 
 
 def build_page() -> None:
-    """Export the project's model and build the page with it, by npm, in `demo/dist`."""
+    """Export the project's model and build the page with npm, in `demo/dist`."""
     save_model(DEMO / "public" / "model")
-    npm = shutil.which("npm") or "npm"  # on Windows npm.cmd, which is not started by "npm"
+    npm = shutil.which("npm") or "npm"  # on Windows it is npm.cmd, which "npm" does not start
     for command in ("npm ci --ignore-scripts --no-audit --no-fund", "npm run build"):
         print(command, flush=True)
         done = subprocess.run([npm, *command.split()[1:]], cwd=DEMO, capture_output=True, text=True)
         if done.returncode:
-            why = " ".join((done.stderr or done.stdout).split())[-500:]
-            raise InputError(f"{command} in {DEMO} failed: {why}")
+            reason = " ".join((done.stderr or done.stdout).split())[-500:]
+            raise InputError(f"{command} in {DEMO} failed: {reason}")
 
 
 def save_model(folder: Path, checkpoint: str | Path = DEFAULT) -> None:
-    """What the page needs of a checkpoint: `digits.onnx`, and `digits.json` with its sample rate and threshold."""
+    """Write the files that the page needs: `digits.onnx`, and `digits.json` with the sample rate and the threshold."""
     recogniser = load_recogniser(checkpoint)
     export_checkpoint(checkpoint, folder / "digits.onnx")
     facts = {
@@ -81,8 +81,8 @@ def gradio(port: int, browser: bool) -> None:
     try:
         import gradio  # noqa: F401
     except ImportError:
-        raise InputError("the Gradio app needs gradio: `pip install gradio`") from None
+        raise InputError("the Gradio app requires gradio: `pip install gradio`") from None
     command = [sys.executable, str(DEMO / "app.py"), "--port", str(port), *(["--browser"] if browser else [])]
     with suppress(KeyboardInterrupt):
         if status := subprocess.run(command, cwd=PROJECT, check=False).returncode:
-            raise InputError(f"the Gradio app ended with status {status}")
+            raise InputError(f"the Gradio app failed with exit status {status}")

@@ -1,14 +1,14 @@
-"""Checkpoints in the layout of fergarciadlc/audio-mnist-cnn: their snapshot and their weights under our names."""
+"""Checkpoints in the layout of fergarciadlc/audio-mnist-cnn, converted to the project's own names."""
 
 from utils import InputError
 from utils.experiments.config import Experiment, parse_experiment
 
 
 def published_experiment(values: dict, where: str) -> Experiment:
-    """The experiment that a snapshot in the layout of fergarciadlc/audio-mnist-cnn describes.
+    """The experiment of a snapshot in the layout of fergarciadlc/audio-mnist-cnn.
 
-    Its sections are `dataset`, `features` (of `audio`, `stft`, `mel`, `normalization`), `model` (of `backbone`, `head`,
-    `output`) and `training`. Raises `InputError` where one describes something that `CNN2d` and `LogMel` are not.
+    Its sections are `dataset`, `features` (with `audio`, `stft`, `mel`, `normalization`), `model` (with `backbone`,
+    `head`, `output`) and `training`. Raises `InputError` if `CNN2d` and `LogMel` do not support one of its settings.
     """
     try:
         features, model, training = values["features"], values["model"], values.get("training", {})
@@ -22,7 +22,7 @@ def published_experiment(values: dict, where: str) -> Experiment:
             ("model.backbone.batch_norm", backbone.get("batch_norm", True), True),
         ):
             if given != known:
-                raise InputError(f"{where}: {what} is {given!r}; only {known!r} can be rebuilt")
+                raise InputError(f"{where}: {what} is {given!r}; only {known!r} is supported")
         sections = {
             "data": {
                 "metadata": "speech_data/audiomnist/metadata.tsv",
@@ -66,7 +66,7 @@ def published_experiment(values: dict, where: str) -> Experiment:
 
 
 def renamed_weights(state: dict) -> dict:
-    """Weights of the published layout under the names of `CNN2d`: its classifier's two linear layers."""
+    """Weights of the published layout, with the names that `CNN2d` has for the two linear layers of the classifier."""
     layers = sorted({int(name.split(".")[1]) for name in state if name.startswith("classifier.")})
     if len(layers) != 2:
         raise LookupError(f"the classifier has {len(layers)} layers with weights, not 2")

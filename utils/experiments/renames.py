@@ -1,6 +1,6 @@
-"""Configs of older versions, as stored results and checkpoints hold them: their keys under today's names."""
+"""Converts the configs in stored results and checkpoints of older versions to the current names."""
 
-KEYS = {  # by section: what a key was called, and what it is called now
+KEYS = {  # by section: the old and the current name of a key
     "data": {"takes": "repetitions", "not_digits": "non_digits", "synthetic_others": "synthetic_non_digits"},
     "features": {"least_power": "min_power"},
     "augmentation": {
@@ -12,7 +12,7 @@ KEYS = {  # by section: what a key was called, and what it is called now
     "training": {"average": "ema_decay", "least_steps": "min_steps"},
     "pretraining": {"average": "ema_decay", "least_steps": "min_steps"},
 }
-TABLES = {  # metadata tables that have moved
+TABLES = {  # the old and the current path of a metadata table
     "utils/corpora/arabic.tsv": "utils/data/corpora/arabic.tsv",
     "utils/corpora/arabic_others.tsv": "utils/data/corpora/arabic_words.tsv",
     "utils/corpora/audiomnist_02.tsv": "utils/data/corpora/audiomnist_02.tsv",
@@ -20,7 +20,7 @@ TABLES = {  # metadata tables that have moved
 
 
 def current_names(config: dict) -> dict:
-    """A stored config with today's names; one that has them already stays as it is."""
+    """A stored config with the current names. One that already has them is unchanged."""
     current = dict(config)
     for section, keys in KEYS.items():
         if isinstance(config.get(section), dict):

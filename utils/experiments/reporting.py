@@ -1,4 +1,4 @@
-"""The tables, as the results store has them and as documents show them: rendered, and checked against each other."""
+"""The tables of results, rendered from the results store; and the check that the documents match it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +15,17 @@ from utils.paths import CONFIGS, PROJECT
 
 
 def rows(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> list[dict]:
-    """A table's rows as numbers (see `utils.evaluation.tables.row`), of which every fold has been run with some seed.
+    """The rows of a table as numbers (see `utils.evaluation.tables.row`).
+
+    Experiments without a seed for which every fold has been run have no row.
 
     Args:
-        name: of a table.
-        also: experiments that stand beside those of the table.
+        name: of the table.
+        store: the folder of the results.
+        also: experiments to add to those of the table.
 
     Raises:
-        InputError: no such table, or runs of one row that do not belong together: of different configs or clips.
+        InputError: there is no such table, or the runs of a row differ in their configs or clips.
     """
     known = load_tables()
     if name not in known:
@@ -36,16 +39,16 @@ def rows(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> li
 
 
 def markdown(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> str:
-    """A table in Markdown, between the comments by which `update` finds it again."""
+    """A table in Markdown, between the comments that mark it for `update`."""
     made = rows(name, store, also)
     return documents.marked(name, tables.markdown(load_tables()[name], made))
 
 
 def tables_with(experiment: str, store: Path = results.STORE) -> list[str]:
-    """The tables that an experiment has been run for.
+    """The names of the tables for which an experiment has been run.
 
     Raises:
-        InputError: there is no such experiment, or it has been run for none.
+        InputError: there is no such experiment, or it has not been run for any table.
     """
     find_experiment(experiment, CONFIGS)
     made = {name: [row["model"] for row in rows(name, store, [experiment])] for name in load_tables()}
@@ -58,11 +61,13 @@ def tables_with(experiment: str, store: Path = results.STORE) -> list[str]:
 
 
 def update(check: bool = False, project: Path = PROJECT, store: Path = results.STORE) -> list[str]:
-    """Bring the tables of the README, the pages of `docs/` and the notebooks up to date.
+    """Update the tables in the README, the pages of `docs/` and the notebooks.
 
     Args:
-        check: change nothing, but raise an `InputError` for the first table that is not what the results say, and
-            for a result whose metrics are not those of its predictions.
+        check: change nothing. Instead raise an `InputError` for the first table that does not match the results, and
+            for any result whose metrics do not match its predictions.
+        project: the folder with these documents.
+        store: the folder of the results.
 
     Returns:
         The names of the files that changed.
@@ -77,30 +82,34 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
         update_document = documents.update_notebook if path.suffix == ".ipynb" else documents.update_text
         try:
             new = update_document(text, lambda name: markdown(name, store))
-        except ValueError as error:  # of a table's marks, or of JSON
+        except ValueError as error:  # from the marks of a table, or from JSON
             raise InputError(f"{path}: {error}") from None
         if new != text and check:
-            raise InputError(f"{path}: a table is not what the results say; `sdr report` renders it anew")
+            raise InputError(f"{path}: a table does not match the results; `sdr report` updates it")
         if new != text:
-            write_atomically(path, lambda file, new=new: file.write_text(new, encoding="utf-8"))
+            _write(path, new)
             changed.append(path.name)
     return changed
 
 
+def _write(path: Path, text: str) -> None:
+    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
+
+
 def _check_belong(runs: list[dict], experiment: str) -> None:
-    """Raise unless the runs of a row were made by the config that lies in `configs/`, from the clips that it names."""
+    """Raise unless all runs of a row used the current config and the clips that it names."""
     config = find_experiment(experiment, CONFIGS)
     clips_sha256, now = tables_sha256(config.data.tables), snapshot(config)
     for run in runs:
         where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
         if run["metadata_sha256"] != clips_sha256:
-            raise InputError(f"{where}: not made from the clips of {', '.join(config.data.tables)}")
+            raise InputError(f"{where}: made from other clips than those of {', '.join(config.data.tables)}")
         then = snapshot(made_by(run))
-        for key in ("protocol", "fold", "repetitions"):  # they are the table's
+        for key in ("protocol", "fold", "repetitions"):  # set by the table, not by the config
             now["data"][key] = then["data"][key]
         for section in now.keys() | then.keys():
             if now.get(section) != then.get(section):
-                raise InputError(f"{where}: made with another '{section}' than its config has now; run it again")
+                raise InputError(f"{where}: made with another '{section}' than that of the config now; run it again")
         for cost in ("parameters", "multiply_adds"):
             if run[cost] != runs[0][cost]:
-                raise InputError(f"{where}: its {cost} are not those of the other runs of {experiment}")
+                raise InputError(f"{where}: its {cost} differ from those of the other runs of {experiment}")

@@ -1,4 +1,4 @@
-"""All the runs that the tables need: those that the results store lacks are made, several at a time."""
+"""Makes the runs that the tables need and the results store lacks, several in parallel."""
 
 import itertools
 from collections.abc import Sequence
@@ -29,22 +29,23 @@ def reproduce(
     again: bool = False,
     store: Path = results.STORE,
 ) -> None:
-    """Run what tables need and the store does not have yet, several runs at a time, with a progress bar.
+    """Make the missing runs of tables in parallel, with a progress bar.
 
     Args:
-        tables: their names; none: all.
-        model: only this experiment of theirs.
-        also: only this experiment, which need not stand in the tables.
-        seeds: how many seeds of each, at most those of the tables; None: all of them.
-        jobs: runs at a time, one thread each; None: one a core. The runs go through joblib, so a backend that is
-            registered with it (Dask, Ray) can take them to other machines.
-        again: run also what the store has.
+        tables: their names; empty: all tables.
+        model: only this experiment of the tables.
+        also: only this experiment, which the tables need not name.
+        seeds: number of seeds of each experiment, at most that of the tables; None: all of them.
+        jobs: number of parallel runs, one thread each; None: one per core. The runs are joblib tasks, so a registered
+            backend (Dask, Ray) can distribute them to other machines.
+        again: repeat the runs that are in the store.
+        store: the folder of the results.
     """
     planned = planned_runs(tables, model, also, seeds)
     missing = [(chosen, seed) for chosen, seed in planned if again or not has_run(chosen, seed, store)]
     jobs = jobs or joblib.cpu_count()
     print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
-    shared = {}  # pre-trainings that several runs begin with: once each, before several runs do the same
+    shared = {}  # pre-trainings used by several runs: done once, before the parallel runs
     for chosen, seed in missing:
         if chosen.pretraining is not None:
             clips = pretraining_clips(chosen, split_clips(chosen, seed))
@@ -54,7 +55,7 @@ def reproduce(
     if missing:
         print(_forecast(missing, list(shared.values()), jobs, store), flush=True)
     for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
-        synthetic_voices(number)  # before several runs want them at once
+        synthetic_voices(number)  # before parallel runs need them
     for number in {chosen.data.synthetic_non_digits for chosen, _ in missing} - {0}:
         synthetic_non_digits(number)
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
@@ -70,13 +71,13 @@ def reproduce(
 def planned_runs(
     tables: Sequence[str] = (), model: str | None = None, also: str | None = None, seeds: int | None = None
 ) -> list[tuple[Experiment, int]]:
-    """The experiments and seeds of tables; a run that two tables need comes once."""
+    """The experiments and seeds of tables (arguments of `reproduce`). Runs that several tables need are listed once."""
     known = load_tables()
     wanted = {name: known[name] for name in tables or known if name in known}
     models = list(dict.fromkeys(name for table in wanted.values() for name in table.experiments))
     for kind, names, all_names in (("table", tables, known), ("model", [model] if model else [], models)):
         for unknown in set(names) - set(all_names):
-            hint = f" (`--with {unknown}` runs what no table has)" if kind == "model" else ""
+            hint = f" (`--with {unknown}` runs an experiment that no table names)" if kind == "model" else ""
             raise InputError(f"unknown {kind} '{unknown}'; known are {', '.join(all_names)}{hint}")
     planned = {}
     for table in wanted.values():
@@ -104,16 +105,16 @@ def _only_pretrain(experiment: Experiment, seed: int) -> None:
 def _forecast(
     missing: list[tuple[Experiment, int]], pretrained: list[tuple[Experiment, int]], jobs: int, store: Path
 ) -> str:
-    """How long runs, and the pre-trainings that they share, will take, by what such took before: a line of text."""
+    """A line with the expected duration of runs and their shared pre-trainings, estimated from stored results."""
     took: dict[str, list[float]] = {}  # by the experiment, without pre-training; and by the experiment's pre-training
     for path in sorted(store.glob("*/*/seed-*.json")):
         result = results.load(path)
-        before = sum(row["seconds"] for row in result["history"] if row.get("stage") == "pre-training")
-        took.setdefault(result["experiment"], []).append(result["train_seconds"] - before)
-        took.setdefault(f"{result['experiment']}, pre-training", []).append(before)
+        pretraining = sum(row["seconds"] for row in result["history"] if row.get("stage") == "pre-training")
+        took.setdefault(result["experiment"], []).append(result["train_seconds"] - pretraining)
+        took.setdefault(f"{result['experiment']}, pre-training", []).append(pretraining)
     names = [chosen.name for chosen, _ in missing] + [f"{chosen.name}, pre-training" for chosen, _ in pretrained]
     known = [median(took[name]) for name in names if name in took]
-    minutes = max(1, round((sum(known) + len(missing)) / jobs / 60))  # reading and testing take about a second
+    minutes = max(1, round((sum(known) + len(missing)) / jobs / 60))  # loading and testing take about a second
     new = sum(chosen.name not in took for chosen, _ in missing)
-    unknown = f"; {new} runs of unknown length come on top" if new else ""
-    return f"about {minutes} minute{'s' * (minutes > 1)}, {jobs} at a time{unknown}"
+    unknown = f", plus {new} runs of unknown duration" if new else ""
+    return f"about {minutes} minute{'s' * (minutes > 1)}, {jobs} in parallel{unknown}"

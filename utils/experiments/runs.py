@@ -1,4 +1,4 @@
-"""A run: a config, a protocol's fold and a seed become a trained model and a result."""
+"""A run: one experiment, fold and seed give a trained model and a result."""
 
 import time
 from pathlib import Path
@@ -25,7 +25,7 @@ from utils.training.prediction import predict
 
 
 def checkpoint_folder(experiment: Experiment, split: str, seed: int, runs: Path = RUNS) -> Path:
-    """Where a run leaves its checkpoint; `split` is the protocol and its fold, as "loso-george"."""
+    """The folder of a run's checkpoint. `split` is the protocol with its fold, for example "loso-george"."""
     return runs / experiment.name / split / f"seed-{seed}"
 
 
@@ -37,27 +37,34 @@ def run(
     runs: Path = RUNS,
     progress: bool = False,
 ) -> dict:
-    """Train, test and write down: a checkpoint in `runs`, a result in `store`. The same inputs give the same numbers.
+    """Train and test a model, and write a checkpoint to `runs` and a result to `store`.
 
-    A run that was killed goes on from its last whole epoch. Of several processes that `torchrun` started, the first
-    writes.
+    The same arguments give the same numbers. A killed run resumes after its last complete epoch. Under `torchrun`, only
+    the first process writes.
+
+    Args:
+        experiment: the settings.
+        seed: for the initial weights, the order of the clips and the augmentation.
+        store: the folder of the results.
+        runs: the folder of checkpoints and of interrupted runs.
+        progress: show progress bars.
 
     Returns:
         The result as it was written (see `utils.evaluation.results`).
     """
-    torch.set_num_threads(1)  # sums depend on the number of threads; and runs are many, so the cores are not idle
-    with this_process().first_alone():  # it speaks what synthetic clips are wanted
+    torch.set_num_threads(1)  # sums depend on the number of threads, and parallel runs use the cores anyway
+    with this_process().first_alone():  # it synthesises any missing clips
         split = split_clips(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed, runs)
     config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.data.tables)
-    # another config, another table, or a model that was edited since never resumes from it
+    # the key prevents resuming after a change of config, clips or code
     state = folder.parent / f".seed-{seed}-{short_key(config, clips_sha256, code_digests())}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
     digits = split.train[split.train["label"] != NON_DIGIT]
-    for place in (store, runs):
-        check_writable(place)
+    for folder_to_write in (store, runs):
+        check_writable(folder_to_write)
     for clips in split.tests.values():
-        clip_features(clips, experiment.features)  # kept for later; a clip that cannot be read is told now
+        clip_features(clips, experiment.features)  # cached for later, and unreadable clips are reported before training
     started = time.perf_counter()
     model, history = fit(experiment, split, seed, state, runs, progress)
     seconds = time.perf_counter() - started
@@ -75,7 +82,7 @@ def run(
         "train_clips": len(split.train),
         "metrics": measured,
         **cost(model, experiment.features),
-        # a network's epochs may lie on both sides of an interruption; a linear model has none
+        # the sum includes epochs before an interruption; a linear model has no epochs
         "train_seconds": sum(row["seconds"] for row in history) if history else seconds,
         "history": history,
         "environment": results.environment(),
@@ -84,13 +91,13 @@ def run(
         return result
     checkpoints.save(folder, model, experiment, result)
     results.save(results.result_path(store, experiment.name, split.name, seed), result, pd.concat(tables))
-    for done in state.parent.glob(f"{state.stem}*.state"):
-        done.unlink()
+    for finished in state.parent.glob(f"{state.stem}*.state"):
+        finished.unlink()
     return result
 
 
 def evaluate(model: nn.Module, experiment: Experiment, clips: pd.DataFrame) -> tuple[dict, pd.DataFrame]:
-    """Metrics of a model on clips (see `utils.evaluation.metrics`), and the prediction for each clip."""
+    """The metrics of a model on clips (see `utils.evaluation.metrics`), and a table of its predictions."""
     features, labels = clip_features(clips, experiment.features)
     probability, predicted = predict(model, features, experiment.features.floor).max(1)
     table = clips[["identifier", "speaker", "split", "label"]].assign(
@@ -100,7 +107,7 @@ def evaluate(model: nn.Module, experiment: Experiment, clips: pd.DataFrame) -> t
 
 
 def has_run(experiment: Experiment, seed: int, store: Path) -> bool:
-    """Whether the store holds this run, made by the same config from the same clips."""
+    """Whether the store has this run, made with the same config and the same clips."""
     data = experiment.data
     path = results.result_path(store, experiment.name, split_name(data.protocol, data.fold, data.repetitions), seed)
     if not path.exists():

@@ -1,4 +1,4 @@
-"""What networks learn before and beside labels: contrastive pre-training, and labels that the model gives by itself."""
+"""The stages besides supervised training: contrastive pre-training, and pseudo-labels for self-training."""
 
 from pathlib import Path
 
@@ -25,11 +25,12 @@ def pretrain(
     runs: Path | None = None,
     progress: bool = False,
 ) -> list[dict]:
-    """Contrastive pre-training in place, on the training clips and the unlabelled ones: its history (see `train`).
+    """Pre-train a model in place on the training clips and the unlabelled ones. Returns the history (see `train`).
 
-    Runs that pre-train the same model on the same clips find it in `runs` once one of them has done it.
+    The state is kept in `runs`, so that runs with the same model, settings, clips and seed share one pre-training.
     """
     config, clips = experiment.pretraining, pretraining_clips(experiment, split)
+    assert config is not None and experiment.augmentation is not None
     history = train(
         model,
         Contrastive(
@@ -49,28 +50,31 @@ def pretrain(
 
 
 def pretraining_clips(experiment: Experiment, split: Split) -> pd.DataFrame:
+    """The clips of a pre-training, labelled -1 for losses that use no labels."""
     clips = split.train if split.unlabelled is None else pd.concat([split.train, split.unlabelled])
-    clips = clips.sort_values("identifier")  # who is labelled and who is not makes no difference here
-    if experiment.pretraining.contrastive.loss in UNLABELLED:
+    clips = clips.sort_values("identifier")  # so that the order does not depend on which are labelled
+    assert experiment.pretraining is not None
+    loss = experiment.pretraining.contrastive.loss
+    if loss in UNLABELLED:
         return clips.assign(label=-1)
     if split.unlabelled is not None:
-        loss = experiment.pretraining.contrastive.loss
-        raise InputError(f"{experiment.name}: the loss '{loss}' needs labels, and there are clips without")
+        raise InputError(f"{experiment.name}: the loss '{loss}' needs labels, but some clips are unlabelled")
     return clips
 
 
 def pretraining_state(experiment: Experiment, clips: pd.DataFrame, seed: int, runs: Path) -> Path:
-    """The file of a pre-training: that of all runs whose pre-training is the same."""
+    """The file of a pre-training, the same for all runs that share it."""
     settings = snapshot(experiment)
-    what = {name: settings[name] for name in ("features", "model", "augmentation", "pretraining")}
+    own = {name: settings[name] for name in ("features", "model", "augmentation", "pretraining")}
     known = clips[[name for name in ("path", "speaker", "label", "sha256") if name in clips]]
-    return runs / "pretrained" / f"{short_key(what, known.astype(str).to_numpy().tolist(), seed, code_digests())}.state"
+    return runs / "pretrained" / f"{short_key(own, known.astype(str).to_numpy().tolist(), seed, code_digests())}.state"
 
 
 def pseudo_label(model: nn.Module, experiment: Experiment, split: Split, share: float) -> pd.DataFrame:
-    """The unlabelled clips that the model is surest of, with the labels that it gives them."""
+    """The share of the unlabelled clips with the highest confidence, labelled with their predictions."""
     if split.unlabelled is None:
-        raise InputError(f"{experiment.name}: self-training needs clips without labels, and the split has none")
+        raise InputError(f"{experiment.name}: self-training needs unlabelled clips, but the split has none")
+    assert experiment.self_training is not None
     features, _ = clip_features(split.unlabelled, experiment.features)
     floor = experiment.features.floor
     posteriors = smoothed_posteriors(
