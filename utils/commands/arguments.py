@@ -1,33 +1,34 @@
-"""What the commands' arguments have in common: how they are parsed, and what is said of those that make no sense."""
+"""Parsing of command-line arguments, with errors in one line."""
 
 import argparse
+from typing import NoReturn
 
 from utils import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with an argument in one line."""
+    """Reports wrong arguments as an `InputError`, in one line."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see `{self.prog} --help`)")
 
 
 def seed(text: str) -> int:
-    """A seed as it is given on the command line."""
+    """A seed from the command line."""
     if not text.isdecimal() or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**32 - 1}, not {text!r}")
     return int(text)
 
 
 def positive(text: str) -> int:
-    """A number of things, of which there is at least one."""
+    """A number of at least 1."""
     if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
     return int(text)
 
 
 def port(text: str) -> int:
-    """A port of this machine."""
+    """A TCP port."""
     if not text.isdecimal() or not 0 < int(text) < 2**16:
         raise argparse.ArgumentTypeError(f"a port is a whole number from 1 to 65535, not {text!r}")
     return int(text)

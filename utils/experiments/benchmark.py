@@ -1,4 +1,4 @@
-"""Speed and memory, measured on this machine: ours beside what a user would write instead, in one run."""
+"""Speed and memory on this machine, next to those of the straightforward code that a user would write instead."""
 
 import resource
 import statistics
@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import librosa
@@ -27,22 +28,26 @@ from utils.features.log_mel import FeatureConfig
 from utils.paths import COURSE_METADATA, PROJECT
 
 ROUNDS = 5
-ANSWERS = 200  # clips that are answered one by one
+ANSWERS = 200  # clips that are recognised one by one
 
 
 def measure(progress: bool = True) -> dict[str, float]:
-    """Measure on the course's clips, on one core but for the training.
+    """Measure on the course's clips. Everything except the training runs on one core.
 
     Returns:
-        `features_over_librosa`: how many times as fast `extract` is as librosa clip by clip, both from the same
-        waveforms to the same trimmed log-mel spectrograms, the median of rounds that take turns;
-        `features_seconds` for all clips; `train_seconds_cnn1d` for one seed of configs/cnn1d.yaml on the course's
-        split, as the command `sdr train` takes them in all, and `train_peak_mb`, that process' largest memory;
-        `epoch_over_plain_loader`: how many times as many clips a second our batches of features give in an epoch as
-        PyTorch's default loader, which opens a file of librosa's features for each clip; without any training;
-        `onnx_ms`, the median from a clip's waveform to the answer of the project's own model by onnxruntime, and
-        `onnx_over_librosa_torch`, how many times as long librosa's features and the model in PyTorch take, clip by
-        clip; `int8_bytes`, the size of the model's file in 8-bit integers.
+        A dictionary of
+
+        - `features_over_librosa`: the speed of `extract` relative to librosa clip by clip. Both compute the same
+          trimmed log-mel spectrograms from the same waveforms; this is the median over alternating rounds.
+        - `epoch_over_plain_loader`: clips per second in an epoch of our batches of features, relative to PyTorch's
+          default loader, which opens a file of librosa features for each clip. Neither includes training.
+        - `onnx_over_librosa_torch`: the time per clip of librosa features and the model in PyTorch, relative to the
+          exported model in onnxruntime.
+        - `onnx_ms`: the median time from the waveform of a clip to the prediction of the exported model.
+        - `int8_bytes`: the size of the exported model with 8-bit integers.
+        - `features_seconds`: the time of `extract` for all clips.
+        - `train_seconds_cnn1d`: the total time of `sdr train` for one seed of configs/cnn1d.yaml.
+        - `train_peak_mb`: the peak memory of that process.
     """
     torch.set_num_threads(1)
     experiment = load_experiment(PROJECT / "configs" / "cnn1d.yaml")
@@ -52,7 +57,7 @@ def measure(progress: bool = True) -> dict[str, float]:
     for turn in tqdm(range(ROUNDS + 1), "features", leave=False, disable=not progress):
         seconds = _time(lambda: extract(waveforms, experiment.features))
         librosa_seconds = _time(lambda: [librosa_features(waveform, experiment.features) for waveform in arrays])
-        if turn:  # the first round warms up
+        if turn:  # the first round is a warm-up
             ours.append(seconds)
             theirs.append(librosa_seconds)
     train_seconds, train_peak_mb = _train("configs/cnn1d.yaml")
@@ -67,7 +72,7 @@ def measure(progress: bool = True) -> dict[str, float]:
 
 
 class Files(Dataset):
-    """What one writes first: a NumPy file a clip, opened when its turn comes."""
+    """The straightforward data set: one NumPy file per clip, opened when it is needed."""
 
     def __init__(self, paths: list[Path], labels: list[int]):
         self.paths, self.labels = paths, labels
@@ -80,7 +85,7 @@ class Files(Dataset):
 
 
 def _epochs(progress: bool) -> float:
-    """The median over rounds of our clips a second over theirs, on the features of configs/audiomnist_cnn.yaml."""
+    """`epoch_over_plain_loader`, on the features of configs/audiomnist_cnn.yaml."""
     config = load_experiment(PROJECT / "configs" / "audiomnist_cnn.yaml").features
     clips = read_metadata(COURSE_METADATA)
     waveforms = SpokenDigits(clips, config.sample_rate).waveforms
@@ -93,15 +98,15 @@ def _epochs(progress: bool) -> float:
             np.save(path, librosa_features(second, config).astype(np.float32))
         theirs = DataLoader(Files(paths, clips["label"].tolist()), batch_size=64, shuffle=True)
         ratios = [_time(lambda: list(theirs)) / _time(lambda: list(ours)) for _ in range(ROUNDS + 1)]
-    return statistics.median(ratios[1:])  # the first round warms up
+    return statistics.median(ratios[1:])  # the first round is a warm-up
 
 
 def _answers(clips: list[np.ndarray], progress: bool) -> dict[str, float]:
-    """One clip at a time: the exported model, and librosa with PyTorch, in rounds that take turns."""
+    """One clip at a time: the exported model, and librosa with PyTorch, in alternating rounds."""
     try:
         import onnxruntime
     except ImportError:
-        raise InputError("measuring the exported model needs onnxruntime: `pip install onnxruntime`") from None
+        raise InputError("measuring the exported model requires onnxruntime: `pip install onnxruntime`") from None
     recogniser = load_recogniser()
     model, config = recogniser.model.eval(), recogniser.features
     options = onnxruntime.SessionOptions()
@@ -117,18 +122,18 @@ def _answers(clips: list[np.ndarray], progress: bool) -> dict[str, float]:
         return model(features, torch.tensor([features.shape[1]])).softmax(1)
 
     ours, theirs = [], []
-    for turn in tqdm(range(ROUNDS + 1), "answers", leave=False, disable=not progress):
-        seconds = [_time(lambda clip=clip: session.run(None, {"waveform": clip[None]})) for clip in clips]
-        longer = [_time(lambda clip=clip: straightforward(clip)) for clip in clips]
-        if turn:  # the first round warms up
+    for turn in tqdm(range(ROUNDS + 1), "predictions", leave=False, disable=not progress):
+        seconds = [_time(partial(session.run, None, {"waveform": clip[None]})) for clip in clips]
+        longer = [_time(partial(straightforward, clip)) for clip in clips]
+        if turn:  # the first round is a warm-up
             ours += seconds
             theirs += longer
-    ours, theirs = 1000 * statistics.median(ours), 1000 * statistics.median(theirs)
-    return {"onnx_over_librosa_torch": theirs / ours, "onnx_ms": ours, "int8_bytes": int8_bytes}
+    onnx_ms, librosa_ms = 1000 * statistics.median(ours), 1000 * statistics.median(theirs)
+    return {"onnx_over_librosa_torch": librosa_ms / onnx_ms, "onnx_ms": onnx_ms, "int8_bytes": int8_bytes}
 
 
 def librosa_features(waveform: np.ndarray, config: FeatureConfig) -> np.ndarray:
-    """What `utils.features.log_mel.LogMel` computes, as one writes it with librosa for one clip: (frames, mels)."""
+    """The features of `utils.features.log_mel.LogMel` for one clip, computed with librosa: (frames, mels)."""
     mel = librosa.feature.melspectrogram(
         y=waveform,
         sr=config.sample_rate,
@@ -155,8 +160,8 @@ def _time(work: Callable[[], object]) -> float:
 
 
 def _train(config: str) -> tuple[float, float]:
-    """Seconds and peak memory (MB) of `sdr train` in a process of its own."""
-    with tempfile.TemporaryDirectory() as folder:  # nothing of the user's own runs is resumed, or replaced
+    """Seconds and peak memory (MB) of `sdr train` in a separate process."""
+    with tempfile.TemporaryDirectory() as folder:  # so that no run of the user is resumed or replaced
         command = [sys.executable, "-c", "from utils.commands.main import main; main()", "train", config]
         started = time.perf_counter()
         done = subprocess.run(
