@@ -1,4 +1,4 @@
-"""A Gradio app, as for a Hugging Face Space: speak a digit or upload a clip, see what is heard. `python demo/app.py`"""
+"""A Gradio app, for example for a Hugging Face Space: speak a digit or upload a clip. `python demo/app.py`"""
 
 import argparse
 
@@ -12,7 +12,7 @@ recogniser = load_recogniser()
 
 
 def recognise(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float]]:
-    """A recording as Gradio gives it, (rate, samples or (samples, channels)), to a sentence and three probabilities."""
+    """A Gradio recording (rate, samples or (samples, channels)) to a sentence and three probabilities."""
     if recording is None or len(recording[1]) == 0:
         return "Record a digit or choose a file first.", {}
     rate, samples = recording
@@ -20,23 +20,23 @@ def recognise(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, 
     if np.issubdtype(samples.dtype, np.integer):
         waveform /= np.iinfo(samples.dtype).max
     if not np.isfinite(waveform).all() or not waveform.any():
-        return "There is nothing but silence. Is the microphone muted?", {}
+        return "The recording contains only silence. Is the microphone muted?", {}
     if len(waveform) > 10 * rate:
-        return f"That is {len(waveform) / rate:.0f} s long; a clip of one digit is at most 10 s.", {}
-    (answer,) = recogniser.recognise([convert_rate(waveform, rate, recogniser.features.sample_rate)])
-    says = "That was no digit, I think." if answer.digit is None else f"I heard {answer.digit}."
-    return says, {str(digit): probability for digit, probability in answer.ranking[:3]}
+        return f"That is {len(waveform) / rate:.0f} s long; a clip of one digit may last 10 s at most.", {}
+    (prediction,) = recogniser.recognise([convert_rate(waveform, rate, recogniser.features.sample_rate)])
+    says = "That does not sound like a digit." if prediction.digit is None else f"Recognised as {prediction.digit}."
+    return says, {str(digit): probability for digit, probability in prediction.ranking[:3]}
 
 
 app = gr.Interface(
     recognise,
     gr.Audio(sources=["microphone", "upload"], type="numpy", label="One digit, in English"),
-    [gr.Textbox(label="Answer"), gr.Label(num_top_classes=3, label="The three most probable digits")],
+    [gr.Textbox(label="Prediction"), gr.Label(num_top_classes=3, label="The three most probable digits")],
     title="Say a digit",
     description=f"A network of {sum(w.numel() for w in recogniser.model.parameters()):,} parameters, trained on other "
     "people's voices. Recordings are deleted within two minutes.",
     flagging_mode="never",
-    delete_cache=(60, 60),  # seconds: how often Gradio looks at the recordings it has on disk, how old one may become
+    delete_cache=(60, 60),  # seconds: how often Gradio deletes recordings from its disk, and how old they may get
     analytics_enabled=False,
 )
 

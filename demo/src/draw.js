@@ -5,7 +5,7 @@ import { Spectrum } from "./spectrum.js";
 const WINDOW = 256; // samples of the Fourier transform
 const MOST_COLUMNS = 800;
 const RANGE = 52; // dB of the spectrogram, below the loudest
-const FAINTEST = -70; // dB; in a silent room the loudest is noise, which is not to look like speech
+const FAINTEST = -70; // dB; in a silent room the loudest sound is noise, which must not look like speech
 const LEFT = 44; // px for the labels of the frequency axis
 const BOTTOM = 30; // px for those of the time axis
 const TOP = 24; // px for the digits above their words
@@ -42,7 +42,7 @@ export class Picture {
     this.scrolls = false;
     this.#clear(samples.length / this.rate, Math.max(this.rate / 100, Math.ceil(samples.length / MOST_COLUMNS)));
     this.samples.set(samples);
-    this.heard = samples.length;
+    this.received = samples.length;
     for (let column = 0; column < this.columns; column += 1) this.#column(column);
     this.redraw();
   }
@@ -51,11 +51,11 @@ export class Picture {
   push(samples) {
     this.samples.copyWithin(0, samples.length);
     this.samples.set(samples, this.samples.length - samples.length);
-    this.heard += samples.length;
-    const due = Math.floor(this.heard / this.hop) - Math.floor((this.heard - samples.length) / this.hop);
+    this.received += samples.length;
+    const due = Math.floor(this.received / this.hop) - Math.floor((this.received - samples.length) / this.hop);
     this.levels.copyWithin(0, due * this.bins);
     for (let column = this.columns - due; column < this.columns; column += 1) this.#column(column);
-    const first = this.heard / this.rate - this.seconds;
+    const first = this.received / this.rate - this.seconds;
     this.marks = this.marks.filter((mark) => mark.end > first);
     this.redraw();
   }
@@ -89,7 +89,7 @@ export class Picture {
     this.samples = new Float32Array(Math.round(seconds * this.rate));
     this.columns = Math.max(1, Math.floor(this.samples.length / hop));
     this.levels = new Float32Array(this.columns * this.bins).fill(-120);
-    this.heard = 0;
+    this.received = 0;
     this.marks = [];
   }
 
@@ -160,7 +160,7 @@ export class Picture {
   }
 
   #drawMarks(pen, wave, spectrogram, colour, family) {
-    const first = this.scrolls ? this.heard / this.rate - this.seconds : 0;
+    const first = this.scrolls ? this.received / this.rate - this.seconds : 0;
     const place = (seconds) => wave.x + ((seconds - first) / this.seconds) * wave.width;
     pen.textAlign = "center";
     pen.textBaseline = "alphabetic";

@@ -1,15 +1,15 @@
-// Where a word begins and ends, by energy alone. Knows nothing of browsers or microphones: samples in, words out.
+// Endpointing: where a word begins and ends, by energy alone. Samples in, words out, independent of the browser.
 
-const FRAME = 0.01; // s; all decisions are taken once a frame
-const HIGH_PASS = 100; // Hz; mains hum and rumble are no speech
-// dB above the noise floor: a word begins. Of 200 clips at 10 dB above white noise 8 finds 198, 10 finds 194; 7 finds no
-// more there, and takes four times as many gusts of a noise that comes and goes for words.
+const FRAME = 0.01; // s; every decision is made once per frame
+const HIGH_PASS = 100; // Hz; mains hum and rumble lie below speech
+// dB above the noise floor: a word begins. At 10 dB SNR in white noise, 8 finds 198 of 200
+// clips and 10 finds 194; 7 finds no more, and has four times as many false alarms in fluctuating noise.
 const LOUD = 8;
-const QUIET = 4; // dB above the noise floor: lower, it may have ended. The gap between the two is the hysteresis
-const DECAY = 35; // dB below the word's own peak counts as quiet too: what remains is the room's echo
-const LOWEST_FLOOR = -70; // dB of full scale; digital silence must not make a whisper of the sound card a word
-const WAKING = 0.1; // s from which the noise floor is learned; a microphone may begin within silence, or fade in
-const ONSET = 0.03; // s of loudness make a beginning; a shorter one is a click
+const QUIET = 4; // dB above the noise floor: below it, a word may have ended. The gap to LOUD is the hysteresis
+const DECAY = 35; // dB below the peak of the word counts as quiet too: it is reverberation
+const LOWEST_FLOOR = -70; // dB of full scale; after digital silence, noise of the sound card must not count as a word
+const WAKING = 0.1; // s used to estimate the noise floor; a microphone may start with silence, or fade in
+const ONSET = 0.03; // s above the threshold begin a word; anything shorter is a click
 const STEADY = 6; // dB; a long sound that varies less than this is a fan, not a voice
 
 /**
@@ -18,10 +18,10 @@ const STEADY = 6; // dB; a long sound that varies less than this is a fan, not a
  * @property {Float32Array} samples with a little of what lies before and after
  * @property {number} start of the word itself, in s since the first sample
  * @property {number} end likewise: its last loud moment
- * @property {boolean} tooLong it was cut off at the longest a word may be: no single digit
+ * @property {boolean} tooLong it reached the maximum length and was cut off: not a single digit
  */
 
-/** How loud a frame is, without rumble. */
+/** The level of a frame after a high-pass filter. */
 class Loudness {
   constructor(rate) {
     this.smoothing = Math.exp((-2 * Math.PI * HIGH_PASS) / rate);
@@ -43,13 +43,13 @@ export class EndPointer {
   /**
    * @param {number} rate samples a second
    * @param {object} [options]
-   * @param {number} [options.pause] s of quiet that end a word; "eight" and "six" hold their breath for 0.1 s within
-   * @param {number} [options.before] s kept from before the first loud moment: the f of "five" begins faintly. More
-   *   of it would be noise that the model must hear through: in a loud room 0.15 and 0.12 cost it four points
+   * @param {number} [options.pause] s of quiet that end a word; the stop closures within "eight" and "six" last 0.1 s
+   * @param {number} [options.before] s kept before the onset, since the f of "five" starts faintly. More of it
+   *   would add noise: in a loud room 0.15 and 0.12 cost the model four points of accuracy
    * @param {number} [options.after] s kept after the last loud moment
    * @param {number} [options.shortest] s
    * @param {number} [options.longest] s
-   * @param {number} [options.floor] dB of full scale: the noise to begin with; NaN: it is learned from the first frames
+   * @param {number} [options.floor] dB of full scale: the initial noise floor; NaN: estimated from the first frames
    */
   constructor(rate, { pause = 0.16, before = 0.06, after = 0.04, shortest = 0.1, longest = 2, floor = NaN } = {}) {
     const frames = (seconds) => Math.round(seconds / FRAME);
@@ -77,7 +77,7 @@ export class EndPointer {
   }
 
   /**
-   * Hear some more.
+   * Process further samples.
    * @param {Float32Array} samples any number of them
    * @returns {Word[]} that ended within them
    */
@@ -88,7 +88,7 @@ export class EndPointer {
     const words = [];
     let at = 0;
     for (; at + this.size <= all.length; at += this.size) {
-      const word = this.#hear(all.slice(at, at + this.size));
+      const word = this.#process(all.slice(at, at + this.size));
       if (word) words.push(word);
     }
     this.rest = all.slice(at);
@@ -104,7 +104,7 @@ export class EndPointer {
     return word ? [word] : [];
   }
 
-  #hear(samples) {
+  #process(samples) {
     const level = this.loudness.of(samples);
     this.frames.push({ samples, level });
     this.count += 1;
@@ -147,10 +147,10 @@ export class EndPointer {
     return long ? { samples, start, end, tooLong } : null;
   }
 
-  /** The noise floor sinks quickly and rises slowly. */
+  /** Adapt the noise floor: it falls quickly and rises slowly. */
   #adapt(level) {
     if (Number.isNaN(this.floor)) {
-      if (level > -100) this.first.push(level); // below is digital silence: a sound card that has not woken up yet
+      if (level > -100) this.first.push(level); // below is digital silence: the sound card has not started yet
       if (this.first.length * FRAME < WAKING) return;
       this.floor = Math.max(this.first.sort((a, b) => a - b)[this.first.length >> 1], LOWEST_FLOOR);
     }
@@ -160,18 +160,18 @@ export class EndPointer {
 }
 
 /**
- * Cut a whole recording at its pauses. What has no pause at all is one word, if it is short enough.
+ * Split a whole recording at its pauses. A recording without a pause is one word, if it is short enough.
  *
- * Python's utils/segmentation.cut sees the whole recording before it draws its line between quiet and loud; this is the
- * microphone's end-pointer, so they differ: at 5 dB above the noise Python still finds nearly all words, this one three
- * of four in white noise; an even hiss of any length is one word there, here none if it is longer than two seconds; and
- * only here is a word cut off at two seconds.
+ * Python's utils/inference/endpointing.py sets its threshold from the whole recording; this is the microphone's online
+ * endpointer, so they differ: at 5 dB SNR in white noise Python still finds nearly all words, this one three of four; a
+ * steady hiss of any length is one word there, here none if it is longer than two seconds; and only here are words cut
+ * off at two seconds.
  * @param {Float32Array} samples
  * @param {number} rate samples a second
  * @returns {Word[]}
  */
 export function cut(samples, rate) {
-  // A clip that was cut by hand begins with speech, so the floor is learned from all of it and not from its beginning.
+  // A clip cut by hand begins with speech, so the noise floor is estimated from the whole clip.
   const [loudness, size, levels] = [new Loudness(rate), Math.round(rate * FRAME), []];
   for (let at = 0; at + size <= samples.length; at += size) levels.push(loudness.of(samples.subarray(at, at + size)));
   levels.sort((a, b) => a - b);

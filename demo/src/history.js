@@ -1,7 +1,7 @@
-// What has been heard so far: a list with the sound of every word, and the digits in a row.
+// The words recognised so far: a list with their recordings, and the digits in a row.
 
 export const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-const MOST = 100; // words kept; their sound lies in memory
+const MOST = 100; // words kept; their recordings are in memory
 
 export class History {
   /**
@@ -15,13 +15,13 @@ export class History {
     this.digits = section.querySelector("[data-digits]");
     this.clearButton = section.querySelector("[data-clear]");
     this.clearButton.addEventListener("click", () => this.clear());
-    this.heard = [];
+    this.labels = [];
     this.#show();
   }
 
   /**
    * @param {Float32Array} samples of the word
-   * @param {import("./model.js").Answer | null} answer null: it was too long for one digit, and the model was not asked
+   * @param {import("./model.js").Answer | null} answer null: it was too long for one digit, so the model was not run
    */
   add(samples, answer) {
     const now = new Date();
@@ -33,7 +33,7 @@ export class History {
     time.dateTime = now.toISOString();
     const button = element("button", "Play", "quiet");
     button.type = "button";
-    button.setAttribute("aria-label", `Play ${name}, heard at ${time.textContent}`);
+    button.setAttribute("aria-label", `Play ${name}, recorded at ${time.textContent}`);
     button.addEventListener("click", async () => {
       if (button.hasAttribute("aria-disabled")) return;
       button.setAttribute("aria-disabled", "true"); // `disabled` would take the keyboard's focus away
@@ -42,25 +42,25 @@ export class History {
     });
     item.append(time, element("span", digit, "digit"), element("span", percent, "percent"), button);
     this.list.prepend(item);
-    this.heard.push(digit);
-    if (this.heard.length > MOST) {
-      this.heard.shift();
+    this.labels.push(digit);
+    if (this.labels.length > MOST) {
+      this.labels.shift();
       this.list.lastElementChild.remove();
     }
     this.#show();
   }
 
   clear() {
-    this.heard = [];
+    this.labels = [];
     this.list.replaceChildren();
     this.#show();
     this.section.querySelector("h2").focus(); // the button that had the focus is gone
   }
 
   #show() {
-    this.digits.textContent = this.heard.filter((digit) => digit !== "–").join(" ");
-    this.section.querySelector("[data-empty]").hidden = this.heard.length > 0;
-    this.clearButton.hidden = this.heard.length === 0;
+    this.digits.textContent = this.labels.filter((digit) => digit !== "–").join(" ");
+    this.section.querySelector("[data-empty]").hidden = this.labels.length > 0;
+    this.clearButton.hidden = this.labels.length === 0;
   }
 }
 

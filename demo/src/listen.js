@@ -1,4 +1,4 @@
-// The microphone: opened, brought to the model's sample rate, and cut into words as one speaks.
+// The microphone: opened, resampled to the model's sample rate, and split into words while somebody speaks.
 
 import { EndPointer } from "./endpoint.js";
 import { Resampler } from "./resample.js";
@@ -6,17 +6,17 @@ import { Problem } from "./problem.js";
 import { within } from "./within.js";
 import workletUrl from "./worklet.js?url";
 
-const NOTHING_HEARD = 5; // s without a word at the start, after which the page asks whether the microphone is muted
+const NOTHING_HEARD = 5; // s without a word at the start, after which the page suggests that the microphone is muted
 
 /**
- * What the page wants to know while it listens.
+ * Callbacks while the microphone is open.
  * @typedef {object} Listener
  * @property {(samples: Float32Array) => void} sound at the model's rate, a few milliseconds
  * @property {(word: import("./endpoint.js").Word) => void} word has ended
  * @property {(speaking: boolean) => void} speaking a word has begun or ended
- * @property {() => void} silence nothing has been heard for a while
- * @property {() => boolean} deaf whether the page itself is playing: what comes in then is not listened to
- * @property {(problem: Problem) => void} lost the microphone went away, or the browser has paused it
+ * @property {() => void} silence no sound has arrived for a while
+ * @property {() => boolean} muted whether to ignore the microphone, because the page itself is playing
+ * @property {(problem: Problem) => void} lost the microphone was disconnected, or the browser has paused it
  */
 
 /** An open microphone. */
@@ -31,14 +31,14 @@ export class Microphone {
     if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) {
       throw new Problem(
         window.isSecureContext
-          ? "This browser gives pages no microphone. A sound file works all the same."
-          : "A browser gives the microphone only to pages that come over https or from this computer (localhost).",
+          ? "This browser gives web pages no access to a microphone. You can still open a sound file."
+          : "Browsers allow the microphone only on pages loaded over https or from this computer (localhost).",
       );
     }
     let stream;
     try {
       stream = await navigator.mediaDevices.getUserMedia({
-        // what is meant for telephone calls bends the sound that the model has learned
+        // processing for telephone calls distorts the sound that the model was trained on
         audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
       });
     } catch (error) {
@@ -51,7 +51,7 @@ export class Microphone {
     } catch (error) {
       await microphone.close();
       if (error instanceof Problem) throw error;
-      throw new Problem("The microphone is there, but this browser cannot read its sound.", { cause: error });
+      throw new Problem("A microphone was found, but this browser cannot record from it.", { cause: error });
     }
     return microphone;
   }
@@ -79,7 +79,7 @@ export class Microphone {
       this.context = new AudioContext({ sampleRate: this.rate, latencyHint: "interactive" });
       this.source = this.context.createMediaStreamSource(this.stream);
     } catch {
-      // Firefox joins no stream and context of different rates
+      // Firefox cannot connect a stream and a context with different rates
       await this.context?.close();
       this.context = new AudioContext({ latencyHint: "interactive" });
       this.source = this.context.createMediaStreamSource(this.stream);
@@ -87,20 +87,20 @@ export class Microphone {
     await this.context.audioWorklet.addModule(workletUrl);
     const { sampleRate } = this.context;
     this.resampler = sampleRate === this.rate ? null : new Resampler(sampleRate, this.rate);
-    const ear = new AudioWorkletNode(this.context, "ear", {
+    const capture = new AudioWorkletNode(this.context, "capture", {
       numberOfOutputs: 0,
       channelCount: 1,
       channelCountMode: "explicit", // several channels become their mean
     });
-    ear.port.onmessage = ({ data }) => this.#hear(data);
-    this.source.connect(ear);
+    capture.port.onmessage = ({ data }) => this.#process(data);
+    this.source.connect(capture);
     await within(3, this.context.resume());
   }
 
-  /** Tell when no more sound comes: the device is unplugged or muted, or the browser pauses (a call on a phone). */
+  /** Report when sound stops: the device is unplugged or muted, or the browser pauses it (a call on a phone). */
   #watch() {
     const [track] = this.stream.getAudioTracks();
-    const gone = new Problem("The microphone went away. Plug it in and start again.");
+    const gone = new Problem("The microphone was disconnected. Plug it in and start again.");
     if (track.readyState === "ended") throw gone; // while it was being opened
     track.onended = () => this.listener.lost(gone);
     track.onmute = () => this.listener.silence();
@@ -108,17 +108,17 @@ export class Microphone {
       if (this.closed || this.context.state === "running") return;
       this.listener.lost(new Problem("The browser has paused the microphone. Start again."));
     };
-    // by the clock: where no sound arrives at all, there are no samples to count
+    // by the clock: if no sound arrives at all, there are no samples to count
     this.silent = setTimeout(() => this.heardAnyWord || this.listener.silence(), 1000 * NOTHING_HEARD);
   }
 
-  #hear(block) {
+  #process(block) {
     if (this.closed) return;
-    const deaf = this.listener.deaf();
+    const muted = this.listener.muted();
     const samples = this.resampler ? this.resampler.push(block) : block;
-    // a word that the page's own sound interrupts ends here, or it would be joined to what is said afterwards
-    const words = deaf ? this.pointer.flush() : this.pointer.push(samples);
-    if (!deaf) this.listener.sound(samples);
+    // a word interrupted by playback ends here, or it would be joined to what is said afterwards
+    const words = muted ? this.pointer.flush() : this.pointer.push(samples);
+    if (!muted) this.listener.sound(samples);
     if (this.pointer.inWord !== this.speaking) {
       this.speaking = this.pointer.inWord;
       this.heardAnyWord ||= this.speaking;
@@ -137,10 +137,10 @@ function whyRefused(error) {
       );
     case "NotFoundError":
     case "OverconstrainedError":
-      return new Problem("I find no microphone on this device. A sound file works all the same.");
+      return new Problem("There is no microphone on this device. You can still open a sound file.");
     case "NotReadableError":
     case "AbortError":
-      return new Problem("The microphone is there but cannot be read; perhaps another program is using it.", {
+      return new Problem("The microphone cannot be used; perhaps another program is using it.", {
         cause: error,
       });
     default:

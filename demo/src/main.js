@@ -1,4 +1,4 @@
-// The page: what the buttons do, and what is shown of an answer.
+// The page: what the buttons do, and how predictions are shown.
 
 import { cut } from "./endpoint.js";
 import { History, WORDS } from "./history.js";
@@ -17,10 +17,10 @@ const [numeral, statusLine, timing, canvas] = ["numeral", "status", "timing", "p
 /** @type {Picture} */ let picture;
 /** @type {Microphone | null} */ let microphone = null;
 let starting = false; // the microphone has been asked for
-let playing = 0; // words that the page plays just now
+let playing = 0; // words being played at the moment
 let jobs = Promise.resolve();
 
-/** Files, words and the microphone's start and end are dealt with one after the other. */
+/** Files, words, and starting and stopping the microphone are processed one after the other. */
 function enqueue(job) {
   jobs = jobs.then(job).catch(complain);
 }
@@ -45,7 +45,7 @@ function say(text) {
   statusLine.textContent = text;
 }
 
-/** Show what went wrong, or without any problem that nothing is wrong any more. */
+/** Show what went wrong; without problems, clear the message. */
 function complain(...problems) {
   const messages = problems.map((problem) => {
     const known = problem instanceof Problem;
@@ -56,14 +56,14 @@ function complain(...problems) {
 }
 
 /**
- * Ask the model about a word, and show its answer.
- * @returns {Promise<{label: string, sentence: string}>} to write above the word's place in the picture, and to say
+ * Recognise a word, and show the prediction.
+ * @returns {Promise<{label: string, sentence: string}>} the label above the word in the picture, and the status text
  */
 async function answer(word) {
   if (word.tooLong) {
     showNothing();
     history.add(word.samples, null);
-    return { label: "–", sentence: "That went on for more than two seconds. Leave a short pause after each digit." };
+    return { label: "–", sentence: "That lasted more than two seconds. Leave a short pause after each digit." };
   }
   const given = await model.recognise(word.samples);
   const sure = `${Math.round(100 * given.probability)} %`;
@@ -80,7 +80,7 @@ async function answer(word) {
   history.add(word.samples, given);
   return given.isDigit
     ? { label: String(given.digit), sentence: `${capital(WORDS[given.digit])}, ${sure}` }
-    : { label: "–", sentence: "That was no digit, I think." };
+    : { label: "–", sentence: "That does not sound like a digit." };
 }
 
 function showNothing() {
@@ -94,7 +94,7 @@ function showNothing() {
   }
 }
 
-/** The picture in words, for whoever does not see it. */
+/** Describe the picture for screen readers. */
 function describe(what) {
   const words = picture.marks.map(({ label }) => (label === "–" ? "no digit" : label)).join(", ");
   canvas.setAttribute("aria-label", `Waveform and spectrogram of ${what}. Words in it: ${words || "none"}.`);
@@ -109,8 +109,8 @@ async function start() {
         listenButton.classList.toggle("speaking", speaking);
         if (speaking) complain();
       },
-      silence: () => complain(new Problem("I hear nothing: is the microphone muted?")),
-      deaf: () => playing > 0, // or it would answer to itself
+      silence: () => complain(new Problem("No sound is coming in. Is the microphone muted?")),
+      muted: () => playing > 0, // the page must not recognise what it plays itself
       lost: (problem) =>
         enqueue(async () => {
           await stop();
@@ -155,7 +155,7 @@ async function readAll(files) {
   const problems = [];
   for (const file of files) {
     say(`Reading “${file.name}”…`);
-    showNothing(); // of what was heard before
+    showNothing(); // clears the previous prediction
     try {
       say(await readOut(file));
     } catch (problem) {
@@ -166,7 +166,7 @@ async function readAll(files) {
   complain(...problems);
 }
 
-/** @returns {Promise<string>} what to say: one sentence however many words there are, as a screen reader reads it out */
+/** @returns {Promise<string>} one sentence for any number of words, since screen readers read it out */
 async function readOut(file) {
   const samples = await readFile(file, model.facts.sample_rate);
   const words = cut(samples, model.facts.sample_rate);
@@ -177,7 +177,7 @@ async function readOut(file) {
     picture.mark({ ...word, label: answers.at(-1).label });
   }
   describe(`“${file.name}”`);
-  if (words.length === 0) return `I hear no word in “${file.name}”.`;
+  if (words.length === 0) return `No word was found in “${file.name}”.`;
   if (words.length === 1) return answers[0].sentence;
   return `${words.length} words: ${answers.map(({ label }) => label).join(" ")}`;
 }
@@ -221,7 +221,7 @@ function open(files) {
 }
 
 if (import.meta.env.PROD && "serviceWorker" in navigator) {
-  // What it keeps is not worth a message where it cannot be kept, as in a private window.
+  // Not worth a message if it is not possible, for example in a private window.
   navigator.serviceWorker.register("./service-worker.js").catch(() => {});
 }
 
@@ -231,7 +231,7 @@ try {
   picture = new Picture(canvas, rate);
   find("facts").textContent =
     `Model: ${name}, ${parameters.toLocaleString("en")} parameters, ${rate / 1000} kHz. ` +
-    (threshold > 0 ? `When no digit reaches ${Math.round(100 * threshold)} %, it says that it heard none. ` : "") +
+    (threshold > 0 ? `A word for which no digit reaches ${Math.round(100 * threshold)} % is rejected. ` : "") +
     "Once loaded, this page works without a network.";
   listenButton.disabled = openButton.disabled = false;
   say("Ready. Listen, or open a file.");

@@ -1,14 +1,14 @@
-// The model: one ONNX file from a waveform to ten probabilities, run by onnxruntime's WebAssembly in this very page.
+// The model: one ONNX file from a waveform to ten probabilities, run by onnxruntime's WebAssembly in this page.
 
 import * as ort from "onnxruntime-web/wasm";
 import runtimeUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { Problem } from "./problem.js";
 
 /**
- * What `digits.json` says of the model.
+ * The contents of `digits.json`.
  * @typedef {{name: string, sample_rate: number, threshold: number, parameters: number}} Facts
  *
- * What the model says of a word. `digit` is the most probable one; where `isDigit` is false it is none at all.
+ * The prediction for a word. `digit` is the most probable one; if `isDigit` is false, the word is rejected.
  * @typedef {{digit: number, probability: number, isDigit: boolean, probabilities: Float32Array, ms: number}} Answer
  */
 
@@ -24,18 +24,18 @@ export class Model {
       get(`${folder}/digits.onnx`).then((file) => file && file.arrayBuffer()),
       get(runtimeUrl).then((file) => file && file.arrayBuffer()),
     ]);
-    if (!facts || !weights) throw new Problem("The model is not here. Run “make demo”: it puts it in its place.");
-    if (!runtime) throw new Problem("A part of this page did not arrive. Load it again.");
-    if (!globalThis.WebAssembly) throw new Problem("This browser has no WebAssembly, which the model needs.");
+    if (!facts || !weights) throw new Problem("The model is missing. Run “make demo” to put it in place.");
+    if (!runtime) throw new Problem("Part of this page did not load. Reload it.");
+    if (!globalThis.WebAssembly) throw new Problem("This browser does not support WebAssembly, which the model needs.");
     try {
       ort.env.wasm.wasmBinary = await unpack(runtime);
-      ort.env.wasm.numThreads = 1; // several would need headers that a plain host of static pages does not send
+      ort.env.wasm.numThreads = 1; // more threads need HTTP headers that simple static hosts do not send
       const session = await ort.InferenceSession.create(weights);
       const model = new Model(session, facts);
-      await model.recognise(new Float32Array(facts.sample_rate / 2)); // the first run is slower than all others
+      await model.recognise(new Float32Array(facts.sample_rate / 2)); // the first run is slower than later ones
       return model;
     } catch (error) {
-      throw new Problem("The model's file cannot be read here. Run “make demo” again, or use a newer browser.", {
+      throw new Problem("The model file cannot be read. Run “make demo” again, or use a newer browser.", {
         cause: error,
       });
     }
@@ -68,7 +68,7 @@ async function get(address) {
   return answer?.ok ? answer : null;
 }
 
-/** The build packs the runtime by gzip; a development server gives it as it is. */
+/** The build compresses the runtime with gzip; the development server does not. */
 async function unpack(bytes) {
   const [first, second] = new Uint8Array(bytes, 0, 2);
   if (first !== 0x1f || second !== 0x8b) return bytes;

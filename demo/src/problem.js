@@ -1,2 +1,2 @@
-/** Something that went wrong, said so that whoever uses the page understands it and knows what to do. */
+/** An error whose message is shown to the user and suggests what to do. */
 export class Problem extends Error {}

@@ -10,7 +10,7 @@ export class Resampler {
    */
   constructor(from, to) {
     this.step = from / to;
-    this.cutoff = Math.min(1, to / from) * 0.95; // what the lower rate cannot hold must not fold back into it
+    this.cutoff = Math.min(1, to / from) * 0.95; // frequencies above the lower rate's Nyquist limit must not alias
     this.reach = Math.ceil(ZEROS / this.cutoff);
     this.buffer = new Float32Array(this.reach); // silence before the beginning
     this.at = this.reach; // where in the buffer the next result lies
@@ -18,7 +18,7 @@ export class Resampler {
 
   /**
    * @param {Float32Array} samples the next ones, any number
-   * @returns {Float32Array} as many as can be told by now
+   * @returns {Float32Array} as many as can be computed so far
    */
   push(samples) {
     const all = new Float32Array(this.buffer.length + samples.length);

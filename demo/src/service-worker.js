@@ -1,7 +1,7 @@
-// Keeps the whole page, so that it opens with the network off. The build fills in the two constants.
+// Caches the whole page, so that it opens offline. The build fills in the two constants.
 
 const FILES = __FILES__;
-const OURS = `digits ${new URL(self.registration.scope).pathname} `; // another copy on this host has its own
+const OURS = `digits ${new URL(self.registration.scope).pathname} `; // other copies on this host have their own
 const KEPT = OURS + __VERSION__;
 const NAMED_BY_CONTENT = /\/assets\//; // such a file never changes
 
@@ -28,7 +28,7 @@ async function keptFirst(request) {
   return (await caches.match(request)) ?? fetch(request);
 }
 
-/** A page or a model that has been built anew is seen at once; without a network it is the one that was kept. */
+/** A new build of the page or the model is used at once; offline, the cached one is used. */
 async function newestFirst(request) {
   try {
     return await fetch(request, { cache: "no-cache" });

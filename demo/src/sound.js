@@ -4,7 +4,7 @@ import { Problem } from "./problem.js";
 import { within } from "./within.js";
 
 const SHORTEST = 0.1; // s
-const LONGEST = 120; // s, as in Python's utils/recognition
+const LONGEST = 120; // s, as in Python's utils/inference/recogniser.py
 const LARGEST = 100e6; // bytes; two minutes are less in any usual format
 
 /**
@@ -16,8 +16,8 @@ const LARGEST = 100e6; // bytes; two minutes are less in any usual format
  */
 export async function readFile(file, rate) {
   const name = `“${file.name}”`;
-  const notSound = new Problem(`${name} is no sound file that this browser can read. Try WAV, MP3, OGG or FLAC.`);
-  const tooLong = new Problem(`${name} is longer than ${LONGEST} seconds. Give me a shorter piece.`);
+  const notSound = new Problem(`${name} is not a sound file that this browser can read. Try WAV, MP3, OGG or FLAC.`);
+  const tooLong = new Problem(`${name} is longer than ${LONGEST} seconds. Choose a shorter one.`);
   if (file.size === 0) throw new Problem(`${name} is empty.`);
   if (file.size > LARGEST || (await duration(file)) > LONGEST) throw tooLong;
   let decoded;
@@ -33,13 +33,13 @@ export async function readFile(file, rate) {
   }
   if (!samples.every(Number.isFinite)) throw notSound;
   if (samples.length < SHORTEST * rate) throw new Problem(`${name} is shorter than any word.`);
-  if (!samples.some((value) => Math.abs(value) > 1e-4)) throw new Problem(`${name} holds only silence.`);
+  if (!samples.some((value) => Math.abs(value) > 1e-4)) throw new Problem(`${name} contains only silence.`);
   return samples;
 }
 
 /**
- * A file's length in s from its header alone, so that an hour of music is not unpacked first; NaN if unknown, as in
- * what a browser has recorded (its header says Infinity) or where the header does not come (iOS may not read it).
+ * A file's length in s from its header alone, so that an hour of music is not decoded first; NaN if unknown, as for
+ * a browser's own recordings (their headers contain Infinity), or if no header is read (iOS may not read it).
  */
 function duration(file) {
   const player = document.createElement("audio");

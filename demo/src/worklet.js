@@ -1,6 +1,6 @@
 // Runs on the browser's audio thread and hands the microphone's samples to the page, ten milliseconds at a time.
 
-class Ear extends AudioWorkletProcessor {
+class Capture extends AudioWorkletProcessor {
   constructor() {
     super();
     this.block = new Float32Array(Math.ceil(sampleRate / 100));
@@ -23,4 +23,4 @@ class Ear extends AudioWorkletProcessor {
   }
 }
 
-registerProcessor("ear", Ear);
+registerProcessor("capture", Capture);

@@ -15,14 +15,14 @@ const CHROMIUM = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-
 const SPOKEN = ["7_lucas_2", "2_lucas_2", "4_george_1", "0_jackson_0", "8_lucas_0", "3_theo_0", "5_yweweler_1"];
 const DIGITS = SPOKEN.map((name) => name[0]).join(" ");
 const DIST = fileURLToPath(new URL("../dist", import.meta.url));
-const SCREENSHOTS = process.env.SCREENSHOTS; // a folder, for whoever wants to look
+const SCREENSHOTS = process.env.SCREENSHOTS; // a folder for screenshots
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json" };
 
 const executablePath = CHROMIUM.find((path) => path && existsSync(path));
 const clips = SPOKEN.map(clip);
 const missing =
-  (!executablePath && "there is no Chromium here (CHROMIUM can name one)") ||
-  (clips.includes(null) && "the course's clips are not here (SDR_SPEECH_DATA names their folder)");
+  (!executablePath && "Chromium is not available (set CHROMIUM to its path)") ||
+  (clips.includes(null) && "the clips of the course are not available (set SDR_SPEECH_DATA to their folder)");
 if (!missing) {
   for (const file of ["index.html", "model/digits.onnx", "model/digits.json"]) {
     assert.ok(existsSync(join(DIST, file)), `dist/${file} is missing: put the model into public/model, then npm run build`);
@@ -62,7 +62,7 @@ class Host {
  * Runs in the page: listens to the microphone's raw stream beside the page, and notes how long after the last loud
  * moment that arrived there each answer is on the screen.
  */
-function secondEar() {
+function measureDelay() {
   window.late = [];
   let lastLoud;
   const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -125,7 +125,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     return page;
   }
 
-  const heard = (page, digits, timeout = 20_000) =>
+  const recognised = (page, digits, timeout = 20_000) =>
     page.waitForFunction((wanted) => document.querySelector("[data-digits]").textContent === wanted, digits, { timeout });
   const listen = (page) => page.getByRole("button", { name: "Start listening" }).click();
   const problem = (page, text, timeout = 10_000) =>
@@ -167,14 +167,14 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await page.context().close();
   });
 
-  test("it names the digits that are spoken, in time", async (t) => {
+  test("it recognises spoken digits in time", async (t) => {
     const page = await open(browser, { permissions: ["microphone"] });
-    await page.evaluate(secondEar);
+    await page.evaluate(measureDelay);
     await listen(page);
     await page.getByRole("button", { name: "Stop listening" }).waitFor();
     await page.locator("#history li").nth(2).waitFor({ timeout: 15_000 });
     await look(page, "listening-light");
-    await heard(page, DIGITS);
+    await recognised(page, DIGITS);
     await page.waitForTimeout(100);
     const late = await page.evaluate(() => window.late);
     t.diagnostic(`on the screen after the end of each word: ${late.map(Math.round).join(", ")} ms`);
@@ -210,7 +210,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
       };
     });
     await listen(page);
-    await heard(page, DIGITS);
+    await recognised(page, DIGITS);
     assert.deepEqual(page.faults, []);
     await page.context().close();
   });
@@ -218,7 +218,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
   test("it reads a file with several words, in the dark, and the model takes at most 10 ms", async (t) => {
     const page = await open(browser, { colorScheme: "dark" });
     await give(page, "several.wav", wav(composed, RATE));
-    await heard(page, DIGITS);
+    await recognised(page, DIGITS);
     await page.locator("#status", { hasText: `7 words: ${DIGITS}` }).waitFor();
     await look(page, "file-dark");
     await accessible(page);
@@ -238,10 +238,10 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await page.context().close();
   });
 
-  test("bad files are refused in plain words, and the page lives on", async () => {
+  test("bad files are refused in plain words, and the page keeps working", async () => {
     const page = await open(browser);
     await give(page, "notes.wav", Buffer.from("these are my notes\n".repeat(99)));
-    await problem(page, "“notes.wav” is no sound file that this browser can read.");
+    await problem(page, "“notes.wav” is not a sound file that this browser can read.");
     await look(page, "error-light");
     await accessible(page);
     await give(page, "empty.wav", Buffer.alloc(0));
@@ -251,7 +251,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await give(page, "short.wav", wav(noise(5, -20), RATE));
     await problem(page, "“short.wav” is shorter than any word.");
     await give(page, "silent.wav", wav(new Float32Array(RATE), RATE));
-    await problem(page, "“silent.wav” holds only silence.");
+    await problem(page, "“silent.wav” contains only silence.");
     await give(page, "long.wav", wav(noise(121 * RATE, -30), RATE));
     await problem(page, "“long.wav” is longer than 120 seconds.");
     const nan = wav(new Float32Array(2 * RATE), RATE);
@@ -271,15 +271,15 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
       document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, dataTransfer: transfer }));
     }, [...readFileSync(clips[0])]);
     await problem(page, "“a.wav” is empty. “c.wav” is empty.");
-    await heard(page, DIGITS[0]);
+    await recognised(page, DIGITS[0]);
     assert.equal(await page.locator("#numeral").textContent(), "–"); // the answer to b.wav is not one to c.wav
     await page.getByRole("button", { name: "Clear" }).click();
     await give(page, "hiss.wav", wav(noise(4 * RATE, -40), RATE));
-    await page.locator("#status", { hasText: "I hear no word in “hiss.wav”." }).waitFor();
+    await page.locator("#status", { hasText: "No word was found in “hiss.wav”." }).waitFor();
     assert.equal(await page.locator("#problem").textContent(), "");
     assert.equal(await page.locator("#numeral").textContent(), "–");
     await give(page, "stereo.wav", wav(composed, RATE, 2));
-    await heard(page, DIGITS);
+    await recognised(page, DIGITS);
     assert.deepEqual(page.faults, []);
     await page.context().close();
   });
@@ -295,12 +295,12 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await page.dispatchEvent("body", "dragover", { dataTransfer: dropped });
     await page.locator("#drop").waitFor();
     await page.dispatchEvent("body", "drop", { dataTransfer: dropped });
-    await heard(page, DIGITS[0]);
+    await recognised(page, DIGITS[0]);
     assert.equal(await page.locator("#drop").isVisible(), false);
     await page.context().close();
   });
 
-  test("what a browser has recorded is read, though its header names no length", async () => {
+  test("a browser's own recording is read, although its header has no length", async () => {
     const page = await open(browser);
     await page.evaluate(async (content) => {
       const context = new AudioContext();
@@ -317,12 +317,12 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
       transfer.items.add(new File([await written], "recorded.webm"));
       document.body.dispatchEvent(new DragEvent("drop", { bubbles: true, dataTransfer: transfer }));
     }, [...readFileSync(clips[0])]);
-    await heard(page, DIGITS[0]);
+    await recognised(page, DIGITS[0]);
     assert.deepEqual(page.faults, []);
     await page.context().close();
   });
 
-  test("a file and the microphone at the same time: what was asked for last is what there is", async () => {
+  test("a file and the microphone at the same time: the last request wins", async () => {
     const page = await open(browser, { permissions: ["microphone"] });
     const both = (listenFirst) =>
       page.evaluate(
@@ -336,7 +336,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
         [[...readFileSync(clips[0])], listenFirst],
       );
     await both(true);
-    await heard(page, DIGITS[0]);
+    await recognised(page, DIGITS[0]);
     await page.getByRole("button", { name: "Start listening" }).waitFor();
     assert.match(await page.locator("#picture").getAttribute("aria-label"), /“one.wav”/);
     await both(false);
@@ -347,7 +347,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await page.context().close();
   });
 
-  test("a microphone that pauses, goes away or never starts is no longer said to listen", async () => {
+  test("a microphone that pauses, disconnects or never starts is not shown as listening", async () => {
     const page = await open(browser, { permissions: ["microphone"] });
     await page.evaluate(() => {
       const Real = window.AudioContext;
@@ -374,7 +374,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await listen(page);
     assert.equal(await start.getAttribute("aria-disabled"), "true");
     assert.equal(await page.evaluate(() => document.activeElement.id), "listen");
-    await problem(page, "The microphone is there, but this browser cannot read its sound.");
+    await problem(page, "A microphone was found, but this browser cannot record from it.");
     assert.equal(await start.getAttribute("aria-disabled"), "false");
 
     await page.evaluate(() => {
@@ -384,15 +384,15 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
       };
     });
     await listen(page);
-    await problem(page, "The microphone went away.");
+    await problem(page, "The microphone was disconnected.");
     await start.waitFor();
     await page.context().close();
   });
 
-  test("a word that is played leaves the focus where it is, and ends even if the loudspeaker does not say so", async () => {
+  test("playing a word keeps the focus, and ends even if the browser never reports the end", async () => {
     const page = await open(browser);
     await give(page, "one.wav", readFileSync(clips[0]));
-    await heard(page, DIGITS[0]);
+    await recognised(page, DIGITS[0]);
     await page.evaluate(() => (AudioBufferSourceNode.prototype.start = () => {}));
     const button = page.getByRole("button", { name: /^Play/ });
     await button.press("Enter");
@@ -402,11 +402,11 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await page.context().close();
   });
 
-  test("what is no digit is said to be none, its bars are shown", async () => {
+  test("a sound that is not a digit is rejected, and its probabilities are shown", async () => {
     const page = await open(browser);
     const warble = Float32Array.from({ length: RATE / 2 }, (_, i) => 0.3 * Math.sin(2 * Math.PI * (2200 * (i / RATE) + 40 * Math.sin(i / 300))));
     await give(page, "warble.wav", wav(warble, RATE));
-    await page.locator("#status", { hasText: "That was no digit, I think." }).waitFor();
+    await page.locator("#status", { hasText: "That does not sound like a digit." }).waitFor();
     assert.equal(await page.locator("#history li").count(), 1);
     assert.equal(await page.locator("[data-digits]").textContent(), "");
     const percents = await page.locator("#bars .percent").allTextContents();
@@ -424,7 +424,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     const outline = await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
     assert.equal(outline, "solid");
     await page.keyboard.press("Enter");
-    await heard(page, DIGITS.slice(0, 3), 15_000);
+    await recognised(page, DIGITS.slice(0, 3), 15_000);
     await look(page, "listening-phone");
     await page.keyboard.press("Escape");
     await page.getByRole("button", { name: "Start listening" }).waitFor();
@@ -437,7 +437,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await page.context().close();
   });
 
-  test("where motion is not wanted, nothing pulsates and the picture changes twice a second", async () => {
+  test("with reduced motion nothing pulsates, and the picture changes twice a second", async () => {
     const page = await open(browser, { permissions: ["microphone"], reducedMotion: "reduce" });
     await page.evaluate(() => {
       window.drawn = 0;
@@ -448,14 +448,14 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
       };
     });
     await listen(page);
-    await heard(page, DIGITS.slice(0, 3), 15_000);
+    await recognised(page, DIGITS.slice(0, 3), 15_000);
     const seconds = await page.evaluate(() => performance.now() / 1000);
     assert.ok((await page.evaluate(() => window.drawn)) <= 2 * seconds + 1);
     assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
     await page.context().close();
   });
 
-  test("a page built anew is seen at once, and another copy on the same host keeps its own files", async () => {
+  test("a new build is used at once, and another copy on the same host keeps its own files", async () => {
     const page = await open(browser);
     await page.waitForFunction(() => navigator.serviceWorker.controller);
     host.replaced.set("/", Buffer.from("<title>anew</title>"));
@@ -479,7 +479,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
       await page.reload();
       await page.locator("#listen:enabled").waitFor({ timeout: 20_000 });
       await listen(page);
-      await heard(page, DIGITS.slice(0, 1), 15_000);
+      await recognised(page, DIGITS.slice(0, 1), 15_000);
       await page.getByRole("button", { name: "Stop listening" }).click();
       const other = await page.context().newPage();
       await other.goto(`${host.address}index.html`);
@@ -490,20 +490,20 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     }
   });
 
-  test("a microphone that gives only silence is pointed out", async () => {
+  test("a silent microphone is reported", async () => {
     const page = await open(await launch(new Float32Array(20 * RATE)), { permissions: ["microphone"] });
     await listen(page);
-    await problem(page, "I hear nothing: is the microphone muted?");
+    await problem(page, "No sound is coming in. Is the microphone muted?");
     assert.equal(await page.locator("#history li").count(), 0);
     assert.deepEqual(page.faults, []);
   });
 
-  test("no microphone, and one that may not be used", async () => {
+  test("a missing microphone, and a denied one", async () => {
     const without = await open(await launch(null));
     await listen(without);
-    await problem(without, "I find no microphone on this device.");
+    await problem(without, "There is no microphone on this device.");
     await give(without, "one.wav", readFileSync(clips[0]));
-    await heard(without, DIGITS[0]);
+    await recognised(without, DIGITS[0]);
     assert.equal(await without.locator("#problem").textContent(), "");
     assert.deepEqual(without.faults, []);
 
@@ -523,7 +523,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     host.gone.clear();
     host.replaced.set("/model/digits.onnx", Buffer.from("not a model"));
     await page.reload();
-    await problem(page, "The model's file cannot be read here.", 20_000);
+    await problem(page, "The model file cannot be read.", 20_000);
     host.replaced.clear();
     await page.reload();
     await page.locator("#listen:enabled").waitFor();

@@ -7,7 +7,7 @@ import { Resampler } from "../src/resample.js";
 const CLIPS = process.env.SDR_SPEECH_DATA ?? new URL("../../speech_data", import.meta.url).pathname;
 export const RATE = 8000; // of the clips
 
-/** The file of a clip, as "7_lucas_2"; null where the clips are not here. */
+/** The file of a clip, for example "7_lucas_2"; null if the clips are not available. */
 export function clip(name) {
   const path = join(CLIPS, `${name}.wav`);
   return existsSync(path) ? path : null;

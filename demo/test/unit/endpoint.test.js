@@ -25,7 +25,7 @@ function hear(samples, block = 128) {
 
 const near = (value, wanted, by = 0.025) => assert.ok(Math.abs(value - wanted) <= by, `${value} is not about ${wanted}`);
 
-test("words are found where they are", () => {
+test("words are found at their places", () => {
   const words = hear(sound(4, [[0.8, 1.2], [1.7, 2.3], [2.8, 3.1]]));
   assert.equal(words.length, 3);
   [[0.8, 1.2], [1.7, 2.3], [2.8, 3.1]].forEach(([start, end], index) => {
@@ -35,7 +35,7 @@ test("words are found where they are", () => {
   });
 });
 
-test("a word comes with a little of what lies before and after", () => {
+test("a word includes a little of the sound before and after it", () => {
   const [word] = hear(sound(2, [[0.8, 1.2]]));
   near(word.samples.length / RATE, 0.06 + 0.4 + 0.04, 0.03);
 });
@@ -47,7 +47,7 @@ test("the size of the blocks makes no difference", () => {
   for (const block of [1, 80, 128, 441]) assert.deepEqual(hear(samples, block), whole);
 });
 
-test("a word is told 0.2 s after its end", () => {
+test("a word is reported 0.2 s after its end", () => {
   const samples = sound(2, [[0.8, 1.2]]);
   const pointer = new EndPointer(RATE);
   let at = 0;
@@ -55,18 +55,18 @@ test("a word is told 0.2 s after its end", () => {
   near((at + 80) / RATE, 1.2 + 0.19, 0.03);
 });
 
-test("a breath held within a word does not end it", () => {
+test("a stop closure within a word does not end it", () => {
   assert.equal(hear(sound(2, [[0.8, 1.0], [1.12, 1.3]])).length, 1);
 });
 
-test("clicks, rumble and silence are no words", () => {
+test("clicks, rumble and silence are not words", () => {
   assert.deepEqual(hear(sound(2, [[0.8, 0.815, 0.9], [1.2, 1.26]])), []);
   assert.deepEqual(hear(sound(3, [], { hum: 0.01 })), []);
   assert.deepEqual(hear(new Float32Array(3 * RATE)), []);
   assert.deepEqual(hear(noise(3 * RATE, -80)), []);
 });
 
-test("a microphone that wakes up from digital silence is no word", () => {
+test("a microphone that starts with digital silence does not cause a word", () => {
   const samples = noise(3 * RATE, -50);
   samples.fill(0, 0, 0.3 * RATE);
   assert.deepEqual(hear(samples), []);
@@ -76,7 +76,7 @@ test("a microphone that wakes up from digital silence is no word", () => {
   near(word.start, 0.8);
 });
 
-test("a louder room is learned: a fan that starts is no word, and words are found above it", () => {
+test("the noise floor adapts: a fan that starts is not a word, and words are found above its noise", () => {
   const samples = sound(9, [[7, 7.4, 0.2]]);
   noise(6.5 * RATE, -40, 5).forEach((value, index) => (samples[2.5 * RATE + index] += value));
   const words = hear(samples);
@@ -90,7 +90,7 @@ test("words 10 dB above the noise are found, and none in the noise itself", () =
   assert.deepEqual(hear(noise(120 * RATE, -40)), []);
 });
 
-test("words end where flush says so: what is heard later is another one", () => {
+test("flush ends a word: speech after it is another word", () => {
   const [first, second] = [sound(1.1, [[0.8, 1.1]]), sound(1, [[0, 0.3]])];
   const pointer = new EndPointer(RATE);
   assert.deepEqual(pointer.push(first), []);
@@ -98,7 +98,7 @@ test("words end where flush says so: what is heard later is another one", () => 
   assert.equal(pointer.push(second).length, 1);
 });
 
-test("what goes on for longer than two seconds is cut off and said to be too long", () => {
+test("a word longer than two seconds is cut off and marked as too long", () => {
   const voice = sound(4, []);
   for (let i = RATE; i < 3.6 * RATE; i += 1) voice[i] += 0.1 * Math.sin(i) * (1.05 + Math.sin((2 * Math.PI * 3 * i) / RATE));
   const [word] = hear(voice);
@@ -106,7 +106,7 @@ test("what goes on for longer than two seconds is cut off and said to be too lon
   near(word.end - word.start, 2, 0.05);
 });
 
-test("a word that the recording cuts off is told by flush", () => {
+test("flush returns a word that the end of the recording cuts off", () => {
   const pointer = new EndPointer(RATE);
   assert.deepEqual(pointer.push(sound(1.2, [[0.8, 1.2]])), []);
   assert.equal(pointer.inWord, true);
@@ -121,11 +121,11 @@ test("other sample rates", () => {
   near(word.end, 1.5);
 });
 
-test("a whole recording that begins and ends within speech", () => {
+test("a recording may begin and end within speech", () => {
   assert.deepEqual(cut(sound(2, [[0, 0.4], [1.5, 2]]), RATE).map((word) => Math.round(word.start * 10)), [0, 15]);
 });
 
-test("a clip without a pause is one word, a long one none", () => {
+test("a clip without a pause is one word, a long one is none", () => {
   const [word, ...others] = cut(sound(0.4, [[0, 0.4]]), RATE);
   assert.deepEqual(others, []);
   assert.equal(word.samples.length, 0.4 * RATE);

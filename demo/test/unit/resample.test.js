@@ -5,7 +5,7 @@ import { Resampler } from "../../src/resample.js";
 const sine = (hertz, rate, seconds) => Float32Array.from({ length: rate * seconds }, (_, i) => Math.sin((2 * Math.PI * hertz * i) / rate));
 
 for (const [from, to] of [[48000, 8000], [44100, 8000], [44100, 16000], [8000, 48000]]) {
-  test(`${from} to ${to} Hz: a tone stays what it is`, () => {
+  test(`${from} to ${to} Hz: a tone is preserved`, () => {
     const result = new Resampler(from, to).push(sine(1000, from, 0.5));
     const wanted = sine(1000, to, 0.5);
     assert.ok(Math.abs(result.length - wanted.length) <= 0.01 * to, String(result.length));
@@ -13,7 +13,7 @@ for (const [from, to] of [[48000, 8000], [44100, 8000], [44100, 16000], [8000, 4
   });
 }
 
-test("what the lower rate cannot hold is left out", () => {
+test("frequencies that the lower rate cannot represent are removed", () => {
   const result = new Resampler(48000, 8000).push(sine(6000, 48000, 0.5));
   assert.ok(Math.max(...result.subarray(50)) < 0.01);
 });

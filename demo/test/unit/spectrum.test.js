@@ -10,7 +10,7 @@ test("a full-scale sine is 0 dB at its own frequency and little elsewhere", () =
   levels.forEach((level, bin) => assert.ok(Math.abs(bin - 32) < 2 || level < -60, `bin ${bin}: ${level}`));
 });
 
-test("as the formula says", () => {
+test("levels match the formula of the Fourier transform", () => {
   const samples = Float32Array.from({ length: 40 }, (_, i) => Math.sin(i * i) / 2);
   const levels = new Float32Array(8);
   new Spectrum(16).levels(samples, 30, levels); // the window reaches beyond the end: silence
