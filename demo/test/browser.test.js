@@ -263,7 +263,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     await give(page, "nan.wav", nan);
     await problem(page, "“nan.wav” ");
     await give(page, "cut.wav", readFileSync(clips[0]).subarray(0, 30));
-    await problem(page, "“cut.wav” is no sound file");
+    await problem(page, "“cut.wav” is not a sound file");
     await page.evaluate((content) => {
       const transfer = new DataTransfer();
       const files = { "a.wav": [], "b.wav": content, "c.wav": [] };
