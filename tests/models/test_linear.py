@@ -38,10 +38,8 @@ def naive_truncate(clip: np.ndarray, size: int) -> np.ndarray:
 @settings(max_examples=50)
 def test_views_equal_naive_implementations(frames, size):
     batch = random_clips(*frames)
-    pooled, truncated = (
-        pool(*pad(batch, 7.0), size),
-        truncate(*pad(batch, 7.0), size, FLOOR),
-    )  # padded with 7, which must not show
+    padded = pad(batch, 7.0)  # the padding must not matter
+    pooled, truncated = pool(*padded, size), truncate(*padded, size, FLOOR)
     assert pooled.shape == truncated.shape == (len(frames), size, MELS)
     for i, clip in enumerate(batch):
         np.testing.assert_allclose(pooled[i], naive_pool(clip.numpy(), size), atol=1e-4)
@@ -53,11 +51,8 @@ def examples():
     """Features, labels and floor of three repetitions of each digit by two speakers."""
     spoken = [(digit, speaker, n) for digit in range(10) for speaker in ("ada", "bob") for n in range(3)]
     config = FeatureConfig(sample_rate=RATE, n_mels=MELS)
-    return (
-        extract([speak(*clip) for clip in spoken], config),
-        torch.tensor([digit for digit, *_ in spoken]),
-        config.floor,
-    )
+    labels = torch.tensor([digit for digit, *_ in spoken])
+    return extract([speak(*clip) for clip in spoken], config), labels, config.floor
 
 
 @pytest.mark.parametrize("view", ["pool", "truncate"])
