@@ -77,6 +77,10 @@ def pool(features: Tensor, lengths: Tensor, size: int) -> Tensor:
 class Linear(nn.Module):
     """Standardises the view and applies one linear layer."""
 
+    floor: Tensor
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, config: LinearConfig, floor: float = 0.0):
         super().__init__()
         self.config = config

@@ -6,6 +6,7 @@ what usually causes it. `make check NAME=...` runs them on one model; docs/your_
 
 import io
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -147,7 +148,7 @@ def check_round_trip(make: Make) -> None:
 
 def check_embedding(make: Make) -> None:
     """Where a model has `embed` and `head`, the head turns the embedding (batch, width) into the logits."""
-    model = settled(make)
+    model: Any = settled(make)
     if not (hasattr(model, "embed") and hasattr(model, "head")):
         return
     batch = pad(random_clips(30, 12), FLOOR)
@@ -198,7 +199,7 @@ def settled(make: Make) -> nn.Module:
         for _ in range(3):
             model(*pad(random_clips(30, 40, 50, 35), FLOOR))  # moves the statistics of batch normalisation
         for weight in model.parameters():
-            weight += 0.02 * torch.randn_like(weight)  # moves biases off zero
+            weight.add_(0.02 * torch.randn_like(weight))  # moves biases off zero
     return model.eval()
 
 

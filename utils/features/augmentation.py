@@ -128,12 +128,14 @@ class Augmenter:
         if config.jitter_frames is not None:
             start, end = self.draw(-config.jitter_frames, config.jitter_frames, 2, n).round().long()
             features, frames = jitter_ends(features, frames, start, end, floor)
-        for _ in range(self.MASKS if config.mask_bands is not None else 0):
-            width = self.draw(0, config.mask_bands, n).round()
-            start = self.draw(0, 1, n) * (features.shape[2] - width)
-            features, frames = mask_bands(features, frames, start.round(), width, floor)
-        for _ in range(self.MASKS if config.mask_frames is not None else 0):
-            width = self.draw(0, config.mask_frames, n).round().minimum(frames // 5)
-            start = self.draw(0, 1, n) * (frames - width)
-            features, frames = mask_frames(features, frames, start.round(), width, floor)
+        if config.mask_bands is not None:
+            for _ in range(self.MASKS):
+                width = self.draw(0, config.mask_bands, n).round()
+                start = self.draw(0, 1, n) * (features.shape[2] - width)
+                features, frames = mask_bands(features, frames, start.round(), width, floor)
+        if config.mask_frames is not None:
+            for _ in range(self.MASKS):
+                width = self.draw(0, config.mask_frames, n).round().minimum(frames // 5)
+                start = self.draw(0, 1, n) * (frames - width)
+                features, frames = mask_frames(features, frames, start.round(), width, floor)
         return features, frames

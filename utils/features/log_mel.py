@@ -61,6 +61,9 @@ class LogMel(nn.Module):
     0.01 dB (tests/features/test_log_mel.py).
     """
 
+    bank: Tensor
+    window: Tensor
+
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config

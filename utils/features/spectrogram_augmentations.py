@@ -33,9 +33,8 @@ def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: Fea
     Vocal tract length perturbation (VTLP; Jaitly and Hinton 2013, eq. 1): linear up to a knee, then bent so that the
     highest frequency stays where it is. Values between mel bands are interpolated linearly.
     """
-    centres = _mel_to_hz(
-        torch.linspace(*_hz_to_mel(torch.tensor([config.f_min, config.f_max])), config.n_mels + 2)[1:-1]
-    )
+    lowest, highest = _hz_to_mel(torch.tensor([config.f_min, config.f_max]))
+    centres = _mel_to_hz(torch.linspace(lowest, highest, config.n_mels + 2)[1:-1])
     factor = factor.unsqueeze(1)
     knee = 0.8 * config.f_max * factor.clamp_max(1.0)  # Hz, after warping
     slope = (config.f_max - knee) / (config.f_max - knee / factor)

@@ -1,10 +1,12 @@
 """The training loop: minimises an objective, reproducibly, and resumes after an interruption."""
 
+import functools
 import math
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,9 @@ from utils import InputError
 from utils.files import write_atomically
 from utils.training.distributed import this_process, unwrapped
 from utils.training.prediction import predict
+
+if TYPE_CHECKING:  # they import this module
+    from utils.training.objectives import Objective
 
 SCHEDULES = ("one-cycle", "cosine", "plateau", "constant")
 
@@ -50,7 +55,7 @@ class Optimisation:
 
 def train(
     model: nn.Module,
-    objective: nn.Module,
+    objective: "Objective",
     config: Optimisation,
     *,
     seed: int,
@@ -88,7 +93,8 @@ def train(
             "early stopping and the schedule 'plateau' need validation speakers, but this protocol has none"
         )
     process = this_process()
-    model.to(process.device, memory_format=torch.channels_last)  # makes 2-D convolutions a third faster
+    # channels_last makes 2-D convolutions a third faster
+    model.to(process.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     objective.to(process.device)
     weights = [*objective.trained(model), *objective.parameters()]
     optimizer = torch.optim.AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
@@ -98,7 +104,7 @@ def train(
     final = averaged.module if config.ema_decay else model
     network = process.wrap(model)
 
-    parts = {
+    parts: dict[str, Any] = {
         "model": model,
         "objective": objective,
         "averaged": averaged,
@@ -129,18 +135,18 @@ def train(
         history.append(row | {"seconds": time.perf_counter() - started})
         if state is not None and process.rank == 0:
             saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
-            write_atomically(state, lambda path, saved=saved: torch.save(saved, path))
+            write_atomically(state, functools.partial(torch.save, saved))
         bar.update()
         bar.set_postfix({name: f"{row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row})
     bar.close()
     model.load_state_dict(best or final.state_dict())
-    model.to("cpu", memory_format=torch.contiguous_format)
+    model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return history
 
 
 def _epoch(
     model: nn.Module,
-    objective: nn.Module,
+    objective: "Objective",
     weights: list[nn.Parameter],
     optimizer: torch.optim.Optimizer,
     scheduler: LRScheduler | ReduceLROnPlateau,

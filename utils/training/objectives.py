@@ -5,7 +5,7 @@ which `utils.training.loop.train` minimises. Parameters that are trained along w
 of a contrastive loss, belong to the objective.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +20,11 @@ from utils.features.batches import Spectrograms, SpokenDigits, training_batches
 from utils.features.log_mel import FeatureConfig
 from utils.training.distributed import this_process, unwrapped
 from utils.training.loop import Optimisation
+from utils.training.prediction import embed_of, head_of
 
 LOSSES = ("nt-xent", "swav", "supcon", "triplet")
 UNLABELLED = ("nt-xent", "swav")
+Augment = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # waveforms and lengths to features and frames
 NON_DIGIT = -1  # the label of out-of-vocabulary words and of noise
 
 
@@ -82,6 +84,7 @@ class Objective(nn.Module):
         self.floor = features.floor
         self.generator = torch.Generator()
         self.batches = training_batches(dataset, batch_size, self.generator, bucket)
+        self.augment: Augment
         if isinstance(dataset, SpokenDigits):
             self.augment = Augmenter(augmentation, features, self.generator)
         else:
@@ -111,7 +114,7 @@ class Supervised(Objective):
         self.non_digits = bool((dataset.labels == NON_DIGIT).any())  # if so, there is an eleventh class
 
     def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
-        return model.head.parameters() if self.config.only_head else model.parameters()
+        return head_of(model).parameters() if self.config.only_head else model.parameters()
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
         clips, labels, _ = batch
@@ -124,7 +127,7 @@ class Supervised(Objective):
         inputs, frames, targets = this_process().share(inputs, frames, targets)
         if self.config.only_head:
             model.eval()  # freezes the running statistics of batch normalisation
-            unwrapped(model).head.train()
+            head_of(unwrapped(model)).train()
         logits = model(inputs, frames)
         if self.non_digits:
             logits = with_non_digit(logits)
@@ -154,7 +157,7 @@ class Contrastive(Objective):
         (waveforms, lengths), labels, speakers = batch
         inputs, frames = _whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
         labels, speakers = _whole_batch(labels, speakers)
-        z = self.projection(model.embed(inputs, frames))
+        z = self.projection(embed_of(model)(inputs, frames))
         match self.config.loss:
             case "nt-xent":
                 return nt_xent(z, torch.arange(len(labels), device=z.device).repeat(2), self.config.temperature)
@@ -191,8 +194,8 @@ class Joint(Objective):
         (waveforms, lengths), labels, speakers = batch
         inputs, frames = _whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
         labels, speakers = (numbers.repeat(2) for numbers in _whole_batch(labels, speakers))
-        embedding = model.embed(inputs, frames)
-        cross_entropy = F.cross_entropy(model.head(embedding), labels, label_smoothing=self.config.label_smoothing)
+        embedding = embed_of(model)(inputs, frames)
+        cross_entropy = F.cross_entropy(head_of(model)(embedding), labels, label_smoothing=self.config.label_smoothing)
         z = self.projection(embedding)
         contrastive = supervised_contrastive(z, labels, self.contrastive.temperature, speakers)
         return cross_entropy + self.config.contrastive_weight * contrastive
@@ -238,7 +241,7 @@ def mix(
 
 
 @torch.no_grad()
-def two_views(augment: Augmenter, waveforms: Tensor, lengths: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+def two_views(augment: Augment, waveforms: Tensor, lengths: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     """Augment each clip twice: features (2 x batch, frames, mels), the first views before the second, and lengths."""
     views = [augment(waveforms, lengths) for _ in range(2)]
     longest = max(inputs.shape[1] for inputs, _ in views)

@@ -33,23 +33,40 @@ def embed(model: nn.Module, features: Sequence[Tensor], floor: float, batch_size
 
     Raises `InputError` if the model has no `embed`.
     """
-    if not hasattr(model, "embed"):
+    return _in_batches(model, embed_of(model), features, floor, batch_size)
+
+
+def embed_of(model: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """The `embed` of a model: features (batch, frames, mels) and lengths (batch,) to (batch, width).
+
+    Raises `InputError` if the model has none.
+    """
+    embed = getattr(model, "embed", None)
+    if embed is None:
         raise InputError(f"{_name(model)} has no `embed`; t-SNE, self-training and contrastive learning need it")
-    return _in_batches(model, model.embed, features, floor, batch_size)
+    return embed
+
+
+def head_of(model: nn.Module) -> nn.Sequential:
+    """The `head` of a network, from what `embed` returns to the logits.
+
+    Raises `InputError` if it has no `head` that is an `nn.Sequential` ending in a linear layer.
+    """
+    head = getattr(model, "head", None)
+    if not isinstance(head, nn.Sequential) or not isinstance(head[-1], nn.Linear):
+        raise InputError(
+            f"{_name(model)} has no `head` that is an nn.Sequential ending in a linear layer; contrastive learning and "
+            "a linear probe (only_head) need it (see docs/your_model.md)"
+        )
+    return head
 
 
 def embedding_width(model: nn.Module) -> int:
-    """The size of a network's last hidden layer: what `embed` returns, and what its `head` takes.
-
-    Raises `InputError` if the network has no `embed`, or no `head` that is an `nn.Sequential` ending in a linear layer.
-    """
-    head = getattr(model, "head", None)
-    if not hasattr(model, "embed") or not isinstance(head, nn.Sequential) or not isinstance(head[-1], nn.Linear):
-        raise InputError(
-            f"{_name(model)} has no `embed`, or no `head` that is an nn.Sequential ending in a linear layer; "
-            "contrastive learning and a linear probe (only_head) need both (see docs/your_model.md)"
-        )
-    return head[-1].in_features
+    """The size of a network's last hidden layer: what `embed` returns and `head` takes (see `embed_of`, `head_of`)."""
+    embed_of(model)
+    linear = head_of(model)[-1]
+    assert isinstance(linear, nn.Linear)
+    return linear.in_features
 
 
 def _name(model: nn.Module) -> str:

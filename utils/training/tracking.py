@@ -2,6 +2,10 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import mlflow
 
 FOLDER = "mlflow"  # within the folder of the runs
 
@@ -50,6 +54,6 @@ def _flat(config: dict) -> dict:
     return flat
 
 
-def _log(client: object, run: str, values: dict, step: int) -> None:
+def _log(client: "mlflow.MlflowClient", run: str, values: dict, step: int) -> None:
     for key, value in values.items():
         client.log_metric(run, key, value, step=step)

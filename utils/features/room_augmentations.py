@@ -1,0 +1,102 @@
+"""A word in a room: silence around it, reverberation, and noise of several kinds at a signal-to-noise ratio.
+
+Waveforms (batch, samples) are zero after the end of each clip; lengths (batch,) are in samples.
+"""
+
+import torch
+from torch import Tensor
+
+from utils.features.log_mel import valid_frames
+
+Batch = tuple[Tensor, Tensor]
+
+
+def speech_power(waveforms: Tensor, sample_rate: int, window: float = 0.02) -> Tensor:
+    """The power of the speech in each clip (batch,): the mean over the windows at most 15 dB below the loudest one.
+
+    A simple form of the active speech level (ITU-T P.56): pauses and padding do not count.
+
+    Args:
+        sample_rate: in Hz.
+        window: of the measurement, in seconds.
+    """
+    size = round(window * sample_rate)
+    power = waveforms.square().unfold(1, min(size, waveforms.shape[1]), size).mean(2)  # (batch, windows)
+    active = power >= power.amax(1, keepdim=True) * 10**-1.5
+    return (power * active).sum(1) / active.sum(1)
+
+
+def surround(waveforms: Tensor, lengths: Tensor, before: Tensor, after: Tensor) -> Batch:
+    """Put `before` and `after` (batch,) samples of silence around each clip."""
+    longer = lengths + before + after
+    index = torch.arange(int(longer.max())) - before.unsqueeze(1)  # (batch, new samples), in old samples
+    inside = (index >= 0) & (index < lengths.unsqueeze(1))
+    return waveforms.gather(1, index.clamp(0, waveforms.shape[1] - 1)) * inside, longer
+
+
+def reverberate(waveforms: Tensor, lengths: Tensor, decay: Tensor, level: Tensor, generator: torch.Generator) -> Batch:
+    """Add reverberation: noise that decays by 60 dB within `decay` (batch,) samples, `level` (batch,) times the speech.
+
+    The tail that would lie after a clip's end is cut off. A `level` of zero leaves a clip as it is.
+    """
+    tail = torch.arange(int(decay.max())).expand(len(waveforms), -1)
+    response = (
+        torch.randn(tail.shape, generator=generator) * 10 ** (-3 * tail / decay.unsqueeze(1)) * level.unsqueeze(1)
+    )
+    response = response.masked_fill(tail >= decay.unsqueeze(1), 0.0)
+    response[:, 0] = 1.0  # the direct sound
+    n = _fast_length(waveforms.shape[1] + response.shape[1])
+    spectrum = torch.fft.rfft(waveforms, n) * torch.fft.rfft(response, n)
+    reverberant = torch.fft.irfft(spectrum, n)[:, : waveforms.shape[1]]
+    return reverberant * valid_frames(lengths, waveforms.shape[1]), lengths
+
+
+def mix_in(waveforms: Tensor, lengths: Tensor, noise: Tensor, snr_db: Tensor, power: Tensor) -> Batch:
+    """Add noise (batch, samples) at `snr_db` (batch,) dB below speech of the `power` (batch,) (see `speech_power`)."""
+    noise = noise * valid_frames(lengths, waveforms.shape[1])
+    own = noise.square().sum(1) / lengths
+    gain = (power * 10 ** (-snr_db / 10) / own.clamp_min(1e-12)).sqrt()
+    return waveforms + noise * gain.unsqueeze(1), lengths
+
+
+def coloured_noise(clips: int, samples: int, generator: torch.Generator) -> Tensor:
+    """Noise (clips, samples): its power falls as 1/f^slope, slope from -0.5 (bluish) to 2 (brown); half swells."""
+    n = _fast_length(samples)
+    frequency = torch.arange(1, n // 2 + 2) / n
+    slope = -0.5 + 2.5 * torch.rand(clips, 1, generator=generator)
+    spectrum = torch.randn(clips, n // 2 + 1, dtype=torch.cfloat, generator=generator)
+    noise = torch.fft.irfft(spectrum * frequency ** (-slope / 2), n)[:, :samples]
+    knots = 0.02 + 0.98 * torch.rand(clips, 1, 8, generator=generator)
+    swelling = torch.nn.functional.interpolate(knots, samples, mode="linear", align_corners=True).squeeze(1)
+    return torch.where(torch.rand(clips, 1, generator=generator) < 0.5, noise * swelling, noise)
+
+
+def babble(waveforms: Tensor, samples: int, generator: torch.Generator, most: int = 5) -> Tensor:
+    """Talkers in the background (clips, samples): two to `most` other clips of the batch at once, shifted in time."""
+    clips = len(waveforms)
+    voices = waveforms / waveforms.square().mean(1, keepdim=True).clamp_min(1e-12).sqrt()
+    total = voices.new_zeros(clips, samples)
+    talkers = torch.randint(2, most + 1, (clips, 1), generator=generator)
+    for talker in range(most):
+        chosen = voices[torch.randint(clips, (clips,), generator=generator)]
+        start = torch.randint(waveforms.shape[1], (clips, 1), generator=generator)
+        index = (torch.arange(samples) + start) % waveforms.shape[1]
+        total += chosen.gather(1, index) * (talker < talkers)
+    return total
+
+
+def bursts(clips: int, samples: int, sample_rate: int, generator: torch.Generator, most: int = 4) -> Tensor:
+    """Knocks and clicks (clips, samples): up to `most` short noises that die away within 10 to 250 ms."""
+    time = torch.arange(samples) / sample_rate
+    total = torch.zeros(clips, samples)
+    for _ in range(most):
+        start = torch.rand(clips, 1, generator=generator) * samples / sample_rate
+        length = 0.01 + 0.24 * torch.rand(clips, 1, generator=generator)
+        passed = (time - start) / length
+        total += torch.exp(-4 * passed.clamp_min(0)) * ((passed >= 0) & (passed < 1))
+    return total * torch.randn(clips, samples, generator=generator)
+
+
+def _fast_length(samples: int) -> int:
+    """The next power of two: Fourier transforms of other lengths can take several times as long."""
+    return 1 << (samples - 1).bit_length()
