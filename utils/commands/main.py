@@ -1,7 +1,7 @@
-"""The command `sdr`. Whatever is wrong with what a user gives becomes one plain line and exit status 2.
+"""The command `sdr`. Bad input is reported in one line, with exit status 2.
 
-Each command is a module with its `HELP`, its `add_arguments(parser)` and its `run(given)`. It imports what it needs in
-`run`, so that `sdr --help` answers at once.
+Each command is a module with `HELP`, `add_arguments(parser)` and `run(given)`. Its imports are inside `run`, so that
+`sdr --help` does not wait for them.
 """
 
 import argparse
@@ -30,29 +30,29 @@ def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
     try:
         given, rest = make_parser().parse_known_args(arguments)
-        if given.name == "predict":  # argparse takes files before an option or after it, but not both
+        if given.name == "predict":  # argparse accepts files before an option or after it, but not both
             given.files += [word for word in rest if not word.startswith("-")]
             rest = [word for word in rest if word.startswith("-")]
         if rest:
             raise InputError(f"unknown argument '{rest[0]}' (see `sdr {given.name} --help`)")
         given.run(given)
-        sys.stdout.flush()  # or a full disk would be noticed too late
+        sys.stdout.flush()  # report a full disk here, not at exit
     except InputError as error:
         print(f"sdr: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\nsdr: interrupted; the same command goes on from here", file=sys.stderr)
+        print("\nsdr: interrupted; the same command resumes from here", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:  # the reader of a pipe, as in `sdr report | head`, has seen enough
+    except BrokenPipeError:  # the reader closed the pipe, for example in `sdr report | head`
         sys.stderr.close()
-    except OSError as error:  # as of a full disk that the output goes to
+    except OSError as error:  # for example, the output goes to a full disk
         print(f"sdr: {error}", file=sys.stderr)
         sys.exit(2)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """All commands and their arguments."""
-    root = Parser(prog="sdr", description="Recognise spoken digits 0-9 from speakers never heard in training.")
+    """The parser of all commands and their arguments."""
+    root = Parser(prog="sdr", description="Recognise spoken digits 0-9 from unseen speakers.")
     commands = root.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     for name in COMMANDS:
         module = importlib.import_module(f"utils.commands.{name}")
