@@ -24,8 +24,8 @@ def recognise(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, 
     if len(waveform) > 10 * rate:
         return f"That is {len(waveform) / rate:.0f} s long; a clip of one digit may last 10 s at most.", {}
     (prediction,) = recogniser.recognise([convert_rate(waveform, rate, recogniser.features.sample_rate)])
-    says = "That does not sound like a digit." if prediction.digit is None else f"Recognised as {prediction.digit}."
-    return says, {str(digit): probability for digit, probability in prediction.ranking[:3]}
+    sentence = "That does not sound like a digit." if prediction.digit is None else f"Recognised as {prediction.digit}."
+    return sentence, {str(digit): probability for digit, probability in prediction.ranking[:3]}
 
 
 app = gr.Interface(
