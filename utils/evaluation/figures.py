@@ -7,6 +7,7 @@ Each function draws into `ax`, or into a new figure, and returns the axes. The p
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +18,7 @@ from PIL import Image
 from utils.files import atomic_folder
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-STYLE = {
+STYLE: dict[Any, Any] = {
     "figure.dpi": 80,
     "figure.constrained_layout.use": True,
     "font.size": 10,
@@ -42,11 +43,11 @@ def new_axes(width: float, height: float) -> Axes:
 def confusion(counts: Sequence[Sequence[int]], ax: Axes | None = None, title: str = "") -> Axes:
     """How often each digit (row) is predicted as each digit (column); the shade is the share of the row."""
     ax = ax or new_axes(5, 4.6)
-    counts = np.asarray(counts)
-    share = counts / counts.sum(1, keepdims=True).clip(1)
+    table = np.asarray(counts)
+    share = table / table.sum(1, keepdims=True).clip(1)
     ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    _numbers(ax, counts.astype(str), share > 0.5, counts > 0)
-    digits = range(len(counts))
+    _numbers(ax, table.astype(str), share > 0.5, table > 0)
+    digits = range(len(table))
     ax.set(title=title, xlabel="predicted digit", ylabel="spoken digit", xticks=digits, yticks=digits)
     ax.spines[:].set_visible(False)
     return ax
@@ -57,7 +58,9 @@ def heat_map(table: pd.DataFrame, ax: Axes | None = None, title: str = "", decim
     ax = ax or new_axes(0.75 * table.shape[1] + 1.5, 0.4 * table.shape[0] + 1.2)
     values = table.to_numpy(dtype=float).round(decimals)  # like pandas, so that a table and its plot agree
     image = ax.imshow(values, cmap="viridis", aspect="auto")
-    _numbers(ax, np.vectorize(f"{{:.{decimals}f}}".format)(values), image.norm(values) < 0.6, np.isfinite(values))
+    _numbers(
+        ax, np.vectorize(f"{{:.{decimals}f}}".format)(values), np.asarray(image.norm(values)) < 0.6, np.isfinite(values)
+    )
     ax.set(title=title, xlabel=table.columns.name, ylabel=table.index.name)
     for axis, names in ((ax.xaxis, table.columns), (ax.yaxis, table.index)):
         axis.set_ticks(range(len(names)), [name if isinstance(name, str) else f"{name:g}" for name in names])
@@ -85,7 +88,7 @@ def learning_curves(histories: Mapping[str, Sequence[dict]]) -> np.ndarray:
                 values = [row["validation_loss"] for row in history]
                 ax.plot(epochs, values, "--", color=colour, label=f"{name}, validation")
         ax.set(xlabel="epoch", ylabel=panel.replace("_", " "), ylim=(0, None))
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.locator_params(axis="x", integer=True)
     axes[0, 0].legend()
     return axes[0]
 
@@ -118,12 +121,12 @@ def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title:
         groups: (points,) digits or names, at most 20 different ones.
     """
     ax = ax or new_axes(4.5, 4)
-    groups = np.asarray(groups)
-    names = np.unique(groups)
-    colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20").colors
-    for name, colour in zip(names, colours, strict=False):
+    names, which = np.unique(np.asarray(groups), return_inverse=True)
+    colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20")
+    for number, name in enumerate(names):
+        x, y = places[which == number].T
         marker, size = (f"${name}$", 25) if len(str(name)) == 1 else ("o", 9)  # a digit is drawn as itself
-        ax.scatter(*places[groups == name].T, size, color=colour, marker=marker, label=name, linewidth=0)
+        ax.scatter(x, y, size, color=colours(number), marker=marker, label=name, linewidth=0)
     ax.set(title=title, xticks=[], yticks=[])
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.1)
     return ax

@@ -77,8 +77,8 @@ def spectrogram_grid(
         The axes (rows, columns).
     """
     count = -(-len(features) // columns)
-    shape = {"figsize": (size[0] * columns + 0.8, size[1] * count + 0.4)}
-    _, axes = plt.subplots(count, columns, squeeze=False, sharex=True, sharey=True, **shape)
+    inches = (size[0] * columns + 0.8, size[1] * count + 0.4)
+    _, axes = plt.subplots(count, columns, squeeze=False, sharex=True, sharey=True, figsize=inches)
     for index, ax in enumerate(axes.flat):
         if index >= len(features):
             ax.set_visible(False)
@@ -142,6 +142,6 @@ def _bands(values: np.ndarray, config: FeatureConfig, ax: Axes, parts: bool, **c
     shown = [hertz for hertz in HERTZ if centres[0] <= hertz <= config.f_max]
     ax.set_yticks(np.interp(shown, centres, np.arange(config.n_mels)), [f"{hertz:,}" for hertz in shown])
     ax.set(xlabel="part of the clip" if parts else "time / ms", ylabel="frequency / Hz")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.locator_params(axis="x", integer=True)
     ax.spines[:].set_visible(False)
     return image

@@ -51,8 +51,12 @@ def tables_with(experiment: str, store: Path = results.STORE) -> list[str]:
         InputError: there is no such experiment, or it has not been run for any table.
     """
     find_experiment(experiment, CONFIGS)
-    made = {name: [row["model"] for row in rows(name, store, [experiment])] for name in load_tables()}
-    names = [name for name, models in made.items() if experiment in models]
+    tables_by_runs: dict[tuple, str] = {}  # of several tables with the same runs (course, contrastive, ...) the first
+    for name, table in load_tables().items():
+        tables_by_runs.setdefault((table.protocol, table.folds, table.repetitions), name)
+    own = [name for name, table in load_tables().items() if experiment in table.experiments]
+    candidates = own or list(tables_by_runs.values())
+    names = [name for name in candidates if any(row["model"] == experiment for row in rows(name, store, [experiment]))]
     if not names:
         raise InputError(
             f"no table has a row of {experiment} yet; `sdr reproduce course --with {experiment}` makes one"

@@ -115,6 +115,7 @@ def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: 
     except torch.onnx.OnnxExporterError as error:
         why = str(error.__cause__ or error).strip().splitlines()[0]
         raise InputError(f"this model cannot be exported by PyTorch ({why})") from None
+    assert program is not None
     optimizer.optimize(program.model, output_size_limit=LARGEST_CONSTANT)
     model = program.model_proto
     remove_masks(model)

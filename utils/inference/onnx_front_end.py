@@ -19,6 +19,8 @@ class OneClip(nn.Module):
     odd samples at frequency k, then frequency k is E + O, and frequency n_fft / 2 - k is the conjugate of E - O.
     """
 
+    edges: Tensor
+
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config

@@ -22,8 +22,9 @@ def remove_masks(model) -> None:
 
     def counts_frames(name: str) -> bool:
         node = made_by.get(name)
-        passes_on = node is not None and node.op_type in ("Cast", "Unsqueeze")
-        return counts_frames(node.input[0]) if passes_on else node is not None and node.op_type == "Range"
+        if node is None:
+            return False
+        return counts_frames(node.input[0]) if node.op_type in ("Cast", "Unsqueeze") else node.op_type == "Range"
 
     def masks_only(name: str) -> bool:
         """Whether a mask can be a single value for all frames: it is only used to multiply or to choose."""
