@@ -1,0 +1,69 @@
+"""Speak the digits with every engine that is installed, and pack them into the archive of synthetic speech.
+
+    python tools/make_archive.py speak --to FOLDER [--language en] [flite:18 festival:16 ... kokoro:1:100]
+    python tools/make_archive.py pack FOLDER/en/flite.tsv FOLDER/en/festival.tsv ...
+
+`flite:18` stands for 18 speakers for each voice of Flite, `kokoro:1:100` for one and 100 blends of voices. Without
+engines, the project's own choice for the language is spoken. What has been spoken is kept, so an interrupted run can be
+started again. README: "Synthetic voices".
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from utils import InputError
+from utils.data.synthesis import archive
+from utils.data.synthesis.engine import voice_table
+from utils.data.synthesis.engines import engines
+from utils.data.synthesis.speakers import plan_speakers
+from utils.data.synthesis.speaking import speak_digits
+
+CHOICE = {
+    "en": ("flite:18", "pico:16", "rhvoice:16", "piper:16", "festival:16", "kokoro:1:100"),
+    "ar": ("kokoro:3:56",),
+}
+
+
+def speak(folder: Path, language: str, choice: list[str]) -> None:
+    """Speak with the engines of `choice`. Voices whose output may not be passed on are not used."""
+    known = engines()
+    for item in choice or CHOICE.get(language, ()):
+        name, each, blends = (*item.split(":"), "0")[:3]
+        if name not in known:
+            raise InputError(f"no engine '{name}'; known are {', '.join(known)}")
+        missing = known[name].available()
+        if missing:
+            print(f"{name}: left out, as it is not installed ({missing})")
+            continue
+        free = {row.voice for row in voice_table() if row.engine == name and row.may_pass_on}
+        speakers = plan_speakers(known[name], language, each=int(each), blends=int(blends))
+        speakers = [speaker for speaker in speakers if speaker.voice.split("+")[0].split("*")[0] in free]
+        table, left_out = speak_digits(folder / language, known[name], speakers)
+        print(f"{name}: {table}")
+        for voice, why in left_out.items():
+            print(f"  {voice} left out: {why}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    speaking = commands.add_parser("speak", help="speak with the engines that are installed")
+    speaking.add_argument("--to", type=Path, required=True, metavar="FOLDER")
+    speaking.add_argument("--language", default="en")
+    speaking.add_argument("choice", nargs="*", metavar="ENGINE:EACH[:BLENDS]")
+    packing = commands.add_parser("pack", help="make the archive")
+    packing.add_argument("tables", nargs="+", type=Path)
+    packing.add_argument("--to", type=Path, default=archive.ARCHIVE, metavar="FOLDER")
+    chosen = parser.parse_args()
+    try:
+        if chosen.command == "speak":
+            speak(chosen.to, chosen.language, chosen.choice)
+        else:
+            print(archive.pack(chosen.tables, chosen.to))
+    except InputError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

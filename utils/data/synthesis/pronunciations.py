@@ -1,0 +1,51 @@
+"""How the digits are pronounced in a language, by accent, from `pronunciations.tsv`. Teachers may add rows to it."""
+
+import csv
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+from utils import InputError
+from utils.settings import nearest
+
+
+def find_pronunciations(language: str, accent: str, digit: int, notation: str = "text") -> list[str]:
+    """The ways to say a digit.
+
+    Args:
+        language: ISO 639-1 code.
+        accent: one of `accents`. In English, "de" is the accent of a German, with the words as spelled in German.
+        digit: 0-9.
+        notation: "text", in the spelling that voices with this accent read, or "ipa", in Kokoro's symbols.
+
+    Returns:
+        At least one, in the order of the table.
+
+    Raises:
+        InputError: the table has none.
+    """
+    known = accents(language, notation)
+    if accent not in known:
+        if not known:
+            raise InputError(f"pronunciations.tsv has no {notation} for the language '{language}'")
+        raise InputError(
+            f"pronunciations.tsv has no {notation} for the accent '{accent}' of '{language}'; {nearest(accent, known)}"
+        )
+    rows = [row for row in _table() if (row["language"], row["accent"], row["digit"]) == (language, accent, str(digit))]
+    return list(dict.fromkeys(row[notation] for row in rows if row[notation]))
+
+
+def accents(language: str, notation: str = "text") -> list[str]:
+    """The accents of a language that have pronunciations in a notation. Its standard comes first."""
+    return list(dict.fromkeys(row["accent"] for row in _table() if row["language"] == language and row[notation]))
+
+
+def languages() -> list[str]:
+    """The languages of the table."""
+    return list(dict.fromkeys(row["language"] for row in _table()))
+
+
+@cache
+def _table() -> Sequence[dict[str, str]]:
+    with open(Path(__file__).with_name("pronunciations.tsv"), encoding="utf-8", newline="") as file:
+        return tuple(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
