@@ -1,5 +1,10 @@
 """Words become synthetic speech.
 
-In: `words` and `voices`, each with its list in a YAML file beside it. Out: waveforms of shape (samples,) (`espeak`,
-`noises`) and whole corpora, that is WAV files with their metadata table (`corpus`).
+In: words, pronunciations and voices, in YAML and TSV files beside the modules. Out: waveforms of shape (samples,) and
+corpora, that is WAV files with their metadata table.
+
+words, voices, noises, espeak, corpus     eSpeak NG's English: the corpora of the configs' `synthetic_voices`
+engine, engines/, vocoder                 any synthesiser, behind one interface
+pronunciations, speakers, speaking        what speakers of many accents say, and corpora of it
+archive                                   speech of engines that are not installed everywhere, kept with the project
 """

@@ -18,9 +18,9 @@ import numpy as np
 from utils import InputError
 
 if sys.platform == "win32":
-    _unload = _ctypes.FreeLibrary
+    unload = _ctypes.FreeLibrary
 else:
-    _unload = _ctypes.dlclose
+    unload = _ctypes.dlclose
 
 NATIVE_RATE = 22050  # sample rate of eSpeak's waveforms, in Hz
 
@@ -60,7 +60,7 @@ def speak_word(word: str, voice: str, rate: float, pitch: float, inflection: flo
         return 0  # continue
 
     library = ctypes.CDLL(espeakng_loader.get_library_path())
-    with _without_side_effects():
+    with without_side_effects():
         try:
             data = espeakng_loader.get_data_path()
             milliseconds = 1000  # length of eSpeak's buffer
@@ -75,7 +75,7 @@ def speak_word(word: str, voice: str, rate: float, pitch: float, inflection: flo
             library.espeak_Synth(text, ctypes.c_size_t(len(text)), 0, CHARACTER_POSITION, 0, UTF8, None, None)
             library.espeak_Terminate()
         finally:
-            _unload(library._handle)
+            unload(library._handle)
     samples = np.frombuffer(b"".join(pieces), dtype="<i2").astype(float)
     audible = np.flatnonzero(samples)
     if len(audible) == 0:
@@ -84,7 +84,7 @@ def speak_word(word: str, voice: str, rate: float, pitch: float, inflection: flo
 
 
 @contextlib.contextmanager
-def _without_side_effects() -> Iterator[None]:
+def without_side_effects() -> Iterator[None]:
     """Silence the process's stderr, to which eSpeak writes warnings, and restore the locale, which it changes."""
     stderr, character_type = os.dup(2), locale.setlocale(locale.LC_CTYPE)
     try:

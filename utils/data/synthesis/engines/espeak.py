@@ -55,7 +55,7 @@ def pronounce(word: str, voice: str) -> str:
     """
     library = ctypes.CDLL(espeakng_loader.get_library_path())
     library.espeak_TextToPhonemes.restype = ctypes.c_char_p
-    with espeak._without_side_effects():
+    with espeak.without_side_effects():
         try:
             library.espeak_Initialize(espeak.SYNCHRONOUS_OUTPUT, 0, espeakng_loader.get_data_path().encode(), 1 << 15)
             if library.espeak_SetVoiceByName(voice.encode()):
@@ -66,7 +66,7 @@ def pronounce(word: str, voice: str) -> str:
                 spoken.append(library.espeak_TextToPhonemes(ctypes.byref(text), espeak.UTF8, IPA).decode())
             library.espeak_Terminate()
         finally:
-            espeak._unload(library._handle)
+            espeak.unload(library._handle)
     return " ".join(part for part in spoken if part)
 
 
