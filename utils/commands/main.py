@@ -23,6 +23,7 @@ COMMANDS = (
     "reproduce",
     "report",
     "bench",
+    "record",
 )
 
 

@@ -48,7 +48,7 @@ def find_utterance(recording: np.ndarray, rate: int, wanted: int) -> Utterance:
         rate: sample rate of the recording, in Hz.
         wanted: sample rate of the clip, in Hz.
     """
-    waveform = convert_rate(np.float32(recording), rate, wanted)
+    waveform = convert_rate(recording.astype(np.float32), rate, wanted)
     centred = waveform - waveform.mean()  # a constant offset would look like noise
     words = find_words(centred, wanted)
     clipped = int((np.abs(recording) >= FULL_SCALE).sum())
