@@ -28,6 +28,9 @@ class Flite(Engine):
     def _installed(self, voice: str) -> bool:
         return voice in PITCH and voice in _built_in()
 
+    def changes(self, voice: str) -> frozenset[str]:
+        return frozenset({"rate"} if voice == "rms" else {"rate", "pitch"})  # rms keeps its pitch, whatever is set
+
     def _speak(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> tuple[np.ndarray, int]:
         with tempfile.TemporaryDirectory() as folder:
             wave = Path(folder) / "word.wav"
