@@ -14,7 +14,8 @@ from utils.commands import report
 from utils.paths import PROJECT
 
 COMMANDS = (
-    "data", "train", "calibrate", "evaluate", "predict", "export", "demo", "reproduce", "report", "bench", "quickstart"
+    "data", "train", "calibrate", "evaluate", "predict", "export", "demo", "reproduce", "report", "bench", "quickstart",
+    "record",
 )  # fmt: skip
 
 
