@@ -39,9 +39,9 @@ class Split:
         for side, clips in sides.items():
             for speaker in clips["speaker"].unique():
                 self._reject_repeated(seen, speaker, side)
-            seen |= dict.fromkeys(map(_person, clips["speaker"].unique()), side)
+            seen |= dict.fromkeys(map(normalise_speaker, clips["speaker"].unique()), side)
         if self.unlabelled is not None:  # a speaker may have labelled and unlabelled clips
-            seen = dict.fromkeys(map(_person, self.unlabelled["speaker"].unique()), "unlabelled") | seen
+            seen = dict.fromkeys(map(normalise_speaker, self.unlabelled["speaker"].unique()), "unlabelled") | seen
         for name, clips in self.tests.items():
             for speaker in clips["speaker"].unique():
                 self._reject_repeated(seen, speaker, name)
@@ -50,14 +50,14 @@ class Split:
                 raise InputError(f"protocol {self.name}: there are no clips for {side}")
 
     def _reject_repeated(self, seen: dict[str, str], speaker: str, side: str) -> None:
-        if _person(speaker) in seen:
+        if normalise_speaker(speaker) in seen:
             raise InputError(
-                f"protocol {self.name}: speaker '{speaker}' is on both sides, {seen[_person(speaker)]} and {side} "
+                f"protocol {self.name}: speaker '{speaker}' is on both sides, {seen[normalise_speaker(speaker)]} and {side} "
                 "(ignoring case and Unicode form); the result would not be speaker-independent"
             )
 
 
-def _person(speaker: str) -> str:
+def normalise_speaker(speaker: str) -> str:
     """A speaker's name for comparison: neither case nor Unicode composition matters, so "JÜRGEN" equals "jürgen"."""
     return unicodedata.normalize("NFC", speaker).casefold()
 
