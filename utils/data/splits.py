@@ -52,8 +52,8 @@ class Split:
     def _reject_repeated(self, seen: dict[str, str], speaker: str, side: str) -> None:
         if normalise_speaker(speaker) in seen:
             raise InputError(
-                f"protocol {self.name}: speaker '{speaker}' is on both sides, {seen[normalise_speaker(speaker)]} and {side} "
-                "(ignoring case and Unicode form); the result would not be speaker-independent"
+                f"protocol {self.name}: speaker '{speaker}' is on both sides, {seen[normalise_speaker(speaker)]} and "
+                f"{side} (ignoring case and Unicode form); the result would not be speaker-independent"
             )
 
 
