@@ -2,18 +2,29 @@
 
 import argparse
 
-from utils.commands import arguments
+from utils.commands import arguments, data_check
 
 HELP = "download or synthesise a corpus, and check it"
+CORPORA = {
+    "sdr": "download the course's clips (FSDD), or verify those that are there",
+    "audiomnist": "download AudioMNIST, or verify it",
+    "arabic": "verify Arabic Speech Commands",
+    "synthetic": "generate speech by eSpeak NG",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    known = "the course's clips (FSDD), AudioMNIST, Arabic Speech Commands, or speech by eSpeak NG"
-    parser.add_argument("corpus", choices=("sdr", "audiomnist", "arabic", "synthetic"), help=known)
-    add = parser.add_argument_group("synthetic").add_argument
+    commands = parser.add_subparsers(required=True, dest="corpus", metavar="CORPUS", parser_class=arguments.Parser)
+    parsers = {
+        name: commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+        for name, does in CORPORA.items()
+    }
+    add = parsers["synthetic"].add_argument
     add("--speakers", type=int, default=12, help="number of voices (default: %(default)s)")
     add("--repetitions", type=int, default=10, help="of each digit by each voice (default: %(default)s)")
     add("--seed", type=arguments.seed, default=0, help="the same seed gives the same clips (default: %(default)s)")
+    does = data_check.HELP
+    data_check.add_arguments(commands.add_parser("check", help=does, description=f"{does[0].upper()}{does[1:]}."))
 
 
 def run(given: argparse.Namespace) -> None:
@@ -31,3 +42,5 @@ def run(given: argparse.Namespace) -> None:
             print(arabic.check(folder))
         case "synthetic":
             print(corpus.speak(folder, speakers=given.speakers, repetitions=given.repetitions, seed=given.seed))
+        case "check":
+            data_check.run(given)
