@@ -11,10 +11,13 @@ import yaml
 from conftest import experiment_of
 
 from utils import InputError
+from utils.evaluation import results
 from utils.experiments import checkpoints
 from utils.experiments.config import make_model, snapshot
+from utils.experiments.model_card import model_card
 from utils.features.extraction import extract
 from utils.features.log_mel import pad
+from utils.paths import CHECKPOINTS
 
 
 @pytest.fixture
@@ -77,6 +80,15 @@ def test_the_model_card(trained, tmp_path):
     assert "80 clips of clips; speakers: ada, bob, cleo, dan" in card
     assert "course (seed 0)" in card
     assert "Free Spoken Digit" not in card
+
+
+@pytest.mark.parametrize("folder", sorted(CHECKPOINTS.glob("*/")), ids=lambda path: path.name)
+def test_a_committed_model_card_is_that_of_the_stored_result(folder):
+    measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    stored = [results.load(path) for path in sorted((results.STORE / folder.name).glob("*/seed-*.json"))]
+    (result,) = [result for result in stored if result["metrics"] == measured]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card == model_card(checkpoints.load(folder)[1], result)
 
 
 # Damaged checkpoints

@@ -24,10 +24,10 @@ This folder can be passed to `sdr predict` and `sdr evaluate`; `config_snapshot.
 
 **Intended use.** Teaching and demonstrations, on short clips of one digit spoken close to a microphone.
 
-**Limitations.** Trained on few adult voices. {others}
+**Limitations.** Trained on few adult voices. {non_digits}
 Do not use it where errors have serious consequences.
 """
-OTHERS = {
+NON_DIGITS = {
     False: "It always predicts a digit, even for other words and for noise.",
     True: "It can reject clips without a digit, with some errors (notebooks/08_use_it).",
 }
@@ -56,7 +56,7 @@ def model_card(experiment: Experiment, result: dict) -> str:
         seed=result["seed"],
         clips=result["train_clips"],
         corpora=", ".join(corpora),
-        others=OTHERS[experiment.data.learns_non_digits],
+        non_digits=NON_DIGITS[experiment.data.learns_non_digits],
         speakers=", ".join(result["train_speakers"]),
         rows="\n".join(rows),
     )
