@@ -27,7 +27,7 @@ class LinearConfig:
     view: str = "pool"  # or "truncate"
     size: int = 10  # frames that "truncate" keeps, or segments that "pool" averages over
     loss: str = "logistic"  # or "hinge"
-    strength: float = 0.01  # scikit-learn's C: the smaller it is, the stronger the regularisation
+    strength: float = 0.01  # inverse of the regularisation strength (scikit-learn's C): smaller regularises more
 
     def __post_init__(self):
         if self.view not in VIEWS or self.loss not in LOSSES:

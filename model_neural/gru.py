@@ -1,4 +1,5 @@
-"""A convolutional recurrent network: two convolutions detect edges, bidirectional gated recurrent units read them.
+"""A convolutional recurrent network: two convolutions extract local spectro-temporal features, a bidirectional GRU
+models their sequence.
 
 Gated recurrent units are from Cho et al. 2014, the combination with convolutions from Choi et al. 2017.
 """

@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 
 import pytest
 import torch
@@ -47,6 +46,7 @@ def test_a_file_is_written_atomically(tmp_path):
     assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
 def test_a_device_is_not_replaced_by_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")  # like /dev/null, which root could otherwise destroy
     for place in (tmp_path / "pipe", tmp_path):
@@ -57,6 +57,7 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
 
 def test_a_full_disk_is_an_input_error(tmp_path):
     """Simulated by a limit on the size of files."""
+    resource = pytest.importorskip("resource", reason="a module for Unix")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:

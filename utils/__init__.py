@@ -1,11 +1,11 @@
 """Shared utilities of the spoken-digits project, in the order in which data flows.
 
-data          files                        -> clips with labels, dealt into training and test
+data          files                        -> clips with labels, split into training and test
 features      waveforms                    -> (batch, frames, mels)
 training      batches                      -> weights
-evaluation    predictions                  -> numbers, tables and pictures
-inference     a waveform                   -> an answer
-experiments   a YAML                       -> all of the above
+evaluation    predictions                  -> numbers, tables and figures
+inference     a waveform                   -> a prediction
+experiments   a YAML file                  -> all of the above
 commands      the command line             -> calls of the above
 
 A package imports from those before it, never from those after it.

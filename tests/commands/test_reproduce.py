@@ -4,7 +4,8 @@ import json
 
 from conftest import use_table
 
-from utils.evaluation.tables import Table
+from utils.commands import reproduce
+from utils.evaluation.tables import Table, load_tables
 
 
 def test_missing_runs_are_made_and_the_tables_rendered(sdr, project, tables):
@@ -99,3 +100,18 @@ def test_with_refuses_an_unknown_experiment_and_a_second_choice(sdr, tables):
 def test_a_model_that_no_table_names_leads_to_with(sdr, tables, write_config):
     write_config("linear", "mine")
     sdr("reproduce", "--model", "mine").refused("unknown model 'mine'", "--with mine")
+
+
+def test_the_help_lists_the_tables(sdr):
+    assert list(reproduce.TABLES) == list(load_tables())
+    described = "".join(sdr("reproduce", "--help").out.split())
+    assert ",".join(reproduce.TABLES) in described
+
+
+def test_an_interruption_says_that_the_command_resumes(sdr, monkeypatch):
+    def interrupt(given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reproduce, "run", interrupt)
+    done = sdr("reproduce")
+    assert done.status == 130 and "the same command resumes after the last complete epoch" in done.err

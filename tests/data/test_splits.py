@@ -50,6 +50,16 @@ def test_course_trains_on_train_and_reports_dev_and_test():
     assert split.validation is None
 
 
+def test_zero_trains_on_no_recording():
+    split = PROTOCOLS["zero"](CLIPS, None)
+    assert split.train.empty and split.unlabelled is None
+    assert {name: speakers(part) for name, part in split.tests.items()} == {"DEV": {"x", "y"}, "TEST": {"x", "y"}}
+    inside = PROTOCOLS["zero-inside-train"](CLIPS, None)
+    assert inside.train.empty and speakers(inside.tests["TEST"]) == {"A", "B", "C"}
+    with pytest.raises(InputError, match="no clips for TEST"):
+        PROTOCOLS["zero"](CLIPS[CLIPS["split"] == "TRAIN"], None)
+
+
 def test_course_does_without_dev():
     assert list(course(CLIPS[CLIPS["split"] != "DEV"]).tests) == ["TEST"]
 

@@ -34,6 +34,16 @@ def test_synthetic_voices_are_trained_on_and_never_tested_on(corpus, monkeypatch
         assert tested.equals(without.tests[name])
 
 
+def test_without_recordings_only_synthetic_speech_is_trained_on(corpus, monkeypatch, tmp_path):
+    monkeypatch.setattr("utils.experiments.clips.CACHE", tmp_path)
+    data = DataConfig(metadata=str(corpus.metadata), protocol="zero")
+    plain = replace(load_experiment(CONFIGS / "linear.yaml"), data=data)
+    with pytest.raises(InputError, match="synthetic speech alone"):
+        split_clips(plain)
+    split = split_clips(replace(plain, data=replace(data, synthetic_voices=3)))
+    assert len(split.train) == 30 and not set(split.train["speaker"]) & set(corpus.clips["speaker"])
+
+
 @pytest.fixture
 def other(corpus, tmp_path):
     """A second corpus: the same clips under other speaker names."""

@@ -74,8 +74,21 @@ def test_layers_beside_the_network_need_no_settings(write_module):
         ("SIZE = 3\ndef broken(:\n", ["line 2", "SyntaxError"]),
         ("import torch\n\nimport no_such_package\n", ["line 3", "no_such_package"]),
         ("SIZE = 1\nSIZE / 0\n", ["line 2", "ZeroDivisionError"]),
+        ("import json\n\njson.loads('{')\n", ["line 3", "JSONDecodeError"]),  # raised deep inside another module
+        ("import ast\n\n\nast.parse('1 +')\n", ["line 4", "SyntaxError"]),  # of another text, which has one line
     ],
-    ids=["no class", "no settings", "two networks", "no n_mels", "no dataclass", "syntax", "import", "exception"],
+    ids=[
+        "no class",
+        "no settings",
+        "two networks",
+        "no n_mels",
+        "no dataclass",
+        "syntax",
+        "import",
+        "exception",
+        "exception elsewhere",
+        "syntax elsewhere",
+    ],
 )
 def test_an_unusable_module_is_reported(write_module, text, parts):
     write_module(text)

@@ -90,6 +90,16 @@ def test_frame_masks_cover_at_most_a_fifth_of_a_clip_each():
         assert (silent & ~silent_before).sum() <= 2 * (len(unpadded(plain, i)) // 5)
 
 
+def test_rooms_are_seeded_replace_the_noise_and_keep_the_padding_at_the_floor():
+    for seed in range(6):  # the kind of noise differs
+        first = augmented(seed, **NOTHING | {"room": 1.0})
+        assert not same(first, augmented(seed, **NOTHING))
+        assert same(first, augmented(seed, **NOTHING | {"room": 1.0, "noise_snr_db": (0.0, 10.0)}))
+        assert not same(first, augmented(seed + 1, **NOTHING | {"room": 1.0}))
+        for clip, frames in zip(*first, strict=True):
+            assert (clip[frames:] == FEATURES.floor).all() and clip.isfinite().all()
+
+
 @pytest.mark.parametrize("name", ["speed", "pitch", "stretch", "vtlp"])
 @pytest.mark.parametrize("invalid", [(0.1, 1.0), (1.2, 0.9), (1.0, 3.0)])
 def test_an_invalid_range_is_rejected(name, invalid):
@@ -107,7 +117,8 @@ def test_noise_is_added_with_the_given_probability():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("noise_probability", 0.0), ("noise_probability", 1.2), ("warp_time", 1.0)]
+    ("name", "value"),
+    [("noise_probability", 0.0), ("noise_probability", 1.2), ("warp_time", 1.0), ("room", 1.5), ("room_seconds", -1.0)],
 )
 def test_an_invalid_strength_is_rejected(name, value):
     with pytest.raises(ValueError, match=name):

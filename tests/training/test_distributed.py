@@ -13,7 +13,7 @@ from conftest import settings
 
 from utils import InputError
 from utils.paths import PROJECT
-from utils.training import loop, objectives
+from utils.training import contrastive_objectives, loop
 from utils.training.distributed import Process
 
 TRAIN = """
@@ -107,6 +107,6 @@ def test_a_batch_is_split_among_the_processes():
 
 
 def test_contrastive_learning_refuses_to_split_its_batch(monkeypatch):
-    monkeypatch.setattr(objectives, "this_process", lambda: Process(0, 2, torch.device("cpu")))
+    monkeypatch.setattr(contrastive_objectives, "this_process", lambda: Process(0, 2, torch.device("cpu")))
     with pytest.raises(InputError, match="in a single process"):
-        objectives._whole_batch(torch.zeros(4, 3))
+        contrastive_objectives._whole_batch(torch.zeros(4, 3))

@@ -14,18 +14,9 @@ from utils.experiments.config import make_model
 from utils.features.augmentation import AugmentationConfig, Augmenter
 from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig, LogMel
+from utils.training.contrastive_objectives import Contrastive, ContrastiveConfig, Joint, PretrainingConfig
 from utils.training.loop import train
-from utils.training.objectives import (
-    NON_DIGIT,
-    Contrastive,
-    ContrastiveConfig,
-    Joint,
-    PretrainingConfig,
-    Supervised,
-    TrainingConfig,
-    mix,
-    two_views,
-)
+from utils.training.objectives import NON_DIGIT, Supervised, TrainingConfig, mix, two_views
 
 FEATURES = FeatureConfig(n_mels=20)
 PLAIN = AugmentationConfig()  # no augmentation: both views of a clip are equal

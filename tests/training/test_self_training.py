@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from utils.training.self_training import SelfTrainingConfig, agree, pseudo_labels, smoothed_posteriors
+from utils.training.self_training import SelfTrainingConfig, pseudo_labels, smooth_over_neighbours, smoothed_posteriors
 
 
 def posteriors_of(*digits: int, confidence: float = 0.9) -> torch.Tensor:
@@ -13,13 +13,13 @@ def posteriors_of(*digits: int, confidence: float = 0.9) -> torch.Tensor:
     return one_hot(torch.tensor(digits), 10) * (confidence - (1 - confidence) / 9) + (1 - confidence) / 9
 
 
-def test_agree_averages_over_the_nearest_neighbours():
+def test_posteriors_are_averaged_over_the_nearest_neighbours():
     embeddings = torch.tensor([[1.0, 0.1], [1.0, 0.0], [1.0, -0.1], [-1.0, 0.1], [-1.0, 0.0], [-1.0, -0.1]])
     posteriors = posteriors_of(3, 3, 8, 8, 8, 8)
-    agreed = agree(posteriors, embeddings, 3)
-    torch.testing.assert_close(agreed[:3], posteriors[:3].mean(0).expand(3, -1))  # two against one
-    torch.testing.assert_close(agreed[3:], posteriors[3:])
-    torch.testing.assert_close(agree(posteriors, embeddings, 1), posteriors)
+    smoothed = smooth_over_neighbours(posteriors, embeddings, 3)
+    torch.testing.assert_close(smoothed[:3], posteriors[:3].mean(0).expand(3, -1))  # two against one
+    torch.testing.assert_close(smoothed[3:], posteriors[3:])
+    torch.testing.assert_close(smooth_over_neighbours(posteriors, embeddings, 1), posteriors)
 
 
 def test_the_most_confident_clips_of_each_digit_are_chosen():

@@ -6,6 +6,7 @@ from pathlib import Path
 from utils.commands import arguments
 
 HELP = "set the temperature and the threshold of a trained model, leaving out one training speaker at a time"
+RESUMES = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

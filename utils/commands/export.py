@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FILE",
-        help="the file to write (default: NAME.onnx in the current folder)",
+        help="the file to write (default: NAME.onnx in the current folder, or NAME-int8.onnx with --int8)",
     )
     add("--int8", action="store_true", help="quantise weights and activations to 8-bit integers, for a smaller file")
 

@@ -1,7 +1,7 @@
 """The command `sdr`. Bad input is reported in one line, with exit status 2.
 
 Each command is a module with `HELP`, `add_arguments(parser)` and `run(given)`. Its imports are inside `run`, so that
-`sdr --help` does not wait for them.
+`sdr --help` does not wait for them. `RESUMES` marks commands that train: called again, they resume.
 """
 
 import argparse
@@ -24,11 +24,13 @@ COMMANDS = (
     "report",
     "bench",
     "record",
+    "language",
 )
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
+    resumes = False
     try:
         given, rest = make_parser().parse_known_args(arguments)
         if given.name == "predict":  # argparse accepts files before an option or after it, but not both
@@ -36,13 +38,15 @@ def main(arguments: list[str] | None = None) -> None:
             rest = [word for word in rest if word.startswith("-")]
         if rest:
             raise InputError(f"unknown argument '{rest[0]}' (see `sdr {given.name} --help`)")
+        resumes = given.resumes
         given.run(given)
         sys.stdout.flush()  # report a full disk here, not at exit
     except InputError as error:
         print(f"sdr: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("\nsdr: interrupted; the same command resumes from here", file=sys.stderr)
+        hint = "; the same command resumes after the last complete epoch" if resumes else ""
+        print(f"\nsdr: interrupted{hint}", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:  # the reader closed the pipe, for example in `sdr report | head`
         sys.stderr.close()
@@ -59,5 +63,5 @@ def make_parser() -> argparse.ArgumentParser:
         module = importlib.import_module(f"utils.commands.{name}")
         parser = commands.add_parser(name, help=module.HELP, description=f"{module.HELP[0].upper()}{module.HELP[1:]}.")
         module.add_arguments(parser)
-        parser.set_defaults(name=name, run=module.run)
+        parser.set_defaults(name=name, run=module.run, resumes=getattr(module, "RESUMES", False))
     return root

@@ -5,6 +5,21 @@ import argparse
 from utils.commands import arguments
 
 HELP = "make the missing runs of the tables, then update the tables"
+RESUMES = True
+TABLES = (  # of utils/evaluation/tables.yaml
+    "course",
+    "loso",
+    "inside-train",
+    "ablation",
+    "contrastive",
+    "labels",
+    "george",
+    "one-speaker",
+    "george-labels",
+    "corpora",
+    "arabic",
+    "zero",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "tables",
         nargs="*",
         metavar="TABLE",
-        help="for example course; an unknown name lists them all (default: all)",
+        help=f"any of {', '.join(TABLES)} (default: all)",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", help="only this model's rows")

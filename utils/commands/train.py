@@ -9,6 +9,7 @@ from utils.commands import arguments
 from utils.commands.evaluate import summary
 
 HELP = "train a model and test it on unseen speakers"
+RESUMES = True
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,15 +20,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=arguments.seed,
         default=0,
-        help="of weights, order and augmentation (default: %(default)s)",
+        help="of weights, order, augmentation and the choice of labelled repetitions (default: %(default)s)",
     )
-    protocols = "course, split, loso, inside-train, one-speaker, one-inside-train, ratio or becker"
+    protocols = (
+        "course, split, loso, inside-train, one-speaker, one-inside-train, zero, zero-inside-train, ratio or becker"
+    )
     add("--protocol", help=f"{protocols} (default: that of the config)")
-    add("--fold", help="the speaker who is left out (loso, inside-train) or trained on (one-speaker); a seed (ratio)")
+    folds = (
+        "the speaker who is left out (loso, inside-train) or labelled (one-speaker); the labelled speaker and the one "
+        "tested on, for example george-theo (one-inside-train); a seed (ratio); 0 to 4 (becker); others have none"
+    )
+    add("--fold", help=folds)
     add(
         "--repetitions",
         type=arguments.positive,
-        help="labelled ones of each digit and speaker (default: all)",
+        help="labelled repetitions per digit and speaker (default: all)",
     )
     add("--store", type=Path, help="the folder of the results (default: results/runs)")
     add("--runs", type=Path, help="the folder of checkpoints and interrupted runs (default: runs)")

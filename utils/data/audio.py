@@ -67,13 +67,13 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
     return convert_rate(waveform, rate, sample_rate)
 
 
-def convert_rate(waveform: np.ndarray, rate: int, wanted: int) -> np.ndarray:
-    """Resample a waveform, float32 (samples,), from `rate` to `wanted`, both in Hz."""
-    if rate // math.gcd(rate, wanted) > 5000:  # for odd rates such as 44,101 Hz the filter would take gigabytes
+def convert_rate(waveform: np.ndarray, rate: int, target_rate: int) -> np.ndarray:
+    """Resample a waveform, float32 (samples,), from `rate` to `target_rate`, both in Hz."""
+    if rate // math.gcd(rate, target_rate) > 5000:  # for odd rates such as 44,101 Hz the filter would take gigabytes
         rate = max(round(rate, -2), 100)
-    if rate == wanted:
+    if rate == target_rate:
         return waveform
-    return torchaudio.functional.resample(torch.from_numpy(waveform), rate, wanted).numpy()
+    return torchaudio.functional.resample(torch.from_numpy(waveform), rate, target_rate).numpy()
 
 
 def _wav_is_cut(path: Path) -> bool:

@@ -9,6 +9,8 @@ import pandas as pd
 
 from utils import InputError
 
+NO_LABEL = -1  # the label of unlabelled clips
+
 
 @dataclass(frozen=True)
 class Split:
@@ -19,7 +21,8 @@ class Split:
         train: labelled clips to train on.
         tests: clips to report results on, by name ("DEV", "TEST"). The speakers of both are unseen in training.
         validation: clips by yet other speakers, for early stopping, or None.
-        unlabelled: further clips to train on, without their labels (label -1), or None.
+        unlabelled: further clips to train on, without their labels (`NO_LABEL`), or None.
+        synthetic_only: no recording is trained on, so `train` may be empty until synthetic speech is added.
 
     Raises:
         InputError: a speaker, who is named, is on both sides, or a side has no clips.
@@ -30,6 +33,7 @@ class Split:
     tests: dict[str, pd.DataFrame]
     validation: pd.DataFrame | None = None
     unlabelled: pd.DataFrame | None = None
+    synthetic_only: bool = False
 
     def __post_init__(self):
         sides = {"training": self.train}
@@ -46,7 +50,7 @@ class Split:
             for speaker in clips["speaker"].unique():
                 self._reject_repeated(seen, speaker, name)
         for side, clips in (sides | self.tests).items():
-            if clips.empty:
+            if clips.empty and not (side == "training" and self.synthetic_only):
                 raise InputError(f"protocol {self.name}: there are no clips for {side}")
 
     def _reject_repeated(self, seen: dict[str, str], speaker: str, side: str) -> None:
@@ -128,6 +132,18 @@ def few_repetitions(split: Split, repetitions: int, seed: int) -> Split:
     )
 
 
+def zero(clips: pd.DataFrame, fold: str | None = None) -> Split:
+    """No recording is trained on, only the synthetic speech that an experiment adds. Report DEV and TEST."""
+    _no_fold("zero", fold)
+    return Split("zero", clips.iloc[:0], _reported(clips), synthetic_only=True)
+
+
+def zero_inside_train(clips: pd.DataFrame, fold: str | None = None) -> Split:
+    """As `zero`, tested on the TRAIN speakers. Settings for `zero` are selected by this."""
+    _no_fold("zero-inside-train", fold)
+    return Split("zero-inside-train", clips.iloc[:0], {"TEST": _part(clips, "TRAIN")}, synthetic_only=True)
+
+
 def ratio(clips: pd.DataFrame, fold: str | None = None) -> Split:
     """A random split of the speakers into 80 % training, 10 % validation and 10 % test. `fold` is the seed."""
     if fold is None or not fold.isdecimal():
@@ -177,6 +193,8 @@ PROTOCOLS: dict[str, Callable[[pd.DataFrame, str | None], Split]] = {
     "inside-train": inside_train,
     "one-speaker": one_speaker,
     "one-inside-train": one_inside_train,
+    "zero": zero,
+    "zero-inside-train": zero_inside_train,
     "ratio": ratio,
     "becker": becker,
 }
@@ -187,7 +205,7 @@ def _part(clips: pd.DataFrame, split: str) -> pd.DataFrame:
 
 
 def _without_labels(clips: pd.DataFrame) -> pd.DataFrame | None:
-    return clips.assign(label=-1) if len(clips) else None
+    return clips.assign(label=NO_LABEL) if len(clips) else None
 
 
 def _reported(clips: pd.DataFrame) -> dict[str, pd.DataFrame]:

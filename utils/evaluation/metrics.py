@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from utils.features.log_mel import FeatureConfig
 
 DIGITS = range(10)
+RESAMPLES = 2000  # of a bootstrap interval
 
 
 def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> dict:
@@ -40,9 +41,7 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> 
     }
 
 
-def bootstrap_interval(
-    correct: np.ndarray, speakers: np.ndarray, draws: int = 2000, level: float = 0.95
-) -> list[float]:
+def bootstrap_interval(correct: np.ndarray, speakers: np.ndarray, level: float = 0.95) -> list[float]:
     """A percentile bootstrap confidence interval for the accuracy, [low, high] (Efron 1979).
 
     Clips are resampled with replacement within each speaker. The interval therefore covers the choice of clips by
@@ -51,11 +50,12 @@ def bootstrap_interval(
     Args:
         correct: (clips,) whether each prediction is correct.
         speakers: (clips,) names.
+        level: the confidence level.
     """
     generator = np.random.default_rng(0)
     # the number of correct clips in a resample of a speaker's n clips is binomial(n, accuracy for this speaker)
     hits = sum(
-        generator.binomial((speakers == name).sum(), correct[speakers == name].mean(), size=draws)
+        generator.binomial((speakers == name).sum(), correct[speakers == name].mean(), size=RESAMPLES)
         for name in np.unique(speakers)
     )
     tail = (1 - level) / 2

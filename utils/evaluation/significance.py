@@ -87,8 +87,9 @@ def compare(experiments: Sequence[str], split: str = "course", store: Path = res
     Returns:
         One row per pair: `better` and `worse` (by mean accuracy); the `difference` in percentage points with its
         interval `low` to `high` and `p bootstrap`, all computed on the mean over each model's seeds; and `p McNemar`,
-        the median over pairs of runs with the same seed, or over all pairs if one model has a single seed. Both
-        p-values are corrected for the number of pairs (see `holm`).
+        the median over pairs of runs with the same seed, or over all pairs if one model has a single seed. Both are
+        corrected for the number of pairs (see `holm`). `p McNemar` is descriptive: it shows what a typical pair of runs
+        would suggest, but a median of p-values is not itself a valid p-value.
     """
     scores = {name: correct(name, split, store=store) for name in experiments}
     rows = []

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -33,6 +33,7 @@ class Table:
     folds: tuple[str | None, ...] = (None,)
     repetitions: tuple[int | None, ...] = (None,)  # labelled ones (see `few_repetitions`), one row for each
     held_out: tuple[str, ...] = ()  # folds not used for any choice; their mean has its own column
+    shown_as: dict[str, str] = field(default_factory=dict)  # what a row shows instead of its protocol, by experiment
 
     def splits(self, repetitions: int | None = None) -> list[str]:
         """The protocol with each of its folds, under the names that the results store uses."""
@@ -57,6 +58,7 @@ def load_tables() -> dict[str, Table]:
             folds,
             tuple(table.get("repetitions", [None])),
             tuple(table.get("held_out", ())),
+            table.get("shown_as", {}),
         )
     return tables
 
@@ -108,7 +110,7 @@ def row(
     numbers = {
         "table": table.name,
         "model": experiment,
-        "protocol": split_name(table.protocol, None, repetitions),
+        "protocol": table.shown_as.get(experiment, split_name(table.protocol, None, repetitions)),
         "repetitions": repetitions,
         "accuracy_mean": fmean(accuracy),
         "accuracy_std": stdev(accuracy) if len(accuracy) > 1 else 0.0,

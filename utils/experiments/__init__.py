@@ -1,6 +1,11 @@
-"""From a YAML to clips, a trained model, a result and a checkpoint.
+"""From a YAML file to clips, a trained model, a result and a checkpoint.
 
-In: a YAML, read into one frozen dataclass per section (`config`). Out: the clips of its protocol (`clips`), a model
-trained in all its stages (`fitting`, `stages`), a result and a checkpoint (`runs`, `checkpoints`), and the tables of
-results (`reproducing`, `reporting`).
+In: a YAML file, read into one frozen dataclass per section (`config`). Out: the clips of its protocol (`clips`), a
+model trained in all its stages (`fitting`, `stages`), a result and a checkpoint (`runs`, `checkpoints`), and the tables
+of results (`reproducing`, `reporting`).
+
+experiments    config, models, contract, clips, fitting, stages, runs, fingerprints, renames, notebook
+tables         reproducing, reporting
+checkpoints    checkpoints, model_card, hub, published, calibrating, exporting
+applications   quickstart, page, benchmark, field_tests, recording, recording_server, recording_terminal
 """

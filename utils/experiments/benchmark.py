@@ -1,6 +1,5 @@
 """Speed and memory on this machine, next to those of the straightforward code that a user would write instead."""
 
-import resource
 import statistics
 import subprocess
 import sys
@@ -48,7 +47,12 @@ def measure(progress: bool = True) -> dict[str, float]:
         - `features_seconds`: the time of `extract` for all clips.
         - `train_seconds_cnn1d`: the total time of `sdr train` for one seed of configs/cnn1d.yaml.
         - `train_peak_mb`: the peak memory of that process.
+
+    Raises:
+        InputError: the system is Windows, onnxruntime is not installed, or the training fails.
     """
+    if sys.platform == "win32":
+        raise InputError("the benchmark does not run on Windows, where Python cannot measure the memory of a training")
     torch.set_num_threads(1)
     experiment = load_experiment(PROJECT / "configs" / "cnn1d.yaml")
     waveforms = SpokenDigits(read_metadata(COURSE_METADATA), experiment.features.sample_rate).waveforms
@@ -161,6 +165,8 @@ def _time(work: Callable[[], object]) -> float:
 
 def _train(config: str) -> tuple[float, float]:
     """Seconds and peak memory (MB) of `sdr train` in a separate process."""
+    import resource  # Windows does not have it
+
     with tempfile.TemporaryDirectory() as folder:  # so that no run of the user is resumed or replaced
         command = [sys.executable, "-c", "from utils.commands.main import main; main()", "train", config]
         started = time.perf_counter()

@@ -8,7 +8,7 @@ import pandas as pd
 from utils import InputError
 from utils.data.metadata import read_metadata, verify
 from utils.data.splits import PROTOCOLS, Split, few_repetitions
-from utils.data.synthesis import corpus
+from utils.data.synthesis import archive, corpus, speaking
 from utils.experiments.config import Experiment
 from utils.paths import CACHE, find_metadata
 from utils.training.objectives import NON_DIGIT
@@ -41,6 +41,13 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
         raise InputError(f"protocol {data.protocol}: all its clips are labelled, so there are no unlabelled ones")
     if data.synthetic_voices:
         split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
+    if data.synthetic_language:
+        spoken = [read_metadata(archive.unpack(data.synthetic_language))]
+        if data.synthetic_accents:
+            spoken.append(read_metadata(speaking.accented_voices(data.synthetic_accents, data.synthetic_language)))
+        split = replace(split, train=pd.concat([split.train, *spoken]))
+    if split.train.empty:
+        raise InputError(f"protocol {data.protocol}: it trains on synthetic speech alone, and the config has none")
     non_digits = [_part(tables[name], "TRAIN", name) for name in data.non_digits]
     if data.synthetic_non_digits:
         non_digits.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
@@ -62,5 +69,5 @@ def synthetic_voices(number: int) -> pd.DataFrame:
 
 def synthetic_non_digits(number: int) -> pd.DataFrame:
     """Synthetic words other than digits, and noises (see `corpus.speak_non_digits`). Kept in `.cache/` as well."""
-    folder = CACHE / f"others-{number}"
+    folder = CACHE / f"others-{number}"  # the name that earlier versions gave it
     return read_metadata(corpus.speak_non_digits(folder, clips=number, progress=False), digits=False)

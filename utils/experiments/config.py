@@ -13,7 +13,8 @@ from utils.experiments.renames import current_names
 from utils.features.augmentation import AugmentationConfig
 from utils.features.log_mel import FeatureConfig
 from utils.settings import as_mapping, build, load_yaml, nearest, to_dict
-from utils.training.objectives import PretrainingConfig, TrainingConfig
+from utils.training.contrastive_objectives import PretrainingConfig
+from utils.training.objectives import TrainingConfig
 from utils.training.self_training import SelfTrainingConfig
 
 T = TypeVar("T")
@@ -31,6 +32,8 @@ class DataConfig:
     also_train: tuple[str, ...] = ()  # further tables, whose TRAIN clips are added to the training clips
     also_test: tuple[str, ...] = ()  # further tables, whose TEST clips are reported under the table's name
     synthetic_voices: int = 0  # eSpeak NG voices in training, with one clip of each digit per voice
+    synthetic_language: str | None = None  # train on the archive of synthetic speech in this language, such as "en"
+    synthetic_accents: int = 0  # eSpeak NG speakers of that language in training, foreign accents among them
     non_digits: tuple[str, ...] = ()  # tables of other words, whose TRAIN clips are trained on as non-digits
     synthetic_non_digits: int = 0  # synthetic words trained on as non-digits, plus a quarter as many noises
 
@@ -39,6 +42,8 @@ class DataConfig:
             raise ValueError("synthetic_voices must be 0 or at least 3")
         if self.synthetic_non_digits != 0 and self.synthetic_non_digits < 5:
             raise ValueError("synthetic_non_digits must be 0 or at least 5")
+        if self.synthetic_accents and self.synthetic_language is None:
+            raise ValueError("synthetic_accents needs synthetic_language")
         if self.repetitions is not None and self.repetitions < 1:
             raise ValueError("repetitions must be at least 1, or null")
 

@@ -13,18 +13,18 @@ from utils.experiments.clips import synthetic_non_digits
 from utils.inference.recogniser import Recogniser
 from utils.paths import COURSE_METADATA, speech_data
 
-NOISE = (20.0, 40.0)  # SNR of a composed recording, in dB
+SNR_DB = (20.0, 40.0)  # of a composed recording
 PAUSES = (0.25, 0.7)  # between its digits, in seconds
 
 
-def acceptance(recogniser: Recogniser, others: int = 1200, progress: bool = False) -> pd.DataFrame:
+def acceptance(recogniser: Recogniser, non_digits: int = 1200, progress: bool = False) -> pd.DataFrame:
     """The share of clips that the recogniser accepts as digits, by corpus. All speakers are unseen.
 
     Corpora that are not available here are skipped.
 
     Args:
         recogniser: for example from `load_recogniser`.
-        others: the synthetic words and noises are the TEST clips of `synthetic_non_digits(others)`.
+        non_digits: the synthetic words and noises are the TEST clips of `synthetic_non_digits(non_digits)`.
         progress: show a progress bar.
 
     Returns:
@@ -32,7 +32,7 @@ def acceptance(recogniser: Recogniser, others: int = 1200, progress: bool = Fals
         for digits also `right`, the accuracy on the accepted clips.
     """
     rate, rows = recogniser.features.sample_rate, []
-    for name, waveforms, labels in tqdm(_sources(rate, others), "corpora", leave=False, disable=not progress):
+    for name, waveforms, labels in tqdm(_sources(rate, non_digits), "corpora", leave=False, disable=not progress):
         predictions = recogniser.recognise(waveforms)
         digits = np.array([np.nan if prediction.digit is None else prediction.digit for prediction in predictions])
         accepted = ~np.isnan(digits)
@@ -41,7 +41,7 @@ def acceptance(recogniser: Recogniser, others: int = 1200, progress: bool = Fals
     return pd.DataFrame(rows, columns=["corpus", "clips", "digits", "accepted", "right"])
 
 
-def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:
+def _sources(rate: int, non_digits: int) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:
     """The name of each corpus, its waveforms, and their labels (None if they are not digits)."""
     for name, table, some in (
         ("course TEST (English)", COURSE_METADATA, "0_lucas_0.wav"),
@@ -53,7 +53,7 @@ def _sources(rate: int, others: int) -> Iterator[tuple[str, list[np.ndarray], np
     if (speech_data() / "arabic").exists():
         clips = _test(read_metadata(arabic.WORDS_TABLE, digits=False))
         yield "ten other words in Arabic, TEST", _read(clips, rate), None
-    made = _test(synthetic_non_digits(others))
+    made = _test(synthetic_non_digits(non_digits))
     noise = made["label"] == "noise"
     yield "other words by synthetic voices, TEST", _read(made[~noise], rate), None
     yield "synthetic noises, TEST", _read(made[noise], rate), None
@@ -100,7 +100,7 @@ def recordings(
             word = read_audio(path, rate)
             parts += [word / np.abs(word).max(), np.zeros(round(draw.uniform(*PAUSES) * rate))]
         clip = np.concatenate(parts)
-        noise = draw.normal(size=len(clip)) * np.sqrt(np.square(clip).mean()) * 10 ** (-draw.uniform(*NOISE) / 20)
+        noise = draw.normal(size=len(clip)) * np.sqrt(np.square(clip).mean()) * 10 ** (-draw.uniform(*SNR_DB) / 20)
         yield str(speaker), tuple(chosen["label"].tolist()), (0.5 * (clip + noise)).astype(np.float32)
 
 

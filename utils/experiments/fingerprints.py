@@ -6,23 +6,26 @@ import json
 from utils.files import sha256
 from utils.paths import PROJECT
 
-# the code that determines the outcome of a training
+# the code that determines the outcome of a training: files, and folders with all that is in them
 LEARNING = (
     "model_neural",
     "utils/data/audio.py",
+    "utils/data/splits.py",
+    "utils/data/synthesis",
     "utils/features",
     "utils/training",
     "utils/experiments/clips.py",
     "utils/experiments/fitting.py",
     "utils/experiments/stages.py",
 )
+SUFFIXES = (".py", ".yaml", ".tsv")  # code, and the word lists and voices of synthetic speech
 
 
 def code_digests() -> list[str]:
-    """Checksums of the code that determines the outcome of a training."""
+    """Checksums of the code that determines the outcome of a training, and of its word lists and voices."""
     places = [PROJECT / name for name in LEARNING]
-    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.glob("*.py")))]
-    return [sha256(file) for file in files]
+    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*")))]
+    return [sha256(file) for file in files if file.suffix in SUFFIXES]
 
 
 def short_key(*what: object) -> str:

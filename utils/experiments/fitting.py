@@ -11,14 +11,14 @@ from torch import nn
 import model_baseline
 from utils import InputError
 from utils.data.splits import Split
-from utils.evaluation.metrics import DIGITS
 from utils.experiments.config import Experiment, make_model
 from utils.experiments.stages import pretrain, pseudo_label
 from utils.features.augmentation import AugmentationConfig
 from utils.features.batches import Spectrograms, SpokenDigits
 from utils.features.extraction import clip_features
+from utils.training.contrastive_objectives import Joint
 from utils.training.loop import train
-from utils.training.objectives import NON_DIGIT, Joint, Objective, Supervised
+from utils.training.objectives import NON_DIGIT, Objective, Supervised
 from utils.training.prediction import embedding_width
 
 
@@ -48,7 +48,7 @@ def fit(
         features, labels = clip_features(split.train, experiment.features)
         if NON_DIGIT in labels:
             raise InputError("a linear model learns only digits; non_digits and synthetic_non_digits are for networks")
-        missing = sorted(set(DIGITS) - set(labels.tolist()))
+        missing = sorted(set(range(10)) - set(labels.tolist()))
         if missing:
             raise InputError(f"a linear model needs training clips of every digit; missing: {str(missing)[1:-1]}")
         return model_baseline.fit(experiment.model, features, labels, experiment.features.floor), []

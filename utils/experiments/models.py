@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 import traceback
@@ -42,8 +43,7 @@ def find_model(name: str) -> tuple[type[nn.Module], type]:
     try:
         module = importlib.import_module(f"model_neural.{name}")
     except Exception as error:  # whatever a student's module raises
-        line = getattr(error, "lineno", None) or traceback.extract_tb(error.__traceback__)[-1].lineno
-        raise InputError(f"{where}, line {line}: {type(error).__name__}: {error}") from None
+        raise InputError(f"{where}{_line(error, name)}: {type(error).__name__}: {error}") from None
     own = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
     names = {kind.__name__: kind for kind in own}
     networks = [kind for kind in own if issubclass(kind, nn.Module)]
@@ -52,10 +52,20 @@ def find_model(name: str) -> tuple[type[nn.Module], type]:
         has = " and ".join(kind.__name__ for kind, _ in found) or "none"
         also = f"; its classes are {', '.join(kind.__name__ for kind in own)}" if own and not found else ""
         raise InputError(
-            f"{where}: defines one network with its settings, as `class Net(nn.Module)` and a dataclass `NetConfig`; "
-            f"it has {has}{also}"
+            f"{where}: must define exactly one network with its settings, as `class Net(nn.Module)` and a "
+            f"dataclass `NetConfig`; it has {has}{also}"
         )
     network, settings = found[0]
     if not dataclasses.is_dataclass(settings) or "n_mels" not in {field.name for field in dataclasses.fields(settings)}:
-        raise InputError(f"{where}: {settings.__name__} is a frozen dataclass with the field `n_mels: int`, and is not")
+        raise InputError(f"{where}: {settings.__name__} must be a dataclass with the field `n_mels: int`")
     return network, settings
+
+
+def _line(error: Exception, name: str) -> str:
+    """ ", line 7": the last line of the model's own module that ran, or that cannot be parsed."""
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        places.append((error.filename or "", error.lineno))
+    found = importlib.util.find_spec(f"model_neural.{name}")
+    lines = [line for file, line in places if found is not None and file == found.origin]
+    return f", line {lines[-1]}" if lines else ""

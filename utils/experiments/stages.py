@@ -6,13 +6,13 @@ import pandas as pd
 from torch import nn
 
 from utils import InputError
-from utils.data.splits import Split
+from utils.data.splits import NO_LABEL, Split
 from utils.experiments.config import Experiment, snapshot
 from utils.experiments.fingerprints import code_digests, short_key
 from utils.features.batches import SpokenDigits
 from utils.features.extraction import clip_features
+from utils.training.contrastive_objectives import UNLABELLED, Contrastive
 from utils.training.loop import train
-from utils.training.objectives import UNLABELLED, Contrastive
 from utils.training.prediction import embed, embedding_width, predict
 from utils.training.self_training import pseudo_labels, smoothed_posteriors
 
@@ -50,13 +50,13 @@ def pretrain(
 
 
 def pretraining_clips(experiment: Experiment, split: Split) -> pd.DataFrame:
-    """The clips of a pre-training, labelled -1 for losses that use no labels."""
+    """The clips of a pre-training, without labels (`NO_LABEL`) for losses that use none."""
     clips = split.train if split.unlabelled is None else pd.concat([split.train, split.unlabelled])
     clips = clips.sort_values("identifier")  # so that the order does not depend on which are labelled
     assert experiment.pretraining is not None
     loss = experiment.pretraining.contrastive.loss
     if loss in UNLABELLED:
-        return clips.assign(label=-1)
+        return clips.assign(label=NO_LABEL)
     if split.unlabelled is not None:
         raise InputError(f"{experiment.name}: the loss '{loss}' needs labels, but some clips are unlabelled")
     return clips

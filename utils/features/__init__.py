@@ -5,7 +5,8 @@ In: waveforms (samples,). Out: batches (batch, frames, mels) with the length of 
 log_mel                      the front end: a batch of waveforms -> log-mel spectrograms
 extraction                   the features of many clips, cached on disk
 waveform_augmentations       changes made before the front end
+room_augmentations           silence, reverberation and noise around a word, before the front end as well
 spectrogram_augmentations    changes made after it
-augmentation                 draws the strengths and applies both around the front end
+augmentation                 draws the strengths and applies them around the front end
 batches                      datasets, and the batches that a model is trained on
 """

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from utils.features.log_mel import FeatureConfig, LogMel
+from utils.features.log_mel import FeatureConfig, LogMel, Padded
+from utils.features.room_augmentations import (
+    babble,
+    bursts,
+    coloured_noise,
+    mix_in,
+    reverberate,
+    speech_power,
+    surround,
+)
 from utils.features.spectrogram_augmentations import (
     jitter_ends,
     mask_bands,
@@ -23,15 +32,13 @@ from utils.features.spectrogram_augmentations import (
 )
 from utils.features.waveform_augmentations import add_noise, change_gain, change_speed, equalise, shift_pitch
 
-Batch = tuple[Tensor, Tensor]
-
 
 @dataclass(frozen=True)
 class AugmentationConfig:
     """How strong each augmentation is. Strengths are drawn uniformly; null turns an augmentation off.
 
-    A pair is the range to draw from. A single number x stands for the range from -x to x, or from 0 to x for the noise
-    gate and the masks.
+    A pair is the range to draw from. A single number x stands for the range from -x to x; for `warp_time` from 1 - x to
+    1 + x, and for the noise gate and the masks from 0 to x.
     """
 
     gain_db: tuple[float, float] | None = None
@@ -44,11 +51,14 @@ class AugmentationConfig:
     vtlp: tuple[float, float] | None = None  # factor of the frequencies: vocal tract length perturbation
     warp_time: float | None = None  # local change of tempo (0.5: up to 50 % faster or slower)
     shift_bands: float | None = None  # shift of a region of the spectrum, in mel bands
-    spectral_tilt_db: float | None = None  # gain that varies smoothly over time and frequency
+    spectral_tilt_db: float | None = None  # random gain that varies smoothly over time and frequency
     noise_gate_db: float | None = None  # margin of the gate above the noise; applied to half of the clips
     jitter_frames: int | None = None  # frames cut from or added to each end
-    mask_bands: int | None = None  # width of each of two frequency masks, in mel bands
-    mask_frames: int | None = None  # width of each of two time masks, in frames; at most a fifth of the clip
+    mask_bands: int | None = None  # largest width of each of two frequency masks, in mel bands
+    mask_frames: int | None = None  # largest width of each of two time masks, in frames; at most a fifth of a clip
+    room: float = 0.0  # the probability that a batch is placed in rooms, in place of noise_snr_db
+    room_seconds: float = 0.9  # longest silence around the word, before and after it together
+    room_snr_db: tuple[float, float] = (-5.0, 25.0)  # of the noise in a room
 
     def __post_init__(self):
         for name in ("speed", "pitch", "stretch", "vtlp"):
@@ -60,6 +70,8 @@ class AugmentationConfig:
                 f"noise_probability must be above 0 and at most 1, not {self.noise_probability}; "
                 "to add no noise, set noise_snr_db: null"
             )
+        if not 0 <= self.room <= 1 or self.room_seconds < 0:
+            raise ValueError("room must be a probability, and room_seconds not negative")
         if self.warp_time is not None and not 0 < self.warp_time < 1:
             raise ValueError(f"warp_time must be between 0 and 1, not {self.warp_time}")
 
@@ -71,6 +83,8 @@ class Augmenter:
     """
 
     EQUALISER_BANDS = 6
+    REVERBERANT = 0.4  # of the clips in a room
+    DECAY, LEVEL = (0.03, 0.4), (0.02, 0.2)  # of reverberation: seconds until it has lost 60 dB, and its gain
     KNOTS = 5  # points between which a strength that varies over time or frequency is interpolated
     MASKS = 2
 
@@ -89,7 +103,7 @@ class Augmenter:
             return changed
         return torch.where(self.draw(0, 1, len(changed), *[1] * (changed.ndim - 1)) < probability, changed, unchanged)
 
-    def __call__(self, waveforms: Tensor, lengths: Tensor) -> Batch:
+    def __call__(self, waveforms: Tensor, lengths: Tensor) -> Padded:
         """Waveforms (batch, samples) with lengths (batch,) to features (batch, frames, mels) with lengths in frames."""
         config, floor, n = self.config, self.front_end.config.floor, len(waveforms)
         if config.speed is not None:
@@ -99,7 +113,10 @@ class Augmenter:
         if config.equaliser_db is not None:
             bands_db = self.draw(-config.equaliser_db, config.equaliser_db, n, self.EQUALISER_BANDS)
             waveforms, lengths = equalise(waveforms, lengths, bands_db)
-        if config.noise_snr_db is not None:
+        in_room = config.room > 0 and self.draw(0, 1, 1).item() < config.room
+        if in_room:
+            waveforms, lengths = self.place_in_room(waveforms, lengths)
+        elif config.noise_snr_db is not None:
             snr_db, slope = self.draw(*config.noise_snr_db, n), self.draw(0, 2, n)
             noisy, lengths = add_noise(waveforms, lengths, snr_db, slope, self.generator)
             waveforms = self.choose(config.noise_probability, noisy, waveforms)
@@ -139,3 +156,25 @@ class Augmenter:
                 start = self.draw(0, 1, n) * (frames - width)
                 features, frames = mask_frames(features, frames, start.round(), width, floor)
         return features, frames
+
+    def place_in_room(self, waveforms: Tensor, lengths: Tensor) -> Padded:
+        """Each clip somewhere in a stretch of its own room: reverberation for some, noise of one kind for all.
+
+        The whole batch gets equally long stretches of one kind of noise: so little of it is padding.
+        """
+        rate, n = self.front_end.config.sample_rate, len(waveforms)
+        voices, power = waveforms, speech_power(waveforms, rate)
+        silence = self.draw(0, self.config.room_seconds * rate, 1)
+        before = (self.draw(0, 1, n) * silence).long()
+        waveforms, lengths = surround(waveforms, lengths, before, silence.long() - before)
+        level = self.draw(*self.LEVEL, n) * (self.draw(0, 1, n) < self.REVERBERANT)
+        decay = (self.draw(*self.DECAY, n) * rate).long()
+        waveforms, lengths = reverberate(waveforms, lengths, decay, level, self.generator)
+        samples, kind = waveforms.shape[1], self.draw(0, 1, 1).item()
+        if kind < 0.5:
+            noise = coloured_noise(n, samples, self.generator)
+        elif kind < 0.8:
+            noise = babble(voices, samples, self.generator)
+        else:
+            noise = bursts(n, samples, rate, self.generator)
+        return mix_in(waveforms, lengths, noise, self.draw(*self.config.room_snr_db, n), power)

@@ -11,9 +11,9 @@ from tqdm.auto import tqdm
 
 from utils.data.audio import read_audio
 from utils.features.extraction import clip_features, label_tensor
-from utils.features.log_mel import FeatureConfig, pad
+from utils.features.log_mel import FeatureConfig, Padded, pad
 
-Batch = tuple[tuple[Tensor, Tensor], Tensor, Tensor]  # (padded inputs, their lengths), labels, speakers
+Batch = tuple[Padded, Tensor, Tensor]  # inputs, labels (batch,), speakers (batch,)
 
 
 class SpokenDigits(Dataset):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 LEVELS = ("clip_max", "none")
+Padded = tuple[Tensor, Tensor]  # clips of a batch, padded to the longest, and their lengths (batch,)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class FeatureConfig:
     f_min: float = 60.0
     f_max: float = 4000.0
     level: str = "clip_max"  # what 0 dB is: the loudest mel band of the clip, or ("none") full scale
-    range_db: float = 55.0  # lower levels are raised to -range_db, which hides the noise of different rooms
+    range_db: float = 55.0  # lower levels are clamped to -range_db (librosa's `top_db`), hiding the noise of rooms
     seconds: float | None = None  # make every clip this long: pad with silence or crop, equally on both sides
     trim_db: float | None = 35.0  # drop leading and trailing frames this far below the loudest frame; null: keep all
     min_power: float = 1e-20  # smallest power of a mel band (librosa's `amin`)
@@ -79,7 +80,7 @@ class LogMel(nn.Module):
         self.register_buffer("bank", bank, persistent=False)
         self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> Padded:
         """Waveforms to features.
 
         Args:
@@ -121,7 +122,7 @@ def valid_frames(lengths: Tensor, frames: int) -> Tensor:
     return torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)
 
 
-def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> Padded:
     """Centre each clip in `samples` samples: pad it with silence, or crop it, equally on both sides."""
     start = torch.where(lengths > samples, (lengths - samples) // 2, -((samples - lengths) // 2))
     index = start.unsqueeze(1) + torch.arange(samples, device=waveforms.device)
@@ -130,7 +131,7 @@ def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> tuple[Tensor, Te
     return centred, torch.full_like(lengths, samples)
 
 
-def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> tuple[Tensor, Tensor]:
+def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> Padded:
     """Drop the leading and trailing frames that are more than `trim_db` below the clip's loudest frame."""
     energy = mel.sum(-1)  # (batch, frames), zero in the padding
     loud = energy >= energy.amax(dim=1, keepdim=True) * 10 ** (-trim_db / 10)  # keeps all of a silent clip
@@ -142,6 +143,11 @@ def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> tuple[Tensor, Tensor]:
     return mel.masked_fill(~valid_frames(trimmed, mel.shape[1]).unsqueeze(-1), 0.0), trimmed
 
 
-def pad(clips: Sequence[Tensor], value: float = 0.0) -> tuple[Tensor, Tensor]:
+def pad(clips: Sequence[Tensor], value: float = 0.0) -> Padded:
     """Clips (time, ...) to one batch (batch, longest time, ...), padded with `value`, and their lengths (batch,)."""
     return pad_sequence(list(clips), batch_first=True, padding_value=value), torch.tensor([len(c) for c in clips])
+
+
+def fast_length(samples: int) -> int:
+    """The next power of two: Fourier transforms of other lengths can take several times as long."""
+    return 1 << (samples - 1).bit_length()

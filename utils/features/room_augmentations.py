@@ -6,9 +6,7 @@ Waveforms (batch, samples) are zero after the end of each clip; lengths (batch,)
 import torch
 from torch import Tensor
 
-from utils.features.log_mel import valid_frames
-
-Batch = tuple[Tensor, Tensor]
+from utils.features.log_mel import Padded, fast_length, valid_frames
 
 
 def speech_power(waveforms: Tensor, sample_rate: int, window: float = 0.02) -> Tensor:
@@ -26,7 +24,7 @@ def speech_power(waveforms: Tensor, sample_rate: int, window: float = 0.02) -> T
     return (power * active).sum(1) / active.sum(1)
 
 
-def surround(waveforms: Tensor, lengths: Tensor, before: Tensor, after: Tensor) -> Batch:
+def surround(waveforms: Tensor, lengths: Tensor, before: Tensor, after: Tensor) -> Padded:
     """Put `before` and `after` (batch,) samples of silence around each clip."""
     longer = lengths + before + after
     index = torch.arange(int(longer.max())) - before.unsqueeze(1)  # (batch, new samples), in old samples
@@ -34,7 +32,7 @@ def surround(waveforms: Tensor, lengths: Tensor, before: Tensor, after: Tensor) 
     return waveforms.gather(1, index.clamp(0, waveforms.shape[1] - 1)) * inside, longer
 
 
-def reverberate(waveforms: Tensor, lengths: Tensor, decay: Tensor, level: Tensor, generator: torch.Generator) -> Batch:
+def reverberate(waveforms: Tensor, lengths: Tensor, decay: Tensor, level: Tensor, generator: torch.Generator) -> Padded:
     """Add reverberation: noise that decays by 60 dB within `decay` (batch,) samples, `level` (batch,) times the speech.
 
     The tail that would lie after a clip's end is cut off. A `level` of zero leaves a clip as it is.
@@ -45,13 +43,13 @@ def reverberate(waveforms: Tensor, lengths: Tensor, decay: Tensor, level: Tensor
     )
     response = response.masked_fill(tail >= decay.unsqueeze(1), 0.0)
     response[:, 0] = 1.0  # the direct sound
-    n = _fast_length(waveforms.shape[1] + response.shape[1])
+    n = fast_length(waveforms.shape[1] + response.shape[1])
     spectrum = torch.fft.rfft(waveforms, n) * torch.fft.rfft(response, n)
     reverberant = torch.fft.irfft(spectrum, n)[:, : waveforms.shape[1]]
     return reverberant * valid_frames(lengths, waveforms.shape[1]), lengths
 
 
-def mix_in(waveforms: Tensor, lengths: Tensor, noise: Tensor, snr_db: Tensor, power: Tensor) -> Batch:
+def mix_in(waveforms: Tensor, lengths: Tensor, noise: Tensor, snr_db: Tensor, power: Tensor) -> Padded:
     """Add noise (batch, samples) at `snr_db` (batch,) dB below speech of the `power` (batch,) (see `speech_power`)."""
     noise = noise * valid_frames(lengths, waveforms.shape[1])
     own = noise.square().sum(1) / lengths
@@ -61,7 +59,7 @@ def mix_in(waveforms: Tensor, lengths: Tensor, noise: Tensor, snr_db: Tensor, po
 
 def coloured_noise(clips: int, samples: int, generator: torch.Generator) -> Tensor:
     """Noise (clips, samples): its power falls as 1/f^slope, slope from -0.5 (bluish) to 2 (brown); half swells."""
-    n = _fast_length(samples)
+    n = fast_length(samples)
     frequency = torch.arange(1, n // 2 + 2) / n
     slope = -0.5 + 2.5 * torch.rand(clips, 1, generator=generator)
     spectrum = torch.randn(clips, n // 2 + 1, dtype=torch.cfloat, generator=generator)
@@ -95,8 +93,3 @@ def bursts(clips: int, samples: int, sample_rate: int, generator: torch.Generato
         passed = (time - start) / length
         total += torch.exp(-4 * passed.clamp_min(0)) * ((passed >= 0) & (passed < 1))
     return total * torch.randn(clips, samples, generator=generator)
-
-
-def _fast_length(samples: int) -> int:
-    """The next power of two: Fourier transforms of other lengths can take several times as long."""
-    return 1 << (samples - 1).bit_length()

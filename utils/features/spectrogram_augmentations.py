@@ -10,12 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from utils.features.log_mel import FeatureConfig, valid_frames
-
-Batch = tuple[Tensor, Tensor]
+from utils.features.log_mel import FeatureConfig, Padded, valid_frames
 
 
-def stretch_time(features: Tensor, frames: Tensor, factor: Tensor, floor: float) -> Batch:
+def stretch_time(features: Tensor, frames: Tensor, factor: Tensor, floor: float) -> Padded:
     """Multiply the duration by `factor` (batch,): slower or faster speech of the same pitch and formants.
 
     Values between frames are interpolated linearly.
@@ -27,7 +25,7 @@ def stretch_time(features: Tensor, frames: Tensor, factor: Tensor, floor: float)
     return stretched.masked_fill(~valid_frames(new_frames, stretched.shape[1]).unsqueeze(-1), floor), new_frames
 
 
-def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: FeatureConfig) -> Batch:
+def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: FeatureConfig) -> Padded:
     """Multiply all frequencies by `factor` (batch,), as a vocal tract of another length would.
 
     Vocal tract length perturbation (VTLP; Jaitly and Hinton 2013, eq. 1): linear up to a knee, then bent so that the
@@ -45,7 +43,7 @@ def warp_frequency(features: Tensor, frames: Tensor, factor: Tensor, config: Fea
     return _interpolate(features.transpose(1, 2), position).transpose(1, 2), frames
 
 
-def warp_time(features: Tensor, frames: Tensor, rates: Tensor) -> Batch:
+def warp_time(features: Tensor, frames: Tensor, rates: Tensor) -> Padded:
     """Speed up some parts of a clip and slow down others; the duration stays the same.
 
     `rates` (batch, knots) are relative speeds, positive, at equally spaced times; linear in between.
@@ -58,7 +56,7 @@ def warp_time(features: Tensor, frames: Tensor, rates: Tensor) -> Batch:
     return torch.where(inside, warped, features), frames
 
 
-def shift_bands(features: Tensor, frames: Tensor, shifts: Tensor) -> Batch:
+def shift_bands(features: Tensor, frames: Tensor, shifts: Tensor) -> Padded:
     """Move each region of the spectrum up or down by its own amount, as formants differ between speakers and accents.
 
     `shifts` (batch, knots) are in mel bands, at equally spaced bands; linear in between.
@@ -69,17 +67,18 @@ def shift_bands(features: Tensor, frames: Tensor, shifts: Tensor) -> Batch:
     return _interpolate(features.transpose(1, 2), position).transpose(1, 2), frames
 
 
-def tilt_spectrum(features: Tensor, frames: Tensor, gains: Tensor, floor: float) -> Batch:
-    """Apply a gain that varies smoothly over time and frequency, as stress and timbre do. Silence stays at the floor.
+def tilt_spectrum(features: Tensor, frames: Tensor, gains: Tensor, floor: float) -> Padded:
+    """Apply a gain that varies smoothly over time and frequency, as stress and timbre do: not only a spectral tilt.
 
-    `gains` (batch, times, bands) are in units of the features, at equally spaced points; linear in between.
+    `gains` (batch, times, bands), drawn at random, are in units of the features, at equally spaced points; linear in
+    between. Silence stays at the floor.
     """
     gain = _interpolate(gains, _progress(features, frames) * (gains.shape[1] - 1))  # (batch, frames, bands)
     gain = F.interpolate(gain, features.shape[2], mode="linear", align_corners=True)
     return torch.where(features > floor, (features + gain).clamp_min(floor), features), frames
 
 
-def noise_gate(features: Tensor, frames: Tensor, margin: Tensor, floor: float) -> Batch:
+def noise_gate(features: Tensor, frames: Tensor, margin: Tensor, floor: float) -> Padded:
     """Set quiet parts to the floor, as recorders and phone calls do: room noise is lost, and weak consonants too.
 
     The threshold of each band is its noise level, the 10th percentile over the clip's frames, plus `margin` (batch,) in
@@ -92,7 +91,7 @@ def noise_gate(features: Tensor, frames: Tensor, margin: Tensor, floor: float) -
     return features.masked_fill(features <= threshold, floor), frames
 
 
-def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, floor: float) -> Batch:
+def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, floor: float) -> Padded:
     """Cut `start` (batch,) frames off the start and `end` off the end, or add frames of silence where negative."""
     start, end = start.minimum(frames // 4), end.minimum(frames // 4)  # cut at most half of a clip
     new_frames = frames - start - end
@@ -102,14 +101,14 @@ def jitter_ends(features: Tensor, frames: Tensor, start: Tensor, end: Tensor, fl
     return features.gather(1, index).masked_fill(~inside.unsqueeze(-1), floor), new_frames
 
 
-def mask_bands(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Batch:
+def mask_bands(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Padded:
     """SpecAugment's frequency mask (Park et al. 2019): set `width` (batch,) bands from `start` on to the floor."""
     band = torch.arange(features.shape[2])
     masked = (band >= start.unsqueeze(1)) & (band < (start + width).unsqueeze(1))
     return features.masked_fill(masked.unsqueeze(1), floor), frames
 
 
-def mask_frames(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Batch:
+def mask_frames(features: Tensor, frames: Tensor, start: Tensor, width: Tensor, floor: float) -> Padded:
     """SpecAugment's time mask (Park et al. 2019): set `width` (batch,) frames from `start` on to the floor."""
     frame = torch.arange(features.shape[1])
     masked = (frame >= start.unsqueeze(1)) & (frame < (start + width).unsqueeze(1))

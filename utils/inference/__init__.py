@@ -1,5 +1,6 @@
 """Waveforms become predictions.
 
-In: a waveform (samples,) or an audio file. Out: a digit, or None for a non-digit, with its confidence (`recogniser`,
-`calibration`); the words of a longer recording (`endpointing`); and front end and model as one ONNX file (`export`).
+In: a waveform (samples,), an audio file or the `microphone`. Out: a digit, or None for a non-digit, with its confidence
+(`recogniser`, `calibration`); the words of a longer recording (`endpointing`); whether a recorded word is good enough
+to keep (`utterance`); and front end and model as one ONNX file (`export`, with `onnx_front_end` and `onnx_graph`).
 """

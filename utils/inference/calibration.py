@@ -25,7 +25,7 @@ class Calibration:
             raise ValueError("need temperature > 0 and threshold within [0, 1]")
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Logits (clips, 10) to probabilities (clips, 10); what is missing to a sum of 1 is that of a non-digit."""
+        """Logits (clips, 10) to probabilities (clips, 10); the remainder up to 1 is the probability of a non-digit."""
         classes = with_non_digit(logits) if self.rejects else logits
         return (classes / self.temperature).softmax(1)[:, :10]
 
@@ -34,12 +34,12 @@ AS_IS = Calibration()
 
 
 def calibrate(logits: Tensor, labels: Tensor, accepted: float, rejects: bool = False) -> Calibration:
-    """Choose the temperature of least cross-entropy, and the threshold that accepts the given share of the digits.
+    """Choose the temperature that minimises the cross-entropy, and the threshold that accepts a given share of digits.
 
     Args:
         logits: (clips, 10), each computed by a model that was not trained on the clip's speaker.
         labels: (clips,) digits.
-        accepted: the share of the digits to accept, for example 0.98.
+        accepted: the share of the digits to accept, for example 0.97.
         rejects: whether the models were trained on non-digits.
     """
     tried = [Calibration(rejects, round(float(temperature), 4)) for temperature in TEMPERATURES]

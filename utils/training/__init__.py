@@ -2,10 +2,11 @@
 
 In: batches (batch, frames, mels) with lengths, labels and speakers (batch,). Out: a trained model and its history.
 
-objectives       the losses, each with the clips that it is computed on
-loop             minimises an objective, epoch by epoch
-prediction       runs a trained model: posteriors (clips, 10), logits, embeddings
-self_training    posteriors of unlabelled clips -> labels for the next round of training
-distributed      splits every batch among several processes
-tracking         logs a run to MLflow
+objectives                the losses, each with the clips that it is computed on
+contrastive_objectives    contrastive ones, alone or beside the cross-entropy
+loop                      minimises an objective, epoch by epoch
+prediction                runs a trained model: posteriors (clips, 10), logits, embeddings
+self_training             posteriors of unlabelled clips -> labels for the next round of training
+distributed               splits every batch among several processes
+tracking                  logs a run to MLflow
 """

@@ -2,8 +2,8 @@
 
 Every process draws the same batches and augments them in the same way, then trains on its share of each batch. Where
 the shares are of equal size, the gradient equals that of a single process, with two exceptions. Dropout is drawn by
-each process for its own clips. On the CPU, each process normalises by the batch statistics of its own share, and takes
-over the running statistics of the first process after each epoch (on GPUs they are computed over the whole batch).
+each process for its own clips. On the CPU, each process normalises by the batch statistics of its own share, and adopts
+the running statistics of the first process after each epoch (on GPUs they are computed over the whole batch).
 """
 
 import functools
@@ -39,7 +39,7 @@ class Process:
         return DistributedDataParallel(model)
 
     def sync_buffers(self, *models: nn.Module) -> None:
-        """Take over the first process's running statistics, so that all processes get the same validation results."""
+        """Adopt the first process's running statistics, so that all processes get the same validation results."""
         for buffer in (buffer for model in models for buffer in model.buffers() if self.world_size > 1):
             dist.broadcast(buffer, 0)
 

@@ -37,7 +37,7 @@ class Optimisation:
     weight_decay: float = 0.01
     schedule: str = "one-cycle"  # or "cosine", "constant", "plateau" (halved when the validation loss stops improving)
     ema_decay: float = 0.0  # of the exponential moving average of the weights (0.99: about the last 100 steps); 0: off
-    clip_norm: float | None = 5.0  # largest norm of the gradient; null: off
+    clip_norm: float | None = 5.0  # gradients are clipped to this norm; null: off
     patience: int | None = None  # stop after this many epochs without a better validation accuracy; null: off
 
     def __post_init__(self):
@@ -71,7 +71,7 @@ def train(
 
     Args:
         model: `forward(features (batch, frames, mels), lengths (batch,)) -> logits (batch, 10)`.
-        objective: one of `utils.training.objectives`, with its `batches`, `loss(model, batch)` and `generator`.
+        objective: see `objectives` and `contrastive_objectives`; has `batches`, `loss(model, batch)` and `generator`.
         config: the settings of the optimiser.
         seed: of all random numbers drawn here. The caller sets the initial weights.
         validation: features and labels (see `clip_features`) of speakers who are in neither the training nor the test

@@ -43,23 +43,24 @@ def pseudo_labels(posteriors: Tensor, share: float) -> tuple[Tensor, Tensor]:
 def smoothed_posteriors(probabilities: Tensor, embeddings: Tensor, speakers: np.ndarray, neighbours: int) -> Tensor:
     """Posteriors of unlabelled clips (clips, 10), improved by two things that are known without labels.
 
-    Clips of a speaker that sound alike are probably the same digit (`agree`). And each speaker says each digit equally
-    often (`balance`): a corpus usually records who speaks, and asks every speaker for every digit.
+    Clips of a speaker that sound alike are probably the same digit (`smooth_over_neighbours`). And each speaker says
+    each digit equally often (`balance`): a corpus usually records who speaks, and asks every speaker for every digit.
 
     Args:
         probabilities: (clips, 10), the model's predictions.
         embeddings: (clips, width), the model's last hidden layer.
         speakers: (clips,) names.
-        neighbours: see `agree`.
+        neighbours: see `smooth_over_neighbours`.
     """
     posteriors = torch.empty(probabilities.shape)
     for name in np.unique(speakers):
         own = torch.from_numpy(speakers == name)
-        posteriors[own] = balance(agree(probabilities[own], embeddings[own], neighbours), iterations=20)
+        smoothed = smooth_over_neighbours(probabilities[own], embeddings[own], neighbours)
+        posteriors[own] = balance(smoothed, iterations=20)
     return posteriors
 
 
-def agree(probabilities: Tensor, embeddings: Tensor, neighbours: int) -> Tensor:
+def smooth_over_neighbours(probabilities: Tensor, embeddings: Tensor, neighbours: int) -> Tensor:
     """Average the posteriors of each clip's nearest neighbours, including its own: k-nearest-neighbour smoothing.
 
     A speaker's repetitions of a digit lie close together, even where the model's predictions for them differ.

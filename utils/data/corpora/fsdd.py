@@ -18,7 +18,7 @@ ARCHIVE_URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/
 
 
 @dataclass(frozen=True)
-class Report:
+class FetchReport:
     """The outcome of `fetch`.
 
     Attributes:
@@ -35,7 +35,9 @@ class Report:
         return f"{self.folder}: {self.clips} clips verified, {self.fetched} of them newly fetched"
 
 
-def fetch(folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METADATA, progress: bool = True) -> Report:
+def fetch(
+    folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METADATA, progress: bool = True
+) -> FetchReport:
     """Make sure that a folder contains every clip of a metadata table, with the right checksum.
 
     Clips that are already there are verified and kept. The archive (16 MB) is downloaded only if a clip is missing or
@@ -69,7 +71,7 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METAD
             archive.unlink()
     except OSError as error:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
-    return Report(folder, len(checksums), len(wanted))
+    return FetchReport(folder, len(checksums), len(wanted))
 
 
 def _read_checksums(metadata: Path) -> dict[str, str]:

@@ -1,0 +1,119 @@
+"""Contrastive training objectives: alone, for pre-training, or together with the cross-entropy."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model_neural.contrastive import Projection, nt_xent, supervised_contrastive, swav, triplet
+from utils import InputError
+from utils.features.augmentation import AugmentationConfig
+from utils.features.batches import SpokenDigits
+from utils.features.log_mel import FeatureConfig
+from utils.training.distributed import this_process
+from utils.training.loop import Optimisation
+from utils.training.objectives import NON_DIGIT, Objective, TrainingConfig, two_views
+from utils.training.prediction import embed_of, head_of
+
+LOSSES = ("nt-xent", "swav", "supcon", "triplet")
+UNLABELLED = ("nt-xent", "swav")  # those that use no labels
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig:
+    """Settings of a contrastive loss (see `model_neural.contrastive`)."""
+
+    loss: str = "nt-xent"  # or "swav"; with labels also "supcon" (across speakers) or "triplet"
+    temperature: float = 0.1
+    margin: float = 0.3  # of "triplet"
+    dims: int = 64  # of the projection
+    prototypes: int = 10  # of "swav"
+
+    def __post_init__(self):
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
+        if self.temperature <= 0 or self.margin <= 0 or min(self.dims, self.prototypes) < 2:
+            raise ValueError("need temperature > 0, margin > 0, dims >= 2 and prototypes >= 2")
+
+
+@dataclass(frozen=True)
+class PretrainingConfig(Optimisation):
+    """Settings of contrastive pre-training, which comes before supervised training."""
+
+    contrastive: ContrastiveConfig = ContrastiveConfig()
+
+
+class Contrastive(Objective):
+    """A contrastive loss on the projected embeddings of two augmented views of each clip."""
+
+    def __init__(
+        self,
+        width: int,
+        dataset: SpokenDigits,
+        features: FeatureConfig,
+        augmentation: AugmentationConfig,
+        config: PretrainingConfig,
+    ):
+        """`width` is the size of the model's last hidden layer."""
+        # batches are random samples: clips of similar length would be mostly of the same few digits
+        super().__init__(dataset, features, augmentation, config.batch_size, bucket=1)
+        self.config = config.contrastive
+        self.projection = Projection(width, self.config.dims)
+        if self.config.loss == "swav":
+            self.prototypes = nn.Parameter(torch.randn(self.config.prototypes, self.config.dims))
+
+    def loss(self, model: nn.Module, batch: tuple) -> Tensor:
+        (waveforms, lengths), labels, speakers = batch
+        inputs, frames = _whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = _whole_batch(labels, speakers)
+        z = self.projection(embed_of(model)(inputs, frames))
+        match self.config.loss:
+            case "nt-xent":
+                return nt_xent(z, torch.arange(len(labels), device=z.device).repeat(2), self.config.temperature)
+            case "swav":
+                return swav(z @ F.normalize(self.prototypes, dim=1).T, speakers, self.config.temperature)
+            case "supcon":
+                return supervised_contrastive(z, labels.repeat(2), self.config.temperature, speakers.repeat(2))
+            case "triplet":
+                return triplet(z, labels.repeat(2), self.config.margin)
+        raise ValueError(self.config.loss)
+
+
+class Joint(Objective):
+    """Cross-entropy plus a supervised contrastive loss (positives: clips of the same digit by other speakers)."""
+
+    def __init__(
+        self,
+        width: int,
+        dataset: SpokenDigits,
+        features: FeatureConfig,
+        augmentation: AugmentationConfig,
+        config: TrainingConfig,
+    ):
+        """`width` is the size of the model's last hidden layer."""
+        super().__init__(dataset, features, augmentation, config.batch_size)
+        if NON_DIGIT in dataset.labels:
+            raise InputError(
+                "contrastive_weight needs digits only; remove non_digits and synthetic_non_digits from the data"
+            )
+        self.config, self.contrastive = config, ContrastiveConfig("supcon")
+        self.projection = Projection(width, self.contrastive.dims)
+
+    def loss(self, model: nn.Module, batch: tuple) -> Tensor:
+        (waveforms, lengths), labels, speakers = batch
+        inputs, frames = _whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = (numbers.repeat(2) for numbers in _whole_batch(labels, speakers))
+        embedding = embed_of(model)(inputs, frames)
+        cross_entropy = F.cross_entropy(head_of(model)(embedding), labels, label_smoothing=self.config.label_smoothing)
+        z = self.projection(embedding)
+        contrastive = supervised_contrastive(z, labels, self.contrastive.temperature, speakers)
+        return cross_entropy + self.config.contrastive_weight * contrastive
+
+
+def _whole_batch(*batch: Tensor) -> tuple[Tensor, ...]:
+    """A batch on this process's device. A contrastive loss compares all of its clips, so the batch cannot be split."""
+    process = this_process()
+    if process.world_size > 1:
+        raise InputError("contrastive learning runs in a single process; start it without torchrun")
+    return process.share(*batch)
