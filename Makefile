@@ -42,7 +42,7 @@ check: $(READY) ## one model: does it keep its contract? make check NAME=dscnn
 	@test -f model_neural/$(NAME).py || { echo 'make check NAME=...: a module of model_neural/, such as cnn1d' >&2; exit 2; }
 	@$(BIN)/python -m pytest tests/models/test_contract.py -k '$(NAME)'
 
-results: $(READY) ## train and evaluate everything again: every table
+results: $(READY) ## all tables: make the runs that are missing
 	$(BIN)/sdr reproduce
 
 notebooks: $(READY) ## run every notebook again and save it
