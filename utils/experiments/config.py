@@ -19,6 +19,8 @@ from utils.training.self_training import SelfTrainingConfig
 
 T = TypeVar("T")
 
+ARCHIVE_CHECKSUMS = "utils/data/synthesis/archive/checksums.json"
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -56,6 +58,11 @@ class DataConfig:
     def tables(self) -> tuple[str, ...]:
         """All metadata tables, each once."""
         return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test, *self.non_digits)))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The files that say which clips are used: the tables and, where it is used, the archive's checksums."""
+        return (*self.tables, *([ARCHIVE_CHECKSUMS] if self.synthetic_language else []))
 
 
 @dataclass(frozen=True)
