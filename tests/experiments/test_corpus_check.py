@@ -10,6 +10,7 @@ from utils import InputError
 from utils.experiments.corpus_check import balance, clips, labels, voices
 from utils.experiments.corpus_check.check import check_corpus, row_numbers
 from utils.experiments.corpus_check.measures import clipped_share, measure
+from utils.paths import COURSE_METADATA, speech_data
 
 
 def found(path) -> dict[str, str]:
@@ -187,3 +188,14 @@ def test_row_numbers_are_those_of_an_editor(tmp_path):
     path = tmp_path / "clips.tsv"
     path.write_bytes("identifier\tfile\n\na\tb\r\n\t\r\nc\td\u2028e\n\n".encode())
     assert row_numbers(path) == [3, 5]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the clips of the course are not available")
+def test_no_false_alarms_on_the_course():
+    """As docs/checking_data.md reports: no errors, no copies, no speakers who sound alike, few doubtful labels."""
+    report = check_corpus(COURSE_METADATA)
+    assert report.count("error") == 0
+    checks = [finding.check for finding in report.findings]
+    assert not {"copies", "voices", "pronunciation", "several words", "no word"} & set(checks)
+    assert checks.count("labels") <= 20

@@ -67,7 +67,7 @@ def check_labels(clips: pd.DataFrame, measured: Mapping[int, Measures]) -> Itera
         if digit != label and share >= WHOLE and len(mine) >= MIN_WHOLE:
             whole[mine] = True
             message = f"speaker {speaker}: {share:.0%} of {len(mine)} clips labelled {label} are recognised as {digit}"
-            yield Finding("pronunciation", "note", message, (int(places[mine[0]]),), float(share))
+            yield Finding("pronunciation", "warning", message, (int(places[mine[0]]),), float(share))
     alone = np.isnan(judged.unusual)
     doubtful = np.where(alone, judged.margin > DISAGREE_ALONE, judged.margin > DISAGREE)
     doubtful &= (alone | (judged.unusual > UNUSUAL)) & ~(whole & alone)
