@@ -39,8 +39,8 @@ test-all: $(READY) ## the same, and the slow tests
 	@$(call ALL,$(BIN)/python -m pytest -m 'slow or not slow')
 
 check: $(READY) ## one model: does it keep its contract? make check NAME=dscnn
-	@test -f model_neural/$(NAME).py || { echo 'make check NAME=...: a module of model_neural/, such as cnn1d' >&2; exit 2; }
-	@$(BIN)/python -m pytest tests/models/test_contract.py -k '$(NAME)'
+	@test -n '$(NAME)' || { echo 'make check NAME=...: a model, such as cnn1d' >&2; exit 2; }
+	@$(BIN)/python tools/check_model.py '$(NAME)'
 
 results: $(READY) ## all tables: make the runs that are missing
 	$(BIN)/sdr reproduce

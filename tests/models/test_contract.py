@@ -10,6 +10,7 @@ import torch
 from conftest import experiment_of
 from torch import nn
 
+from utils import InputError
 from utils.experiments import checkpoints, runs
 from utils.experiments.contract import CHECKS, FEATURES, ContractError
 from utils.experiments.models import find_model, model_names
@@ -20,11 +21,15 @@ from utils.training.prediction import predict_logits
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", model_names())
 def test_contract(name, check):
-    model, settings = find_model(name)
+    """A failure is one line in plain words; `make check NAME=...` prints them for one model."""
+    failure = None
     try:
+        model, settings = find_model(name)
         CHECKS[check](lambda: model(settings(n_mels=FEATURES.n_mels)))
-    except ContractError as broken:
-        pytest.fail(f"{model.__name__}: {broken}", pytrace=False)
+    except (ContractError, InputError) as broken:
+        failure = str(broken)
+    if failure:
+        pytest.fail(f"{name}: {failure}", pytrace=False)
 
 
 @pytest.mark.parametrize("name", model_names())
@@ -138,7 +143,7 @@ def test_a_sound_model_without_embed_and_head_keeps_the_contract(check):
     [
         ("shapes", OneRow, r"shape \(10,\), not \(3, 10\)"),
         ("shapes", NotANumber, "1 frames give (NaN|infinite) logits"),
-        ("padding", LooksAtPadding, "a clip of 1 frames change by up to .* pads it to 2 frames.*lengths"),
+        ("padding", LooksAtPadding, "a clip of 1 frame change by up to .* pads it to 2 frames.*lengths"),
         ("batch", LooksAtItsNeighbours, "change by up to .* louder.*whole batch"),
         ("evaluation", DropsInEvaluation, "the second time.*dropout"),
         ("gradients", Unused, "no gradient reaches spare.weight, spare.bias"),

@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="print the tables with a row for this experiment, and change nothing",
     )
 
+    parser.set_defaults(tables=())
+
 
 def run(given: argparse.Namespace) -> None:
     from utils.evaluation.tables import load_tables
@@ -27,6 +29,7 @@ def run(given: argparse.Namespace) -> None:
     if given.check and (given.also or given.json):
         raise InputError("--check cannot be combined with --with or --json")
     names = reporting.tables_with(given.also) if given.also else list(load_tables())
+    names = [name for name in names if name in given.tables] or names
     also = [given.also] if given.also else []
     if given.json:
         print(json.dumps([row for name in names for row in reporting.rows(name, also=also)], indent=1))

@@ -43,4 +43,4 @@ def run(given: argparse.Namespace) -> None:
     from utils.experiments.reproducing import reproduce
 
     reproduce(given.tables, given.model, given.also, given.seeds, given.jobs, given.again)
-    report.run(argparse.Namespace(check=False, json=False, also=given.also))
+    report.run(argparse.Namespace(check=False, json=False, also=given.also, tables=given.tables))

@@ -63,10 +63,10 @@ def check_padding(make: Make) -> None:
             change = (padded - alone).abs().max().item()
             require(
                 change <= TOLERANCE * (1 + alone.abs().max().item()),
-                f"the logits of a clip of {frames} frames change by up to {change:.2g} when its batch pads it to "
-                f"{longest} frames. The model looks at the padding. The usual causes are a mean or a maximum over time "
-                "that includes it, a convolution over it after a bias or a normalisation has made it other than zero, "
-                "and attention without a mask. Use `lengths` (model_neural/cnn1d.py shows how).",
+                f"the logits of a clip of {frames} frame{'s' * (frames > 1)} change by up to {change:.2g} when its "
+                f"batch pads it to {longest} frames. The model looks at the padding. The usual causes are a mean or a "
+                "maximum over time that includes it, a convolution over it after a bias or a normalisation has made it "
+                "other than zero, and attention without a mask. Use `lengths` (model_neural/cnn1d.py shows how).",
             )
 
 

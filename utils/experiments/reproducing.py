@@ -44,7 +44,7 @@ def reproduce(
     planned = planned_runs(tables, model, also, seeds)
     missing = [(chosen, seed) for chosen, seed in planned if again or not has_run(chosen, seed, store)]
     jobs = jobs or joblib.cpu_count()
-    print(f"{len(planned)} runs, {len(planned) - len(missing)} of them in the results already")
+    print(f"{_count(len(planned))}, {len(planned) - len(missing)} of them in the results already")
     shared = {}  # pre-trainings used by several runs: done once, before the parallel runs
     for chosen, seed in missing:
         if chosen.pretraining is not None:
@@ -52,8 +52,9 @@ def reproduce(
             shared[pretraining_state(chosen, clips, seed, RUNS)] = chosen, seed
     for state in shared if again else ():
         state.unlink(missing_ok=True)
-    if missing:
-        print(_forecast(missing, list(shared.values()), jobs, store), flush=True)
+    if not missing:
+        return
+    print(_forecast(missing, list(shared.values()), jobs, store), flush=True)
     for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
         synthetic_voices(number)  # before parallel runs need them
     for number in {chosen.data.synthetic_non_digits for chosen, _ in missing} - {0}:
@@ -114,7 +115,13 @@ def _forecast(
         took.setdefault(f"{result['experiment']}, pre-training", []).append(pretraining)
     names = [chosen.name for chosen, _ in missing] + [f"{chosen.name}, pre-training" for chosen, _ in pretrained]
     known = [median(took[name]) for name in names if name in took]
-    minutes = max(1, round((sum(known) + len(missing)) / jobs / 60))  # loading and testing take about a second
     new = sum(chosen.name not in took for chosen, _ in missing)
-    unknown = f", plus {new} runs of unknown duration" if new else ""
+    if new == len(missing):
+        return f"{_count(new)} of unknown duration, {jobs} in parallel"
+    minutes = max(1, round((sum(known) + len(missing)) / jobs / 60))  # loading and testing take about a second
+    unknown = f", plus {_count(new)} of unknown duration" if new else ""
     return f"about {minutes} minute{'s' * (minutes > 1)}, {jobs} in parallel{unknown}"
+
+
+def _count(runs: int) -> str:
+    return f"{runs} run{'s' * (runs != 1)}"

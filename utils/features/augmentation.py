@@ -4,7 +4,7 @@
 and `spectrogram_augmentations` after it, always in the same order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -61,6 +61,12 @@ class AugmentationConfig:
     room_snr_db: tuple[float, float] = (-5.0, 25.0)  # of the noise in a room
 
     def __post_init__(self):
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, tuple) and value[0] > value[1]:
+                raise ValueError(f"{field.name} must be a range from low to high, not {value}")
+            if isinstance(value, int | float) and value < 0:
+                raise ValueError(f"{field.name} must not be negative, but is {value}")
         for name in ("speed", "pitch", "stretch", "vtlp"):
             factors = getattr(self, name)
             if factors is not None and not 0.5 <= factors[0] <= factors[1] <= 2:
@@ -70,8 +76,8 @@ class AugmentationConfig:
                 f"noise_probability must be above 0 and at most 1, not {self.noise_probability}; "
                 "to add no noise, set noise_snr_db: null"
             )
-        if not 0 <= self.room <= 1 or self.room_seconds < 0:
-            raise ValueError("room must be a probability, and room_seconds not negative")
+        if self.room > 1:
+            raise ValueError(f"room must be a probability, not {self.room}")
         if self.warp_time is not None and not 0 < self.warp_time < 1:
             raise ValueError(f"warp_time must be between 0 and 1, not {self.warp_time}")
 
