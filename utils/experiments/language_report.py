@@ -32,7 +32,8 @@ which trained it on {synthetic:,} synthetic clips of {speakers} synthetic speake
 **Intended use.** Teaching and demonstrations, on short clips of one digit spoken close to a microphone.
 
 **Limitations.** {limits}
-It always predicts a digit, even for other words and for noise. The voices may mispronounce words. Do not use it where errors have serious consequences.
+It always predicts a digit, even for other words and for noise. The voices may mispronounce words.
+Do not use it where errors have serious consequences.
 """
 
 

@@ -16,7 +16,7 @@ from utils.experiments import checkpoints
 from utils.experiments import language_report as report
 from utils.experiments.config import Experiment
 from utils.experiments.language_training import Fold, recognise, recognise_in_rooms
-from utils.files import atomic_folder, write_atomically
+from utils.files import write_atomically
 
 MODEL = "model"  # the folder of the checkpoint
 
@@ -77,9 +77,8 @@ def write_results(folder: Path, outcome: Outcome) -> str:
         "metrics": measured, "protocol": "course", "seed": 0, "parameters": facts["parameters"],
         "train_clips": len(training), "train_speakers": sorted(training["speaker"].unique()),
     }  # fmt: skip
-    with atomic_folder(folder / MODEL) as new:
-        checkpoints.save(new, outcome.model, experiment, result)
-        (new / checkpoints.CARD).write_text(card, encoding="utf-8")
+    checkpoints.save(folder / MODEL, outcome.model, experiment, result)
+    write_text(folder / MODEL / checkpoints.CARD, card)  # in place of the card of an ordinary run
     write_text(folder / "confusion.txt", report.confusion_text(counts, lexicon) + "\n")
     with plt.rc_context(figures.STYLE):
         figure, ax = plt.subplots(figsize=(5, 4.6))

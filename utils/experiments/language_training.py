@@ -26,6 +26,8 @@ from utils.training.prediction import predict
 
 CLIPS_SEEN = 60_000  # by the training on synthesis: about four minutes on one core
 CLIPS_SEEN_AGAIN = 15_000  # by each training on recordings besides, which continues from there: about one minute
+MOST_EPOCHS = 40  # of each, as more do not help if there are only few clips, but at least FEWEST_STEPS
+FEWEST_STEPS = 400  # as fewer steps leave the averaged weights (`ema_decay`) near those at the start
 LEARNING_RATE = 1e-3  # of the latter, a third of the former
 MOST_FOLDS = 4  # of cross-validation
 MOST_REPEATED = 3  # how often a clip is listed, to balance engines, or recordings and synthesis
@@ -127,9 +129,14 @@ def balance(clips: pd.DataFrame, column: str) -> pd.DataFrame:
 def _learn(
     model: nn.Module, experiment: Experiment, clips: pd.DataFrame, seen: int, states: Path, title: str, progress: bool
 ) -> None:
-    """Train in place, until about `seen` clips have been seen. A training that is complete is read from `states`."""
+    """Train in place until about `seen` clips have been seen, or all of them `MOST_EPOCHS` times.
+
+    A training that is complete is read from `states`.
+    """
     assert experiment.training is not None and experiment.augmentation is not None
-    config = replace(experiment.training, epochs=max(1, round(seen / len(clips))), min_steps=0)
+    epochs = min(max(1, round(seen / len(clips))), MOST_EPOCHS)
+    steps = min(FEWEST_STEPS, seen // experiment.training.batch_size)
+    config = replace(experiment.training, epochs=epochs, min_steps=steps)
     settings = snapshot(replace(experiment, training=config))
     begun = [weight.double().sum().item() for weight in model.parameters()]
     contents = [[sha256(clip.path), int(clip.label)] for clip in clips.itertuples()]
