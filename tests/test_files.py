@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from utils import InputError
-from utils.files import atomic_folder, sha256, write_atomically
+from utils.files import atomic_folder, check_name, run_folder, sha256, write_atomically
 
 
 class Killed(BaseException):
@@ -27,7 +27,7 @@ def test_the_old_folder_is_restored_if_the_new_one_cannot_be_moved(tmp_path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(type(target), "replace", fail)
-        with pytest.raises(InputError, match="could not be written"), atomic_folder(target) as new:
+        with pytest.raises(InputError, match="could not be written"), atomic_folder(target, own=("old",)) as new:
             (new / "new").touch()
     assert [path.name for path in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
@@ -72,3 +72,60 @@ def test_the_checksum_of_an_unreadable_file_is_an_input_error(tmp_path):
     for path in (tmp_path / "missing.wav", tmp_path):
         with pytest.raises(InputError, match=re.escape(str(path))):
             sha256(path)
+
+
+OWN = ("table.tsv", "clips/*.wav")
+
+
+@pytest.mark.parametrize(
+    "names", [["table.tsv", "note.txt"], ["clips/a.wav"], ["clips/a.txt", "table.tsv"], [".git/x"]]
+)
+def test_a_folder_that_was_not_made_here_is_never_replaced(tmp_path, names):
+    target = tmp_path / "made"
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        (target / name).write_text("theirs")
+    with pytest.raises(InputError, match="not written by this program"), atomic_folder(target, OWN):
+        raise AssertionError("the work must not begin")
+    with pytest.raises(InputError, match="not written by this program"), atomic_folder(target):
+        raise AssertionError("the work must not begin")
+    assert all((target / name).read_text() == "theirs" for name in names) and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_that_becomes_foreign_during_the_work_is_kept(tmp_path):
+    target = tmp_path / "made"
+    with pytest.raises(InputError, match="holds 'note.txt'"), atomic_folder(target, OWN) as new:
+        (new / "table.tsv").touch()
+        target.mkdir()
+        (target / "note.txt").touch()
+    assert [path.name for path in target.iterdir()] == ["note.txt"]
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path):
+    (tmp_path / "made").write_text("theirs")
+    with pytest.raises(InputError, match="not a folder"), atomic_folder(tmp_path / "made", OWN):
+        pass
+    assert (tmp_path / "made").read_text() == "theirs"
+
+
+def test_own_and_empty_folders_are_replaced(tmp_path):
+    target = tmp_path / "made"
+    target.mkdir()
+    for text in ("first", "second"):
+        with atomic_folder(target, OWN) as new:
+            (new / "table.tsv").write_text(text)
+            (new / "clips").mkdir()
+            (new / "clips" / "a.wav").touch()
+            (new / ".DS_Store").touch()  # macOS leaves such files anywhere
+    assert (target / "table.tsv").read_text() == "second" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", ".", "..", ".x", "", "a/b", "a\\b", "a\0b", "a\n"])
+def test_the_folder_of_a_run_is_inside_its_root(tmp_path, name):
+    with pytest.raises(InputError, match="cannot be"):
+        run_folder(tmp_path, name, "course")
+    with pytest.raises(InputError, match="cannot be"):
+        run_folder(tmp_path, "x", name)
+    with pytest.raises(InputError, match="here: .* cannot be a name"):
+        check_name(name, "here")
+    assert run_folder(tmp_path, "x-1.b", "loso-Anna Maria") == tmp_path / "x-1.b" / "loso-Anna Maria"

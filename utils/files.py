@@ -2,13 +2,36 @@
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from utils import InputError
+
+NAME = re.compile(r"[\w-][\w.-]{0,99}")
+ONE_FOLDER = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,199}")
+BY_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that macOS and Windows put into any folder
+
+
+def check_name(name: object, where: str) -> str:
+    """Return a name that is safe in paths; otherwise raise an `InputError` that starts with `where`."""
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InputError(
+            f"{where}: {str(name)[:100]!r} cannot be a name: use up to 100 letters, digits, '_', '-' and '.', and no "
+            "'.' at the start"
+        )
+    return name
+
+
+def run_folder(root: Path, experiment: str, split: str) -> Path:
+    """The folder of an experiment's runs on a split, always two levels inside `root`. Raises `InputError` if not."""
+    if not ONE_FOLDER.fullmatch(split):  # a fold is a speaker, whose name may have spaces
+        raise InputError(f"{experiment}: {split[:100]!r} cannot be the name of a folder")
+    return root / check_name(experiment, "experiment") / split
 
 
 def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
@@ -39,11 +62,36 @@ def check_writable(folder: str | Path) -> None:
         tempfile.TemporaryFile(dir=place).close()
 
 
+def check_replaceable(folder: str | Path, own: Sequence[str]) -> None:
+    """Raise `InputError` unless `folder` is absent, empty, or holds only files that this program writes there.
+
+    Args:
+        own: patterns such as "figures/*.png". Files that match the first one must be among them.
+    """
+    folder, found, known = Path(folder), False, False
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise InputError(f"{folder}: not a folder, so it cannot be replaced by one")
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder).as_posix()
+        if path.name in BY_SYSTEM or (path.is_dir() and not path.is_symlink()):
+            continue
+        if not any(fnmatchcase(name, pattern) for pattern in own):
+            raise InputError(f"{folder}: holds {name!r}, which was not written by this program; move it elsewhere")
+        found, known = True, known or fnmatchcase(name, own[0])
+    if found and not known:
+        raise InputError(f"{folder}: was not written by this program, so it is not replaced; it has no {own[0]}")
+
+
 @contextmanager
-def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder to fill. It replaces `path`, contents and all, if the block ends without an error."""
+def atomic_folder(path: str | Path, own: Sequence[str] = ()) -> Iterator[Path]:
+    """Yield a temporary folder to fill. It replaces `path`, contents and all, if the block ends without an error.
+
+    Raises:
+        InputError: there is a folder that was not made here (see `check_replaceable`), or it cannot be written.
+    """
     path = Path(path)
     with _plain_errors(path):
+        check_replaceable(path, own)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         temporary.chmod(0o755)
@@ -51,6 +99,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
             filled, old = temporary / "new", temporary / "old"
             filled.mkdir()
             yield filled
+            check_replaceable(path, own)  # again, as the work may have taken hours
             try:
                 if path.exists():
                     path.replace(old)  # a folder cannot replace another that is not empty

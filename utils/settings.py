@@ -2,7 +2,9 @@
 
 import dataclasses
 import difflib
+import itertools
 import math
+import re
 import types
 import typing
 from pathlib import Path
@@ -13,37 +15,101 @@ from utils import InputError
 
 T = typing.TypeVar("T")
 
+MAX_BYTES, MAX_VALUES, MAX_DEPTH = 2**18, 50_000, 30  # of a YAML file; those of the project are a hundredth of that
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # no part of a name or path
+
 
 def load_yaml(path: str | Path) -> dict:
     """Read a YAML file that holds a mapping.
 
     Raises:
         InputError: the file cannot be read, is not valid YAML, holds something else, or repeats a key. The message
-            names the file and, for errors in the YAML itself, the line.
+            names the file and, for errors in the YAML itself, the line and the column.
     """
+    path = Path(path)
     try:
-        values = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait forever
+            raise InputError(f"{path}: not a regular file")
+        if path.is_file() and path.stat().st_size > MAX_BYTES:
+            raise InputError(f"{path}: {path.stat().st_size:,} bytes of YAML; at most {MAX_BYTES:,} are read")
+        values = _parse(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected 'key: value' lines")
     return values
 
 
+def _parse(text: str, where: str) -> object:
+    """Parse YAML; every error becomes an `InputError` of one line, with line and column."""
+    loader = None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_data()
+    except yaml.reader.ReaderError as error:  # a character that YAML does not allow
+        row, start = text.count("\n", 0, error.position), text.rfind("\n", 0, error.position) + 1
+        what, column = f"the character #x{ord(text[error.position]):04x} is not allowed", error.position - start
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the latter from PyYAML's scanner
+        what = " ".join(filter(None, [getattr(error, "context", None), getattr(error, "problem", str(error))]))
+        mark = getattr(error, "problem_mark", None) or (loader.get_mark() if loader else None)
+        row, column = (mark.line, mark.column) if mark else (0, 0)
+    raise InputError(f"{where}: not YAML: {' '.join(what.split())}, line {row + 1}, column {column + 1}")
+
+
 class _Loader(yaml.SafeLoader):
-    """Rejects repeated keys. PyYAML itself would silently keep the last value."""
+    """PyYAML's loader, but strict: it refuses repeated keys, endless aliases, and values that no setting can have."""
+
+    depth = values = 0
+
+    def compose_node(self, parent: typing.Any, index: typing.Any) -> typing.Any:
+        mark = self.peek_event().start_mark
+        if self.depth > MAX_DEPTH:
+            raise yaml.MarkedYAMLError(None, None, f"nested more than {MAX_DEPTH} deep", mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def get_single_node(self) -> typing.Any:
+        node = super().get_single_node()
+        if node is not None:
+            self._check_extent(node)
+        return node
+
+    def _check_extent(self, node: yaml.Node, depth: int = 0) -> None:
+        """An alias can stand for a mapping that holds the alias, or for ten others that each stand for ten others."""
+        self.values += 1
+        if depth > MAX_DEPTH or self.values > MAX_VALUES:
+            problem = f"more than {MAX_VALUES:,} values, or an alias within what it stands for"
+            raise yaml.MarkedYAMLError(None, None, problem, node.start_mark)
+        if isinstance(node, yaml.CollectionNode):
+            mapping = isinstance(node, yaml.MappingNode)
+            for child in itertools.chain(*node.value) if mapping else node.value:
+                self._check_extent(child, depth + 1)
 
     def compose_mapping_node(self, anchor: typing.Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
-        keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for number, key in enumerate(keys):
-            if key.value in [earlier.value for earlier in keys[:number]]:
-                raise yaml.MarkedYAMLError(None, None, f"the key '{key.value}' is given twice", key.start_mark)
+        known: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in known:  # PyYAML itself would silently keep the last value
+                    raise yaml.MarkedYAMLError(None, None, f"the key '{key.value}' is given twice", key.start_mark)
+                known.add(key.value)
         return node
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> typing.Any:
+        try:
+            value = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            if isinstance(value, int) and abs(value) >= 2**63:
+                raise ValueError("a number of more than 18 digits")
+            if isinstance(value, str) and CONTROL.search(value):
+                raise ValueError("a text with control characters")
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(None, None, f"not a valid {kind}: {_shown(error)}", node.start_mark) from None
+        return value
 
 
 def build(kind: type[T], values: dict, where: str) -> T:
@@ -86,7 +152,7 @@ def to_dict(config: typing.Any) -> dict:
 def as_mapping(values: object, where: str) -> dict:
     """Return `values` if it is a mapping; otherwise raise an `InputError` that starts with `where`."""
     if not isinstance(values, dict):
-        raise InputError(f"{where}: expected 'key: value' lines, not {values!r}")
+        raise InputError(f"{where}: expected 'key: value' lines, not {_shown(values)}")
     return values
 
 
@@ -94,6 +160,21 @@ def nearest(key: object, known: typing.Iterable[str]) -> str:
     """A hint for an unknown key: the closest known key, or the list of all of them if none is close."""
     matches = difflib.get_close_matches(str(key), known, n=1, cutoff=0.5)
     return f"did you mean '{matches[0]}'?" if matches else f"known are {', '.join(known)}"
+
+
+def check_limits(config: object, **limits: tuple[float, float]) -> None:
+    """For `__post_init__`: raise `ValueError` for the first setting outside its limits, [low, high]. Null has none."""
+    for name, (low, high) in limits.items():
+        value = getattr(config, name)
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None and not low <= number <= high:
+                raise ValueError(f"{name} is {number}; it must be from {low:,} to {high:,}")
+
+
+def _shown(value: object) -> str:
+    """A value in an error message: at most 100 characters."""
+    text = str(value) if isinstance(value, Exception) else repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
 
 
 def _cast(hint: typing.Any, value: typing.Any, where: str) -> typing.Any:
@@ -126,4 +207,4 @@ def _cast(hint: typing.Any, value: typing.Any, where: str) -> typing.Any:
         expected = f"a list [...] of {count}, each {names.get(first, first)}"
     else:
         expected = names.get(hint, str(hint))
-    raise InputError(f"{where}: expected {expected}, not {value!r}")
+    raise InputError(f"{where}: expected {expected}, not {_shown(value)}")

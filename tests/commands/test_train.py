@@ -145,3 +145,24 @@ def test_without_mlflow_nothing_is_printed_or_written(sdr, project, write_config
     done = sdr("train", write_config())
     assert done.status == 0 and "track" not in done.out + done.err
     assert not (project.runs / "mlflow").exists()
+
+
+@pytest.mark.parametrize("name", ["../../theirs", "{}", "..", ".hidden"])
+def test_a_name_never_leads_out_of_the_runs(sdr, project, write_config, tmp_path, name):
+    theirs = tmp_path / "theirs" / "course" / "seed-0"
+    theirs.mkdir(parents=True)
+    (theirs / "note.txt").write_text("theirs")
+    path = write_config()
+    path.write_text(f"experiment: {name.format(tmp_path / 'theirs')}\n" + path.read_text())
+    sdr("train", path).refused("tiny.yaml: experiment", "cannot be a name")
+    sdr("train", write_config(), "--protocol", "loso", "--fold", "../../../theirs").refused("cannot be the name")
+    assert (theirs / "note.txt").read_text() == "theirs" and not project.runs.exists()
+
+
+def test_files_of_others_in_the_folder_of_a_run_are_kept_and_named_before_training(sdr, project, write_config):
+    folder = project.runs / "tiny" / "course" / "seed-0"
+    assert sdr("train", write_config()).status == 0
+    assert sdr("train", write_config()).status == 0  # its own, with figures
+    (folder / "note.txt").write_text("mine")
+    sdr("train", write_config()).refused("holds 'note.txt'", "move it elsewhere")
+    assert (folder / "note.txt").read_text() == "mine"

@@ -1,6 +1,7 @@
 """Audio files of every format become the same mono waveform, and unusable ones are reported."""
 
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import soundfile
 from conftest import RATE, level_of, pitch_of, tone
 
 from utils import InputError
-from utils.data.audio import read_audio
+from utils.data.audio import convert_rate, read_audio
 
 HERTZ, LEVEL = 440.0, 20 * np.log10(0.5 / np.sqrt(2))  # of the tone, a sine of amplitude 0.5
 FORMATS = {
@@ -163,3 +164,65 @@ def test_a_wav_file_with_extra_chunks_is_complete(clip):
     path.write_bytes(content[:-2000])
     with pytest.raises(InputError, match="truncated"):
         read_audio(path, RATE)
+
+
+EVERY_KIND = [
+    (kind, subtype)
+    for kind in sorted(set(soundfile.available_formats()) - {"RAW"})
+    for subtype in soundfile.available_subtypes(kind)
+    if soundfile.check_format(kind, subtype)
+]
+
+
+@pytest.mark.parametrize(("kind", "subtype"), EVERY_KIND, ids=" ".join)
+def test_every_kind_that_libsndfile_writes_is_read(tmp_path, kind, subtype):
+    path, sound = tmp_path / f"clip.{kind.lower()}", tone(HERTZ, 0.5)
+    try:
+        soundfile.write(path, sound, RATE, format=kind, subtype=subtype)
+    except soundfile.LibsndfileError:
+        pytest.skip("libsndfile does not write it")
+    waveform = read_audio(path, RATE)
+    if kind == "XI":  # an instrument: always at 44.1 kHz
+        sound = sound[: len(waveform)]
+        assert len(waveform) == round(4000 / 44100 * RATE)
+    else:
+        assert len(sound) <= len(waveform) <= len(sound) + 800  # some codecs fill their last block
+        assert pitch_of(waveform[: len(sound)]) == pytest.approx(HERTZ, abs=2)
+        assert level_of(waveform[: len(sound)]) == pytest.approx(LEVEL, abs=1)
+
+
+@pytest.mark.parametrize("rate", [0, 1, 999, 768_001, 1_409_294_144, 2**31 - 1])
+def test_an_absurd_sample_rate_is_refused(clip, rate):
+    path = clip(tone(HERTZ, 0.1))
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"a sample rate of [0-9,]+ Hz; it must be from 1,000 to 768,000|damaged"):
+        read_audio(path, RATE)
+
+
+@pytest.mark.parametrize("rate", [1000, 4999, 5001, 11025, 44101, 192_000, 700_100, 767_999, 768_000])
+def test_odd_sample_rates_are_read_in_little_memory(clip, rate):
+    tracemalloc.start()
+    waveform = read_audio(clip(tone(200, 0.2, rate), rate), RATE)
+    assert len(waveform) == pytest.approx(0.2 * RATE, abs=40)
+    assert pitch_of(waveform) == pytest.approx(200, abs=5)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()
+
+
+def test_too_many_channels_or_samples_are_refused(clip, monkeypatch):
+    with pytest.raises(InputError, match="40 channels; at most 32"):
+        read_audio(clip(np.tile(tone(HERTZ, 0.1)[:, None], 40)), RATE)
+    with pytest.raises(InputError, match=r"76,800,000 samples; at most 67,108,864"):
+        read_audio(clip(np.ones((768_000 * 5, 20)), 768_000, "8-bit WAV"), RATE)
+
+
+def test_a_rate_that_cannot_be_converted_is_refused():
+    with pytest.raises(InputError, match="cannot convert 44,100 Hz to 191,999 Hz"):
+        convert_rate(tone(HERTZ, 0.1, 44100), 44100, 191_999)
+
+
+def test_a_name_that_is_too_long_is_refused():
+    with pytest.raises(InputError, match="too long"):
+        read_audio("x" * 5000, RATE)

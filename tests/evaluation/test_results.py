@@ -133,3 +133,67 @@ def test_committed_results_were_made_by_committed_code():
         pytest.skip("not a git checkout")
     made = {name: results.load(PROJECT / name)["environment"] for name in found.stdout.splitlines()}
     assert [name for name, environment in made.items() if environment["changed"] or not environment["commit"]] == []
+
+
+WRONG_TYPES = {
+    "accuracy": lambda result: result["metrics"]["TEST"].update(accuracy="high"),
+    "no accuracy": lambda result: result["metrics"]["TEST"].pop("accuracy"),
+    "no TEST": lambda result: result["metrics"].pop("TEST"),
+    "metrics": lambda result: result.update(metrics=[1]),
+    "a part": lambda result: result["metrics"].update(TEST=None),
+    "macro F1": lambda result: result["metrics"]["TEST"].update(macro_f1=True),
+    "config": lambda result: result.update(config="x"),
+    "data": lambda result: result["config"].update(data=[1]),
+    "metadata": lambda result: result["config"]["data"].update(metadata=5),
+    "seed": lambda result: result.update(seed="0"),
+    "experiment": lambda result: result.update(experiment={}),
+    "protocol": lambda result: result.update(protocol=None),
+    "parameters": lambda result: result.update(parameters=1.5),
+    "train_seconds": lambda result: result.update(train_seconds="long"),
+    "history": lambda result: result.update(history=5),
+    "an epoch": lambda result: result.update(history=[5]),
+}
+
+
+@pytest.mark.parametrize("change", WRONG_TYPES.values(), ids=WRONG_TYPES)
+def test_an_entry_of_the_wrong_type_is_named(tmp_path, change):
+    path = write_result(tmp_path, 0.75)
+    edit(path, change)
+    for read in (results.load, results.verify):
+        with pytest.raises(InputError, match=f"^{re.escape(str(path))}: not a result .") as caught:
+            read(path)
+        assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 100_000, "9" * 5000, "\0", '"\\ud800"'])
+def test_deep_nesting_and_odd_json_are_refused(tmp_path, text):
+    path = write_result(tmp_path, 0.75)
+    path.write_text(text)
+    with pytest.raises(InputError, match="not a result"):
+        results.load(path)
+
+
+def test_predictions_cut_or_flipped_anywhere_are_named(tmp_path):
+    path = write_result(tmp_path, 0.75)
+    predictions = results.predictions_path(path)
+    content = predictions.read_bytes()
+    for place in range(0, len(content), 3):
+        for damaged in (content[:place], content[:place] + bytes([content[place] ^ 0x10]) + content[place + 1 :]):
+            predictions.write_bytes(damaged)
+            try:
+                results.verify(path)
+            except InputError as error:
+                assert str(tmp_path) in str(error) and "\n" not in str(error)
+            else:  # in the header, which holds a time, the system and a name
+                assert place < 30 and len(damaged) == len(content)
+
+
+@pytest.mark.parametrize("column", ["speaker", "label", "predicted", "split", "probability"])
+@pytest.mark.parametrize("change", ["missing", "text"])
+def test_predictions_with_odd_columns_are_refused(tmp_path, column, change):
+    path = write_result(tmp_path, 0.75)
+    table = results.load_predictions(path)
+    table = table.drop(columns=column) if change == "missing" else table.assign(**{column: "x"})
+    table.to_csv(results.predictions_path(path), sep="\t", index=False, compression="gzip")
+    with pytest.raises(InputError, match=re.escape(str(tmp_path))):
+        results.verify(path)

@@ -3,7 +3,9 @@
 import json
 import os
 import pickle
+import re
 import shutil
+import zipfile
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from utils.experiments.config import make_model, snapshot
 from utils.experiments.model_card import model_card
 from utils.features.extraction import extract
 from utils.features.log_mel import pad
+from utils.inference.calibration import Calibration
 from utils.paths import CHECKPOINTS
 
 
@@ -52,6 +55,7 @@ def test_the_files_of_a_checkpoint(trained):
     assert sorted(path.name for path in trained.checkpoint.iterdir()) == [
         "README.md",
         "best_model.pt",
+        "checksums.json",
         "config_snapshot.yaml",
         "metrics.json",
     ]
@@ -213,13 +217,31 @@ def test_a_killed_save_leaves_nothing_or_the_old_checkpoint(trained, tmp_path, m
 
 def test_a_checkpoint_replaces_an_older_one_completely(trained, tmp_path):
     target = tmp_path / "made"
-    target.mkdir()
-    (target / "note.txt").write_text("from an older version")
     model, experiment = checkpoints.load(trained.checkpoint)
     for _ in range(2):
         checkpoints.save(target, model, experiment, trained.result)
-        assert len(list(target.iterdir())) == 4
+        assert len(list(target.iterdir())) == 5
+        checkpoints.save_calibration(target, Calibration())
+        (target / "figures").mkdir()
+        (target / "figures" / "curves.png").touch()
+        (target / "checksums.json").unlink()  # as in checkpoints of older versions
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("file", ["note.txt", "README.md", "figures/mine.txt"])
+@pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside a checkpoint"])
+def test_a_folder_with_files_of_others_is_never_replaced(trained, tmp_path, file, beside):
+    target = tmp_path / "made"
+    model, experiment = checkpoints.load(trained.checkpoint)
+    if beside:
+        if file == "README.md":
+            return  # the checkpoint's own
+        checkpoints.save(target, model, experiment, trained.result)
+    (target / file).parent.mkdir(parents=True, exist_ok=True)
+    (target / file).write_text("mine")
+    with pytest.raises(InputError, match="not written by this program"):
+        checkpoints.save(target, model, experiment, trained.result)
+    assert (target / file).read_text() == "mine" and list(tmp_path.iterdir()) == [target]
 
 
 def test_an_unwritable_place_is_an_input_error(trained, tmp_path):
@@ -227,3 +249,99 @@ def test_an_unwritable_place_is_an_input_error(trained, tmp_path):
     model, experiment = checkpoints.load(trained.checkpoint)
     with pytest.raises(InputError, match="could not be written"):
         checkpoints.save(tmp_path / "file" / "made", model, experiment, trained.result)
+
+
+# Checksums and hostile files
+
+
+@pytest.mark.parametrize("name", ["best_model.pt", "config_snapshot.yaml", "calibration.json", "checksums.json"])
+def test_a_flipped_bit_anywhere_is_refused_or_harmless(trained, folder, name):
+    """Harmless: in the padding of the weights' archive, if there were no checksums."""
+    checkpoints.save_calibration(folder, Calibration(temperature=1.5, threshold=0.25))
+    checkpoints.load_recogniser(folder)
+    content = (folder / name).read_bytes()
+    for place in range(0, 8 * len(content), max(1, 8 * len(content) // 60)):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        (folder / name).write_bytes(damaged)
+        with pytest.raises(InputError, match=re.escape(str(folder))) as caught:
+            checkpoints.load_recogniser(folder)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_without_checksums_is_loaded(folder):
+    """As those of older versions."""
+    (folder / "checksums.json").unlink()
+    (folder / "calibration.json").write_text('{"temperature": 1.5, "threshold": 0.25}')
+    assert checkpoints.load_recogniser(folder).calibration == Calibration(False, 1.5, 0.25)
+
+
+@pytest.mark.parametrize("folder", sorted(CHECKPOINTS.glob("*/")), ids=lambda path: path.name)
+def test_a_committed_checkpoint_matches_its_checksums(folder):
+    assert (folder / "checksums.json").is_file()
+    checkpoints.load_recogniser(folder)
+
+
+HOSTILE = {
+    "sparse": lambda weight: weight.to_sparse(),
+    "on no device": lambda weight: weight.to("meta"),
+    "complex": lambda weight: weight.to(torch.complex64),
+    "quantised": lambda weight: torch.quantize_per_tensor(weight.reshape(-1, 10), 0.1, 0, torch.qint8),
+    "nested": lambda weight: torch.nested.nested_tensor([weight, weight]),
+    "NaN": lambda weight: weight * torch.nan,
+    "infinite": lambda weight: weight + torch.inf,
+    "one NaN": lambda weight: weight.index_fill(0, torch.tensor([0]), torch.nan),
+    "of another shape": lambda weight: weight[:1],
+    "a terabyte of one number": lambda weight: torch.zeros(1).expand(2**40),
+    "a list": lambda weight: weight.tolist(),
+    "nothing": lambda weight: None,
+}
+
+
+@pytest.mark.parametrize("change", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.filterwarnings("ignore")
+def test_weights_that_are_no_real_numbers_are_refused(folder, change):
+    weights = torch.load(folder / "best_model.pt")
+    name = max(weights["model_state"], key=lambda name: weights["model_state"][name].numel())
+    weights["model_state"][name] = change(weights["model_state"][name])
+    torch.save(weights, folder / "best_model.pt")
+    with pytest.raises(InputError, match="best_model.pt: ") as caught:
+        checkpoints.load(folder)
+    assert "\n" not in str(caught.value) and "checksum" not in str(caught.value)
+
+
+def test_compressed_or_overlapping_parts_are_refused(folder):
+    path = folder / "best_model.pt"
+    with zipfile.ZipFile(path) as parts:
+        content = {member.filename: parts.read(member) for member in parts.infolist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as parts:
+        for name, data in content.items():
+            parts.writestr(name, data)
+    with pytest.raises(InputError, match="best_model.pt: .*compress"):
+        checkpoints.load(folder)
+
+
+@pytest.mark.parametrize("name", ["best_model.pt", "config_snapshot.yaml"])
+@pytest.mark.parametrize(
+    "kind", ["folder", pytest.param("pipe", marks=pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes"))]
+)
+def test_a_folder_or_a_pipe_in_place_of_a_file_is_refused(folder, sdr, corpus, name, kind):
+    (folder / name).unlink()
+    (folder / name).mkdir() if kind == "folder" else os.mkfifo(folder / name)
+    with pytest.raises(InputError, match=f"has no {name}"):
+        checkpoints.load(folder)
+    sdr("predict", folder, corpus.folder / "0_ada_0.wav").refused(f"has no {name}")
+
+
+def test_an_absurd_snapshot_is_refused_before_anything_is_allocated(folder):
+    path = folder / "config_snapshot.yaml"
+    path.write_text(path.read_text().replace("n_fft: 256", f"n_fft: {2**40}"))
+    with pytest.raises(InputError, match="config_snapshot.yaml: features: n_fft is 1099511627776.*65,536"):
+        checkpoints.load(folder)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", '{"temperature": NaN}', '{"temperature": 1e-300}', "9" * 5000])
+def test_a_hostile_calibration_is_refused(folder, text):
+    (folder / "calibration.json").write_text(text)
+    with pytest.raises(InputError, match="calibration.json: "):
+        checkpoints.load_recogniser(folder)

@@ -1,6 +1,7 @@
 """Configs are read strictly: errors name the section and the key, and a snapshot reads back as its experiment."""
 
 import pytest
+import torch
 import yaml
 
 from utils import InputError
@@ -248,3 +249,70 @@ def test_a_missing_config_and_a_folder_are_refused(tmp_path):
     for path in (tmp_path / "none.yaml", tmp_path):
         with pytest.raises(InputError, match=str(path)):
             load_experiment(path)
+
+
+# Names and limits
+
+
+NO_NAMES = ["/somewhere/else", "../../x", "..", ".hidden", "", "a/b", "a\\b", "a b", "a\nb", "x" * 101]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"x\.yaml: experiment: .* cannot be a name"):
+        parse(LINEAR | {"experiment": name})
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump(LINEAR))
+    (tmp_path / "several.yaml").write_text(yaml.safe_dump({"base": "base.yaml", "variants": {name: {}}}))
+    with pytest.raises(InputError, match=r"several\.yaml: variants: .* cannot be a name"):
+        load_experiments(tmp_path / "several.yaml")
+
+
+@pytest.mark.parametrize("name", ["cnn1d", "my-model_2.1", "été", 2024])
+def test_an_ordinary_name_is_accepted(name):
+    assert parse(LINEAR | {"experiment": name}).name == str(name)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "limit"),
+    [
+        ("features", "n_fft", 99999999999, "65,536"),
+        ("features", "n_fft", 2**40, "65,536"),
+        ("features", "n_mels", 10**7, "1,024"),
+        ("features", "sample_rate", 1_409_294_144, "192,000"),
+        ("model", "channels", [10**9], "4,096"),
+        ("model", "channels", [8] * 10_000, "100"),
+        ("model", "blocks", 10**6, "100"),
+        ("training", "epochs", 10**12, "100,000"),
+        ("training", "batch_size", 2**40, "65,536"),
+        ("training", "min_steps", 10**12, "10,000,000"),
+        ("pretraining", "contrastive", {"dims": 10**9}, "4,096"),
+        ("augmentation", "jitter_frames", 10**9, "1,000"),
+        ("augmentation", "gain_db", [0, 1e9], "200"),
+        ("data", "synthetic_voices", 10**9, "10,000"),
+        ("data", "synthetic_non_digits", 10**12, "100,000"),
+        ("self_training", "neighbours", 10**12, "10,000"),
+    ],
+)
+def test_an_absurd_setting_is_refused_with_its_limit(section, key, value, limit):
+    name = "dims" if section == "pretraining" else key
+    with pytest.raises(InputError, match=rf"x\.yaml: {section}.*{name}.* {limit}") as caught:
+        parse(NETWORK | {section: NETWORK.get(section, {}) | {key: value}})
+    assert len(str(caught.value)) < 300
+
+
+def test_settings_that_are_absurd_together_are_refused():
+    with pytest.raises(InputError, match="hop_length is too small: .* 4,000,000"):
+        parse(NETWORK | {"features": {"n_fft": 2**16, "hop_length": 1, "win_length": 1}})
+    experiment = parse({"model": {"name": "cnn1d", "channels": [4096] * 50}})
+    with pytest.raises(InputError, match="x: model: its sizes make [0-9,]+ parameters; the limit is 100,000,000"):
+        make_model(experiment)
+
+
+@pytest.mark.parametrize("name", sorted(set(model_names()) - {"linear"}))
+def test_the_check_of_the_size_draws_no_random_numbers(name):
+    experiment = parse({"model": {"name": name}})
+    torch.manual_seed(3)
+    checked = make_model(experiment).state_dict()
+    torch.manual_seed(3)
+    expected = find_model(name)[0](experiment.model).state_dict()
+    assert all(torch.equal(checked[key], expected[key]) for key in expected)

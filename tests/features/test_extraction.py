@@ -1,5 +1,7 @@
 """Features of many clips are in the order of the clips, and those of files are cached by content."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -97,3 +99,21 @@ def test_many_files_are_computed_in_chunks(files, monkeypatch):
     monkeypatch.setattr(extraction.joblib, "cpu_count", lambda: 1)
     for ours, theirs in zip(file_features(files, config), expected, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.95])
+def test_damaged_cached_features_are_named_and_computed_again(files, capsys, share):
+    config = FeatureConfig(n_mels=20)
+    expected = [clip.clone() for clip in file_features(files, config)]
+    folder = Path(extraction.MEMORY.store_backend.location)
+    cached = max(folder.rglob("output.pkl"), key=lambda path: path.stat().st_mtime_ns)
+    content = bytearray(cached.read_bytes())
+    content[int(share * len(content))] ^= 0x40
+    cached.write_bytes(content)
+    found = file_features(files, config)
+    assert files.computed == 6
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    err = capsys.readouterr().err
+    assert "cached features are damaged" in err and len(err.splitlines()) == 1
+    file_features(files, config)
+    assert files.computed == 6 and capsys.readouterr().err == ""

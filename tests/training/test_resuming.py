@@ -108,3 +108,32 @@ def test_the_best_weights_survive_a_later_kill(learn, monkeypatch, tmp_path):
             learn(0, epochs=4, validation=VALIDATION, state=tmp_path / "run.state")
     weights, _ = learn(0, epochs=4, validation=VALIDATION, state=tmp_path / "run.state")
     assert len(validated) == 4 and same(weights, validated[1])
+
+
+def test_a_flipped_bit_in_a_state_starts_the_training_anew(learn, tmp_path, capsys):
+    expected, state = learn(1), tmp_path / "run.state"
+    learn(1, state=state)
+    content = state.read_bytes()
+    for place in range(0, 8 * len(content), 8 * len(content) // 6 + 5):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        state.write_bytes(damaged)
+        weights, history = learn(1, state=state)
+        assert same(weights, expected[0]) and history == expected[1]
+        assert f"{state}: damaged" in capsys.readouterr().err
+    assert learn(1, state=state)[1] == expected[1]
+    assert capsys.readouterr().err == ""  # the new state is sound
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"x" * 1000])
+def test_a_state_that_is_none_starts_the_training_anew(learn, tmp_path, content):
+    (tmp_path / "run.state").write_bytes(content)
+    assert same(learn(1, state=tmp_path / "run.state")[0], learn(1)[0])
+
+
+def test_the_state_of_another_training_is_not_resumed(learn, tmp_path, capsys):
+    """The name of a state is a hash of the settings, the clips and the code."""
+    learn(1, state=tmp_path / "one.state")
+    (tmp_path / "one.state").rename(tmp_path / "other.state")
+    weights, _ = learn(2, state=tmp_path / "other.state")
+    assert same(weights, learn(2)[0]) and "of another training" in capsys.readouterr().err

@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> None:
         given.run(given)
         sys.stdout.flush()  # report a full disk here, not at exit
     except InputError as error:
-        print(f"sdr: {error}", file=sys.stderr)
+        print("sdr:", " ".join(str(error).splitlines()), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         hint = "; the same command resumes after the last complete epoch" if resumes else ""

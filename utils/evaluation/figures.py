@@ -141,7 +141,7 @@ def save_run(result: dict, folder: Path) -> None:
     stages: dict[str, list[dict]] = {}
     for row in result["history"]:
         stages.setdefault(row.get("stage", "training"), []).append(row)
-    with atomic_folder(folder) as new, plt.rc_context(STYLE):
+    with atomic_folder(folder, own=("*.png",)) as new, plt.rc_context(STYLE):
         drawn = {"curves": learning_curves(stages)[0]} if stages else {}
         for part, measured in result["metrics"].items():
             title = f"{part}: {100 * measured['accuracy']:.1f} % of {measured['n']} clips"

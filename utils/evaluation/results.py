@@ -7,6 +7,7 @@ results/runs/<experiment>/<protocol-and-fold>/seed-<n>.tsv.gz   the prediction f
 import json
 import platform
 import subprocess
+import zlib
 from pathlib import Path
 
 import joblib
@@ -18,16 +19,29 @@ import torch
 
 from utils import InputError
 from utils.evaluation.metrics import metrics
-from utils.files import write_atomically
+from utils.files import run_folder, write_atomically
 from utils.paths import PROJECT
 
 STORE = PROJECT / "results" / "runs"
 IDENTITY = ("experiment", "protocol", "seed")  # together they identify a result
+NUMBER = int | float
+TYPES = {
+    "experiment": str,
+    "protocol": str,
+    "seed": int,
+    "config": dict,
+    "metrics": dict,
+    "parameters": int,
+    "multiply_adds": int,
+    "train_seconds": NUMBER,
+    "metadata_sha256": str,
+}
+COLUMNS = {"identifier": str, "speaker": str, "split": str, "label": int, "predicted": int, "probability": float}
 
 
 def result_path(store: Path, experiment: str, split: str, seed: int) -> Path:
     """The path of a run's result; `split` is the protocol with its fold, for example "loso-george"."""
-    return store / experiment / split / f"seed-{seed}.json"
+    return run_folder(store, experiment, split) / f"seed-{seed}.json"
 
 
 def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
@@ -45,19 +59,40 @@ def load(path: Path) -> dict:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a result ({error})") from None
-    for key in (*IDENTITY, "config", "metrics", "parameters", "multiply_adds", "train_seconds", "metadata_sha256"):
-        if not isinstance(result, dict) or key not in result:
-            raise InputError(f"{path}: not a result (it has no {key})")
+    except RecursionError:
+        raise InputError(f"{path}: not a result (nested too deeply)") from None
+    _check_types(result, TYPES, path)
+    _check_types(result["metrics"], {"TEST": dict}, path)
+    for measured in result["metrics"].values():
+        _check_types(measured, {"accuracy": NUMBER, "macro_f1": NUMBER}, path)
+    _check_types(result["config"].get("data"), {"metadata": str}, path)
+    history = result.get("history", [])
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise InputError(f"{path}: not a result (history is not a list of epochs)")
     return result
+
+
+def _check_types(values: object, types: dict, path: Path) -> None:
+    for key, kind in types.items():
+        if not isinstance(values, dict) or key not in values:
+            raise InputError(f"{path}: not a result (it has no {key})")
+        if not isinstance(values[key], kind) or isinstance(values[key], bool):
+            raise InputError(f"{path}: not a result ({key} is {repr(values[key])[:60]})")
 
 
 def load_predictions(path: Path) -> pd.DataFrame:
     """Read the predictions that belong to the result at `path`."""
     try:
-        names = {"identifier": str, "speaker": str}  # a speaker may be named 01
-        return pd.read_csv(predictions_path(path), sep="\t", keep_default_na=False, dtype=names)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{predictions_path(path)}: not a table of predictions ({error})") from None
+        # without types, a speaker named 01 would become a number
+        table = pd.read_csv(predictions_path(path), sep="\t", keep_default_na=False, dtype=COLUMNS)
+        if missing := COLUMNS.keys() - set(table):
+            raise ValueError(f"it has no column {min(missing)}")
+        if not table[["label", "predicted"]].isin(range(10)).all(axis=None):
+            raise ValueError("a label is not a digit")
+        return table
+    except (OSError, ValueError, OverflowError, EOFError, zlib.error) as error:
+        why = " ".join(str(error).split())
+        raise InputError(f"{predictions_path(path)}: not a table of predictions ({why})") from None
 
 
 def predictions_path(path: Path) -> Path:

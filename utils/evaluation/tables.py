@@ -104,6 +104,9 @@ def row(
     def accuracy_on(part: str, splits: Sequence[str] = splits) -> list[float]:
         return over_seeds(lambda run: run["metrics"][part]["accuracy"], splits)
 
+    def in_all(part: str) -> bool:
+        return all(part in run["metrics"] for folds in complete for run in folds)
+
     accuracy = accuracy_on("TEST")
     option = "--model" if experiment in table.experiments else "--with"
     own = Path(first["config"]["data"]["metadata"]).stem
@@ -123,9 +126,9 @@ def row(
         "by_seed": dict(zip(seeds, accuracy, strict=True)),
         "macro_f1": over_seeds(lambda run: run["metrics"]["TEST"]["macro_f1"]),
         "folds": {split: accuracy_on("TEST", [split]) for split in splits},
-        "tests": {own if part == "TEST" else part: accuracy_on(part) for part in first["metrics"]},
+        "tests": {own if part == "TEST" else part: accuracy_on(part) for part in first["metrics"] if in_all(part)},
     }
-    if all("DEV" in run["metrics"] for folds in complete for run in folds):
+    if in_all("DEV"):
         numbers["dev_accuracy"] = accuracy_on("DEV")
     if table.held_out:
         numbers["held_out"] = accuracy_on("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])

@@ -1,7 +1,9 @@
 """Checkpoints: a folder with a trained model and everything needed to use it, written atomically."""
 
+import hashlib
 import json
 import pickle
+import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -17,22 +19,29 @@ from utils.experiments.config import Experiment, make_model, parse_experiment, s
 from utils.experiments.model_card import model_card
 from utils.experiments.published import published_experiment, renamed_weights
 from utils.experiments.renames import current_names
-from utils.files import atomic_folder, write_atomically
+from utils.files import atomic_folder, sha256, write_atomically
 from utils.inference.calibration import Calibration
 from utils.inference.recogniser import Recogniser
 from utils.paths import CHECKPOINTS
-from utils.settings import build, load_yaml
+from utils.settings import as_mapping, build, load_yaml
 
 WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
 CALIBRATION = "calibration.json"  # only if the model has been calibrated
+CHECKSUMS = "checksums.json"  # of the weights and the snapshot; older checkpoints have none
+OWN = (SNAPSHOT, WEIGHTS, METRICS, CARD, CALIBRATION, CHECKSUMS, "figures/*.png")  # what such a folder may hold
 DEFAULT = CHECKPOINTS / "digits"  # the project's own model
 # errors raised by reading a file that does not hold the weights of a model
 DAMAGED = (
     zipfile.BadZipFile,
+    struct.error,
     pickle.UnpicklingError,
+    ArithmeticError,
+    AssertionError,
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
+    NotImplementedError,
     OSError,
     TypeError,
     ValueError,
@@ -43,16 +52,18 @@ def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: d
     """Write a checkpoint.
 
     Args:
-        folder: is replaced if it exists.
+        folder: is replaced if it is a checkpoint; any other folder with files in it is an `InputError`.
         model: the trained model.
         experiment: the experiment that it was trained for.
         result: from `utils.experiments.runs.run`, for `metrics.json` and the model card.
     """
-    with atomic_folder(folder) as new:
+    with atomic_folder(folder, OWN) as new:
         torch.save({"model_state": model.state_dict()}, new / WEIGHTS)
         (new / SNAPSHOT).write_text(yaml.safe_dump(snapshot(experiment), sort_keys=False), encoding="utf-8")
         (new / METRICS).write_text(json.dumps(result["metrics"], indent=1) + "\n", encoding="utf-8")
         (new / CARD).write_text(model_card(experiment, result), encoding="utf-8")
+        sums = {name: sha256(new / name) for name in (WEIGHTS, SNAPSHOT)}
+        (new / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
 
 
 def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
@@ -80,18 +91,64 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     model = make_model(experiment)
     try:
         with zipfile.ZipFile(folder / WEIGHTS) as parts:  # torch.load does not verify the checksums
+            members = parts.infolist()
+            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise zipfile.BadZipFile("torch.save does not compress")
+            if sum(member.file_size for member in members) > (folder / WEIGHTS).stat().st_size:
+                raise zipfile.BadZipFile("its parts overlap")
             if parts.testzip() is not None:
                 raise zipfile.BadZipFile("a checksum is wrong")
         state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
+        _check_tensors(state)
         model.load_state_dict(renamed_weights(state) if published else state)
+        _check_finite(model)
+        _check_sums(folder)
     except DAMAGED as error:
         why = "".join(str(error).strip().splitlines()[:1])
         raise InputError(f"{folder / WEIGHTS}: not a file of weights, or damaged ({why})") from None
+    except InputError:
+        raise
     except RuntimeError as error:
         damaged = "zip" in str(error) or "archive" in str(error)
         why = "the file is damaged" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
         raise InputError(f"{folder / WEIGHTS}: {why}") from None
     return model.eval(), experiment
+
+
+def _check_tensors(state: dict) -> None:
+    """Raise `ValueError` for anything but tensors of real numbers in memory; PyTorch can store other kinds."""
+    for name, weight in state.items():
+        if (
+            not isinstance(weight, torch.Tensor)
+            or weight.layout is not torch.strided
+            or weight.device.type != "cpu"
+            or weight.is_complex()
+            or weight.is_quantized
+        ):
+            raise ValueError(f"{str(name)[:100]!r} is not a tensor of real numbers")
+
+
+def _check_finite(model: nn.Module) -> None:
+    for name, weight in model.state_dict().items():
+        if not weight.isfinite().all():
+            raise ValueError(f"'{name}' has weights that are infinite or not a number")
+
+
+def _check_sums(folder: Path) -> None:
+    """Compare the weights and the snapshot with their checksums. Last, as other errors say better what is wrong."""
+    if not (folder / CHECKSUMS).is_file():
+        return
+    sums = _read_json(folder / CHECKSUMS)
+    for name in (WEIGHTS, SNAPSHOT):
+        if not isinstance(sums, dict) or sums.get(name) != sha256(folder / name):
+            raise InputError(f"{folder / name}: damaged, or edited since: its checksum is not that of {CHECKSUMS}")
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise InputError(f"{path}: not JSON, or damaged") from None
 
 
 def _read_snapshot(folder: Path) -> tuple[Experiment, bool]:
@@ -121,7 +178,7 @@ def find(name: str | Path) -> Path:
     folder = Path(name)
     if folder.exists() or folder.parent.exists() or not hub.NAME.fullmatch(str(name)):
         return folder
-    return hub.download(str(name), required=(SNAPSHOT, WEIGHTS), optional=(CALIBRATION,))
+    return hub.download(str(name), required=(SNAPSHOT, WEIGHTS), optional=(CALIBRATION, CHECKSUMS))
 
 
 def is_checkpoint(name: str | Path) -> bool:
@@ -151,15 +208,20 @@ def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:
     rejects = experiment.data.learns_non_digits
     if not path.is_file():
         return Calibration(rejects)
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        raise InputError(f"{path}: not JSON, or damaged") from None
-    return replace(build(Calibration, values, str(path)), rejects=rejects)
+    values = as_mapping(_read_json(path), str(path))
+    checksum = values.pop("sha256", None)  # older files have none
+    calibration = replace(build(Calibration, values, str(path)), rejects=rejects)
+    if checksum not in (None, _calibration_sum(values)):
+        raise InputError(f"{path}: damaged, or edited since: its checksum is wrong")
+    return calibration
+
+
+def _calibration_sum(values: dict) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def save_calibration(folder: str | Path, calibration: Calibration) -> None:
     """Write the temperature and the threshold into the folder of a checkpoint."""
     values = {"temperature": calibration.temperature, "threshold": calibration.threshold}
-    text = json.dumps(values, indent=1) + "\n"
+    text = json.dumps(values | {"sha256": _calibration_sum(values)}, indent=1) + "\n"
     write_atomically(Path(folder) / CALIBRATION, lambda path: path.write_text(text, encoding="utf-8"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from utils import InputError
@@ -12,14 +13,18 @@ from utils.experiments.models import find_model
 from utils.experiments.renames import current_names
 from utils.features.augmentation import AugmentationConfig
 from utils.features.log_mel import FeatureConfig
-from utils.settings import as_mapping, build, load_yaml, nearest, to_dict
+from utils.files import check_name
+from utils.settings import as_mapping, build, check_limits, load_yaml, nearest, to_dict
 from utils.training.contrastive_objectives import PretrainingConfig
 from utils.training.objectives import TrainingConfig
 from utils.training.self_training import SelfTrainingConfig
 
 T = TypeVar("T")
 
-ARCHIVE_CHECKSUMS = "utils/data/synthesis/archive/checksums.json"
+# limits of a model's sizes, by key, and of the parameters altogether
+MOST = {"channels": 4096, "width": 4096, "hidden": 4096, "size": 1000, "blocks": 100, "layers": 100, "depth": 100}
+MOST_OTHERS, MOST_PARAMETERS = 65_536, 100_000_000
+ARCHIVE_CHECKSUMS = "utils/data/synthesis/archive/{}/checksums.json"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class DataConfig:
             raise ValueError("synthetic_accents needs synthetic_language")
         if self.repetitions is not None and self.repetitions < 1:
             raise ValueError("repetitions must be at least 1, or null")
+        check_limits(self, synthetic_voices=(0, 10_000), synthetic_accents=(0, 10_000))
+        check_limits(self, synthetic_non_digits=(0, 100_000), repetitions=(1, 100_000))
 
     @property
     def learns_non_digits(self) -> bool:
@@ -62,7 +69,7 @@ class DataConfig:
     @property
     def sources(self) -> tuple[str, ...]:
         """The files that say which clips are used: the tables and, where it is used, the archive's checksums."""
-        return (*self.tables, *([ARCHIVE_CHECKSUMS] if self.synthetic_language else []))
+        return (*self.tables, *([ARCHIVE_CHECKSUMS.format(self.synthetic_language)] if self.synthetic_language else []))
 
 
 @dataclass(frozen=True)
@@ -92,7 +99,8 @@ def load_experiments(path: str | Path) -> dict[str, Experiment]:
     path = Path(path)
     values = load_yaml(path)
     if "variants" not in values:
-        return {path.stem: parse_experiment(values, str(path), path.stem)}
+        name = check_name(path.stem, str(path))
+        return {name: parse_experiment(values, str(path), name)}
     for key in values:
         if key not in ("base", "variants"):
             raise InputError(f"{path}: unknown key '{key}' beside 'base' and 'variants'")
@@ -100,7 +108,7 @@ def load_experiments(path: str | Path) -> dict[str, Experiment]:
         raise InputError(f"{path}: 'base' has to name the file that the variants are based on")
     base, made = load_yaml(path.parent / values["base"]), {}
     for name, changes in as_mapping(values["variants"], f"{path}: variants").items():
-        where = f"{path}: {name}"
+        where, name = f"{path}: {name}", check_name(str(name), f"{path}: variants")
         changed = dict(base)
         for section, settings in as_mapping(changes or {}, where).items():
             changed[section] = as_mapping(base.get(section) or {}, where) | as_mapping(settings, f"{where}: {section}")
@@ -179,7 +187,7 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
     settings: Any = build(model_config, {"n_mels": features.n_mels} | model, f"{where}: model")
     _check_sizes(settings, features, f"{where}: model")
     return Experiment(
-        name=str(values.get("experiment", name)),
+        name=check_name(str(values["experiment"]), f"{where}: experiment") if "experiment" in values else name,
         data=section(DataConfig, "data"),
         features=features,
         model_name=model_name,
@@ -203,6 +211,10 @@ def _check_sizes(model: object, features: FeatureConfig, where: str) -> None:
             raise InputError(f"{where}: classes is {value}; there are ten digits")
         if not sizes or any(isinstance(size, int) and size < 1 for size in sizes):
             raise InputError(f"{where}: {name} is {value}; sizes must be at least 1")
+        most = MOST.get(name, MOST_OTHERS)
+        if len(sizes) > 100 or any(isinstance(size, int) and size > most for size in sizes):
+            shown = str(value)[:60]
+            raise InputError(f"{where}: {name} is {shown}; sizes must be at most {most:,}, and at most 100 in number")
 
 
 def snapshot(experiment: Experiment) -> dict:
@@ -228,6 +240,15 @@ def made_by(result: dict) -> Experiment:
 
 
 def make_model(experiment: Experiment) -> nn.Module:
-    """The model of an experiment, with untrained weights."""
+    """The model of an experiment, with untrained weights. Raises `InputError` before it would fill the memory."""
     model, _ = find_model(experiment.model_name)
+    try:
+        with torch.device("meta"):  # allocates nothing, and draws no random numbers
+            parameters = sum(weight.numel() for weight in model(experiment.model).state_dict().values())
+    except Exception:  # whatever a student's module raises; below, it is raised again
+        parameters = 0
+    if parameters > MOST_PARAMETERS:
+        raise InputError(
+            f"{experiment.name}: model: its sizes make {parameters:,} parameters; the limit is {MOST_PARAMETERS:,}"
+        )
     return model(experiment.model)

@@ -17,7 +17,7 @@ from utils.experiments.config import Experiment, made_by, snapshot
 from utils.experiments.fingerprints import code_digests, short_key
 from utils.experiments.fitting import fit
 from utils.features.extraction import clip_features
-from utils.files import check_writable
+from utils.files import check_replaceable, check_writable, run_folder
 from utils.paths import RUNS
 from utils.training.distributed import this_process
 from utils.training.objectives import NON_DIGIT
@@ -26,7 +26,7 @@ from utils.training.prediction import predict
 
 def checkpoint_folder(experiment: Experiment, split: str, seed: int, runs: Path = RUNS) -> Path:
     """The folder of a run's checkpoint. `split` is the protocol with its fold, for example "loso-george"."""
-    return runs / experiment.name / split / f"seed-{seed}"
+    return run_folder(runs, experiment.name, split) / f"seed-{seed}"
 
 
 def run(
@@ -63,6 +63,7 @@ def run(
     digits = split.train[split.train["label"] != NON_DIGIT]
     for folder_to_write in (store, runs):
         check_writable(folder_to_write)
+    check_replaceable(folder, checkpoints.OWN)
     for clips in split.tests.values():
         clip_features(clips, experiment.features)  # cached for later, and unreadable clips are reported before training
     started = time.perf_counter()

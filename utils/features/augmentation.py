@@ -31,6 +31,9 @@ from utils.features.spectrogram_augmentations import (
     warp_time,
 )
 from utils.features.waveform_augmentations import add_noise, change_gain, change_speed, equalise, shift_pitch
+from utils.settings import check_limits
+
+DECIBELS = ("gain_db", "noise_snr_db", "equaliser_db", "spectral_tilt_db", "noise_gate_db", "room_snr_db")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,11 @@ class AugmentationConfig:
                 raise ValueError(f"{field.name} must be a range from low to high, not {value}")
             if isinstance(value, int | float) and value < 0:
                 raise ValueError(f"{field.name} must not be negative, but is {value}")
+        check_limits(
+            self, jitter_frames=(0, 1000), mask_bands=(0, 1024), mask_frames=(0, 10_000), shift_bands=(0, 1024)
+        )
+        check_limits(self, jitter_frames=(0, 1000), mask_frames=(0, 10_000), room_seconds=(0, 10))
+        check_limits(self, mask_bands=(0, 1024), shift_bands=(0, 1024), **dict.fromkeys(DECIBELS, (-200, 200)))
         for name in ("speed", "pitch", "stretch", "vtlp"):
             factors = getattr(self, name)
             if factors is not None and not 0.5 <= factors[0] <= factors[1] <= 2:

@@ -11,7 +11,10 @@ import torchaudio
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
+from utils.settings import check_limits
+
 LEVELS = ("clip_max", "none")
+MAX_BINS = 4_000_000  # Fourier coefficients of a second of sound, so that a batch fits into memory
 Padded = tuple[Tensor, Tensor]  # clips of a batch, padded to the longest, and their lengths (batch,)
 
 
@@ -43,6 +46,9 @@ class FeatureConfig:
             raise ValueError("n_mels must be at least 1")
         if not 0 < self.hop_length <= self.win_length <= self.n_fft:
             raise ValueError("need 0 < hop_length <= win_length <= n_fft")
+        check_limits(self, sample_rate=(1, 192_000), n_fft=(1, 2**16), n_mels=(1, 1024), seconds=(0, 60))
+        if self.sample_rate // self.hop_length * self.n_fft > MAX_BINS:
+            raise ValueError(f"hop_length is too small: sample_rate / hop_length * n_fft is at most {MAX_BINS:,}")
         positive = (self.range_db, self.std_db, self.min_power, 1.0 if self.trim_db is None else self.trim_db)
         if min(positive) <= 0:
             raise ValueError("range_db, std_db, min_power and trim_db must be positive")

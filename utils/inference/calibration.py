@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from utils.settings import check_limits
 from utils.training.objectives import with_non_digit
 
 TEMPERATURES = np.geomspace(0.2, 5, 200)
@@ -23,6 +24,7 @@ class Calibration:
     def __post_init__(self):
         if self.temperature <= 0 or not 0 <= self.threshold <= 1:
             raise ValueError("need temperature > 0 and threshold within [0, 1]")
+        check_limits(self, temperature=(0.001, 1000))
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits (clips, 10) to probabilities (clips, 10); the remainder up to 1 is the probability of a non-digit."""

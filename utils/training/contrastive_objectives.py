@@ -11,6 +11,7 @@ from utils import InputError
 from utils.features.augmentation import AugmentationConfig
 from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig
+from utils.settings import check_limits
 from utils.training.distributed import this_process
 from utils.training.loop import Optimisation
 from utils.training.objectives import NON_DIGIT, Objective, TrainingConfig, two_views
@@ -35,6 +36,7 @@ class ContrastiveConfig:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
         if self.temperature <= 0 or self.margin <= 0 or min(self.dims, self.prototypes) < 2:
             raise ValueError("need temperature > 0, margin > 0, dims >= 2 and prototypes >= 2")
+        check_limits(self, dims=(2, 4096), prototypes=(2, 4096))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """The training loop: minimises an objective, reproducibly, and resumes after an interruption."""
 
 import functools
+import hashlib
+import io
 import math
 import sys
 import time
@@ -17,6 +19,7 @@ from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.files import write_atomically
+from utils.settings import check_limits
 from utils.training.distributed import this_process, unwrapped
 from utils.training.prediction import predict
 
@@ -51,6 +54,7 @@ class Optimisation:
             raise ValueError("clip_norm must be positive, or null")
         if self.patience is not None and self.patience < 1:
             raise ValueError("patience must be at least 1 epoch, or null")
+        check_limits(self, epochs=(1, 100_000), batch_size=(2, 2**16), min_steps=(0, 10**7))
 
 
 def train(
@@ -135,7 +139,7 @@ def train(
         history.append(row | {"seconds": time.perf_counter() - started})
         if state is not None and process.rank == 0:
             saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
-            write_atomically(state, functools.partial(torch.save, saved))
+            write_atomically(state, functools.partial(_save, saved, state.name))
         bar.update()
         bar.set_postfix({name: f"{row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row})
     bar.close()
@@ -205,11 +209,28 @@ def _stopped_improving(history: list[dict], patience: int | None) -> bool:
     return len(history) - 1 - accuracy.index(max(accuracy)) >= patience
 
 
+def _save(saved: dict, name: str, path: Path) -> None:
+    """Write a state to `path`: a checksum, then the file of `torch.save`, in which a flipped bit would go unnoticed."""
+    content = io.BytesIO()
+    torch.save(saved, content)
+    path.write_bytes(_checksum(content.getvalue(), name) + content.getvalue())
+
+
+def _checksum(content: bytes, name: str) -> bytes:
+    """The name is part of it, as it names the settings, the clips and the code that a state belongs to."""
+    return hashlib.sha256(name.encode() + content).digest()
+
+
 def _resume(parts: dict, state: Path | None, device: torch.device) -> tuple[list[dict], dict | None]:
     """Restore what an interrupted run saved. Returns its history and, with validation, its best weights."""
     if state is None or not state.exists():
         return [], None
-    saved = torch.load(state, map_location=device, weights_only=True)
+    stored = state.read_bytes()
+    checksum, content = stored[:32], stored[32:]
+    if checksum != _checksum(content, state.name):
+        print(f"{state}: damaged, or of another training, so training starts anew", file=sys.stderr)
+        return [], None
+    saved = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     for name, part in parts.items():
         part.load_state_dict(saved[name])
     return saved["history"], saved["best"]

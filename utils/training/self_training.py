@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model_neural.contrastive import balance
+from utils.settings import check_limits
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class SelfTrainingConfig:
     def __post_init__(self):
         if not self.rounds or not all(0 < share <= 1 for share in self.rounds) or self.neighbours < 1:
             raise ValueError("need rounds above 0 and at most 1, and neighbours >= 1")
+        check_limits(self, neighbours=(1, 10_000))
 
 
 def pseudo_labels(posteriors: Tensor, share: float) -> tuple[Tensor, Tensor]:

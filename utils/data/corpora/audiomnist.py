@@ -121,7 +121,7 @@ def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
         clips = read_metadata(table)
         return Report(table, len(clips), clips["speaker"].nunique())
     rows, repetitions = [], dict[tuple[str, int], int]()
-    with atomic_folder(folder / "clips") as filled:
+    with atomic_folder(folder / "clips", own=("*/?_*_*.wav",)) as filled:
         for file in tqdm(files, "unpacking", unit="file", disable=not progress):
             for number, clip in enumerate(_read_parquet(file).to_dict("records"), start=1):
                 speaker, digit = str(clip["speaker_id"]), clip["digit"]
