@@ -7,5 +7,6 @@ of results (`reproducing`, `reporting`).
 experiments    config, models, contract, clips, fitting, stages, runs, fingerprints, renames, notebook
 tables         reproducing, reporting
 checkpoints    checkpoints, model_card, hub, published, calibrating, exporting
-applications   quickstart, page, benchmark, field_tests, recording, recording_server, recording_terminal
+applications   quickstart, page, benchmark, field_tests; recording, recording_server, recording_terminal;
+               language, language_training, language_results, language_report; corpus_check
 """
