@@ -101,7 +101,7 @@ class _Loader(yaml.SafeLoader):
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> typing.Any:
         try:
-            value = super().construct_object(node, deep)  # type: ignore[no-untyped-call]
+            value = super().construct_object(node, deep)
             if isinstance(value, int) and abs(value) >= 2**63:
                 raise ValueError("a number of more than 18 digits")
             if isinstance(value, str) and CONTROL.search(value):

@@ -4,6 +4,7 @@ import sys
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -79,13 +80,14 @@ def _compute(
 
 def _checksum(frames: np.ndarray, lengths: list[int]) -> int:
     """CRC-32: it takes a fraction of the time in which the clips' own checksums are computed."""
-    return zlib.crc32(np.ascontiguousarray(frames), zlib.crc32(repr((frames.shape, frames.dtype, lengths)).encode()))
+    outline = repr((frames.shape, frames.dtype, lengths)).encode()
+    return zlib.crc32(np.ascontiguousarray(frames).data, zlib.crc32(outline))
 
 
-def _intact(stored: object) -> bool:
+def _intact(stored: Any) -> bool:
     """Whether an entry of the cache is what `_compute` returned."""
     try:
-        frames, lengths, checksum = stored  # type: ignore[misc]
+        frames, lengths, checksum = stored
         return checksum == _checksum(frames, lengths)
     except (AttributeError, TypeError, ValueError):
         return False
