@@ -148,8 +148,14 @@ def test_accented_voices_are_spoken_once_and_a_larger_number_has_the_smaller(tmp
         speaking.accented_voices(0, cache=tmp_path)
 
 
-@pytest.mark.skipif(not archive.ARCHIVE.is_dir(), reason="the archive has not been made")
-def test_the_committed_archive_is_whole_and_small():
-    archive.verify()
-    sizes = [path.stat().st_size for path in archive.ARCHIVE.iterdir()]
+@pytest.mark.parametrize("language", ["en", "ar"])
+def test_the_committed_archive_is_whole_and_can_be_unpacked(language, tmp_path):
+    archive.verify(archive.ARCHIVE / language)
+    clips = read_metadata(archive.unpack(language, cache=tmp_path))
+    assert set(clips["label"]) == set(range(10)) and set(clips["language"]) == {language}
+    assert set(clips["split"]) == {"TRAIN"} and clips["speaker"].nunique() >= 50
+
+
+def test_the_committed_archive_is_small():
+    sizes = [path.stat().st_size for path in archive.ARCHIVE.rglob("*") if path.is_file()]
     assert max(sizes) <= archive.LARGEST_FILE and sum(sizes) <= archive.LARGEST_ARCHIVE
