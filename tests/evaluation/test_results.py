@@ -24,10 +24,11 @@ def test_a_result_reads_as_it_was_written(tmp_path):
     results.verify(path)
 
 
-def test_equal_results_are_equal_bytes_at_any_time(tmp_path, monkeypatch):
+def test_equal_results_are_equal_bytes_at_any_time_by_any_process(tmp_path, monkeypatch):
     written = []
-    for now in (1e9, 2e9):
+    for now, process in ((1e9, 11), (2e9, 12)):
         monkeypatch.setattr("time.time", lambda now=now: now)
+        monkeypatch.setattr("os.getpid", lambda process=process: process)
         path = write_result(tmp_path, 0.75)
         written.append((path.read_bytes(), results.predictions_path(path).read_bytes()))
     assert written[0] == written[1]

@@ -4,6 +4,7 @@ results/runs/<experiment>/<protocol-and-fold>/seed-<n>.json     config, metrics,
 results/runs/<experiment>/<protocol-and-fold>/seed-<n>.tsv.gz   the prediction for each clip
 """
 
+import gzip
 import json
 import platform
 import subprocess
@@ -46,10 +47,9 @@ def result_path(store: Path, experiment: str, split: str, seed: int) -> Path:
 
 def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
     """Write a result, and next to it the predictions: `identifier speaker split label predicted probability`."""
-    compression = {"method": "gzip", "mtime": 0}  # no timestamp, so that equal predictions give equal bytes
-    write_atomically(
-        predictions_path(path), lambda new: predictions.to_csv(new, sep="\t", index=False, compression=compression)
-    )
+    # without the time and the name of the file, which gzip would note: equal predictions give equal bytes
+    table = gzip.compress(predictions.to_csv(sep="\t", index=False, lineterminator="\n").encode(), mtime=0)
+    write_atomically(predictions_path(path), lambda new: new.write_bytes(table))
     write_atomically(path, lambda new: new.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8"))
 
 
