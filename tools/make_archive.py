@@ -54,13 +54,13 @@ def main() -> None:
     speaking.add_argument("choice", nargs="*", metavar="ENGINE:EACH[:BLENDS]")
     packing = commands.add_parser("pack", help="make the archive")
     packing.add_argument("tables", nargs="+", type=Path)
-    packing.add_argument("--to", type=Path, default=archive.ARCHIVE, metavar="FOLDER")
+    packing.add_argument("--to", type=Path, metavar="FOLDER", help="(default: the project's own, by the language)")
     chosen = parser.parse_args()
     try:
         if chosen.command == "speak":
             speak(chosen.to, chosen.language, chosen.choice)
         else:
-            print(archive.pack(chosen.tables, chosen.to))
+            print(archive.pack(chosen.tables, chosen.to or archive.ARCHIVE / chosen.tables[0].parent.name))
     except InputError as error:
         sys.exit(str(error))
 

@@ -19,7 +19,7 @@ from utils.training.self_training import SelfTrainingConfig
 
 T = TypeVar("T")
 
-ARCHIVE_CHECKSUMS = "utils/data/synthesis/archive/checksums.json"
+ARCHIVE_CHECKSUMS = "utils/data/synthesis/archive/{}/checksums.json"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class DataConfig:
     @property
     def sources(self) -> tuple[str, ...]:
         """The files that say which clips are used: the tables and, where it is used, the archive's checksums."""
-        return (*self.tables, *([ARCHIVE_CHECKSUMS] if self.synthetic_language else []))
+        return (*self.tables, *([ARCHIVE_CHECKSUMS.format(self.synthetic_language)] if self.synthetic_language else []))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The archive of synthetic speech: words by engines that are not installed everywhere, as a few Ogg Opus files.
 
-`archive/` holds the files and `clips.tsv`, which lists where each clip lies in them, who speaks, and the licence.
-`tools/make_archive.py` makes it. Only voices whose output may be passed on are in it.
+`archive/LANGUAGE/` holds the files and `clips.tsv`, which lists where each clip lies in them, who speaks, and the
+licence. `tools/make_archive.py` makes it. Only voices whose output may be passed on are in it.
 """
 
 import csv
@@ -19,7 +19,7 @@ from utils.data.synthesis.speakers import put_in_room
 from utils.files import atomic_folder, sha256
 from utils.paths import CACHE
 
-ARCHIVE = Path(__file__).with_name("archive")
+ARCHIVE = Path(__file__).with_name("archive")  # has a folder for each language
 TABLE, CHECKSUMS = "clips.tsv", "checksums.json"
 FIELDS = (
     "clip", "engine", "voice", "language", "accent", "digit", "text", "speaker", "rate", "pitch", "size", "level",
@@ -31,7 +31,7 @@ SECONDS = 600  # of sound in one file, which keeps it below LARGEST_FILE
 GAP = 0.05  # of silence between two clips, in seconds, so that none sounds into the next one
 
 
-def pack(tables: Sequence[Path], folder: Path = ARCHIVE) -> Path:
+def pack(tables: Sequence[Path], folder: Path) -> Path:
     """Make the archive.
 
     Args:
@@ -79,12 +79,12 @@ def pack(tables: Sequence[Path], folder: Path = ARCHIVE) -> Path:
     return folder
 
 
-def unpack(language: str, archive: Path = ARCHIVE, cache: Path = CACHE) -> Path:
+def unpack(language: str, archive: Path | None = None, cache: Path = CACHE) -> Path:
     """Turn a language's part of the archive into clips, once.
 
     Args:
         language: ISO 639-1 code.
-        archive: the folder of the archive.
+        archive: the folder of the archive; None: the project's own for that language.
         cache: where the clips are kept.
 
     Returns:
@@ -94,6 +94,7 @@ def unpack(language: str, archive: Path = ARCHIVE, cache: Path = CACHE) -> Path:
     Raises:
         InputError: the archive lacks the language or is damaged, or the cache cannot be written to.
     """
+    archive = archive or ARCHIVE / language
     rows = [row for row in _read(archive / TABLE) if row["language"] == language]
     if not rows:
         raise InputError(f"{archive / TABLE}: no clips for the language '{language}'")
@@ -119,7 +120,7 @@ def unpack(language: str, archive: Path = ARCHIVE, cache: Path = CACHE) -> Path:
     return folder / "metadata.tsv"
 
 
-def verify(archive: Path = ARCHIVE) -> None:
+def verify(archive: Path) -> None:
     """Check the files of an archive against its checksums.
 
     Raises:
