@@ -94,3 +94,9 @@ def test_every_package_says_what_comes_in_and_what_goes_out():
     for package in ORDER[:-1]:
         text = ast.get_docstring(ast.parse((PROJECT / "utils" / package / "__init__.py").read_text(encoding="utf-8")))
         assert "In:" in text and "Out:" in text, package
+
+
+def test_test_modules_have_names_of_their_own():
+    """Pytest imports them by their names, whatever their folder."""
+    names = [path.name for path in (PROJECT / "tests").rglob("*.py")]
+    assert sorted(names) == sorted(set(names))
