@@ -122,3 +122,17 @@ def test_a_committed_checkpoint_matches_the_results(path):
 @pytest.mark.parametrize("name", sorted({name for table in load_tables().values() for name in table.experiments}))
 def test_every_experiment_of_the_tables_has_a_config(name):
     assert find_experiment(name, CONFIGS).name == name
+
+
+def test_the_archive_and_accents_of_a_language_are_trained_on(corpus, monkeypatch, tmp_path):
+    monkeypatch.setattr("utils.data.synthesis.archive.unpack.__defaults__", (None, tmp_path))
+    monkeypatch.setattr("utils.data.synthesis.speaking.accented_voices.__defaults__", ("en", 0, tmp_path))
+    data = DataConfig(metadata=str(corpus.metadata), protocol="zero", synthetic_language="ar")
+    plain = replace(load_experiment(CONFIGS / "linear.yaml"), data=data)
+    archived = split_clips(plain).train
+    assert set(archived["engine"]) == {"kokoro"} and set(archived["language"]) == {"ar"}
+    accented = split_clips(replace(plain, data=replace(data, synthetic_accents=2))).train
+    assert len(accented) == len(archived) + 20 and set(accented["engine"]) == {"kokoro", "espeak"}
+    assert data.sources != replace(data, synthetic_language=None).sources
+    with pytest.raises(InputError, match="xx"):
+        split_clips(replace(plain, data=replace(data, synthetic_language="xx")))
