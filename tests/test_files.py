@@ -2,12 +2,15 @@
 
 import os
 import re
+import subprocess
+import sys
 
 import pytest
 import torch
 
 from utils import InputError
-from utils.files import atomic_folder, check_name, run_folder, sha256, write_atomically
+from utils.files import atomic_folder, check_name, one_process, run_folder, sha256, write_atomically
+from utils.paths import PROJECT
 
 
 class Killed(BaseException):
@@ -129,3 +132,19 @@ def test_the_folder_of_a_run_is_inside_its_root(tmp_path, name):
     with pytest.raises(InputError, match="here: .* cannot be a name"):
         check_name(name, "here")
     assert run_folder(tmp_path, "x-1.b", "loso-Anna Maria") == tmp_path / "x-1.b" / "loso-Anna Maria"
+
+
+def test_a_second_process_waits_until_the_first_has_written_the_file(tmp_path):
+    target = tmp_path / "folder" / "made.txt"
+    code = f"""
+from pathlib import Path
+from utils.files import one_process
+with one_process({str(target)!r}):
+    print(Path({str(target)!r}).read_text())
+"""
+    with one_process(target):
+        second = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True, cwd=PROJECT)
+        assert "waiting for another process" in second.stderr.readline()
+        target.write_text("whole")
+    output, _ = second.communicate(timeout=60)
+    assert second.returncode == 0 and output == "whole\n"

@@ -4,11 +4,14 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from utils import InputError
 
@@ -110,6 +113,30 @@ def atomic_folder(path: str | Path, own: Sequence[str] = ()) -> Iterator[Path]:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def one_process(path: str | Path) -> Iterator[None]:
+    """Hold a lock, so that no two processes make the file or folder `path` at once: the second one says so and waits.
+
+    The lock is released even if the process is killed. Its file stays beside `path`, as others may be waiting for it.
+
+    Raises:
+        InputError: the folder of `path` cannot be written to.
+    """
+    path = Path(path)
+    with _plain_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.parent / f".{path.name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f"waiting for another process that is writing {path}", file=sys.stderr, flush=True)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def sha256(path: str | Path) -> str:

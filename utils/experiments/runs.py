@@ -1,6 +1,7 @@
 """A run: one experiment, fold and seed give a trained model and a result."""
 
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,7 @@ from utils.experiments.config import Experiment, made_by, snapshot
 from utils.experiments.fingerprints import code_digests, short_key
 from utils.experiments.fitting import fit
 from utils.features.extraction import clip_features
-from utils.files import check_replaceable, check_writable, run_folder
+from utils.files import check_replaceable, check_writable, one_process, run_folder
 from utils.paths import RUNS
 from utils.training.distributed import this_process
 from utils.training.objectives import NON_DIGIT
@@ -64,36 +65,39 @@ def run(
     for folder_to_write in (store, runs):
         check_writable(folder_to_write)
     check_replaceable(folder, checkpoints.OWN)
-    for clips in split.tests.values():
-        clip_features(clips, experiment.features)  # cached for later, and unreadable clips are reported before training
-    started = time.perf_counter()
-    model, history = fit(experiment, split, seed, state, runs, progress)
-    seconds = time.perf_counter() - started
-    measured, tables = {}, []
-    for name, clips in split.tests.items():
-        measured[name], table = evaluate(model, experiment, clips)
-        tables.append(table.assign(split=name))
-    result = {
-        "experiment": experiment.name,
-        "protocol": split.name,
-        "seed": seed,
-        "config": config,
-        "metadata_sha256": clips_sha256,
-        "train_speakers": sorted(set(digits["speaker"]) - set(voices)),
-        "train_clips": len(split.train),
-        "metrics": measured,
-        **cost(model, experiment.features),
-        # the sum includes epochs before an interruption; a linear model has no epochs
-        "train_seconds": sum(row["seconds"] for row in history) if history else seconds,
-        "history": history,
-        "environment": results.environment(),
-    }
-    if this_process().rank > 0:
-        return result
-    checkpoints.save(folder, model, experiment, result)
-    results.save(results.result_path(store, experiment.name, split.name, seed), result, pd.concat(tables))
-    for finished in state.parent.glob(f"{state.stem}*.state"):
-        finished.unlink()
+    # two processes with the same run would disturb each other's state; under torchrun, all processes share one run
+    alone = one_process(folder) if this_process().rank == 0 else nullcontext()
+    with alone:
+        for clips in split.tests.values():
+            clip_features(clips, experiment.features)  # cached for later; unreadable clips are reported before training
+        started = time.perf_counter()
+        model, history = fit(experiment, split, seed, state, runs, progress)
+        seconds = time.perf_counter() - started
+        measured, tables = {}, []
+        for name, clips in split.tests.items():
+            measured[name], table = evaluate(model, experiment, clips)
+            tables.append(table.assign(split=name))
+        result = {
+            "experiment": experiment.name,
+            "protocol": split.name,
+            "seed": seed,
+            "config": config,
+            "metadata_sha256": clips_sha256,
+            "train_speakers": sorted(set(digits["speaker"]) - set(voices)),
+            "train_clips": len(split.train),
+            "metrics": measured,
+            **cost(model, experiment.features),
+            # the sum includes epochs before an interruption; a linear model has no epochs
+            "train_seconds": sum(row["seconds"] for row in history) if history else seconds,
+            "history": history,
+            "environment": results.environment(),
+        }
+        if this_process().rank > 0:
+            return result
+        checkpoints.save(folder, model, experiment, result)
+        results.save(results.result_path(store, experiment.name, split.name, seed), result, pd.concat(tables))
+        for finished in state.parent.glob(f"{state.stem}*.state"):
+            finished.unlink()
     return result
 
 

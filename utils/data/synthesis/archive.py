@@ -16,7 +16,7 @@ from utils import InputError
 from utils.data.metadata import COLUMNS
 from utils.data.synthesis.engine import SAMPLE_RATE
 from utils.data.synthesis.speakers import put_in_room
-from utils.files import atomic_folder, sha256
+from utils.files import atomic_folder, one_process, sha256
 from utils.paths import CACHE
 
 ARCHIVE = Path(__file__).with_name("archive")  # has a folder for each language
@@ -100,24 +100,32 @@ def unpack(language: str, archive: Path | None = None, cache: Path = CACHE) -> P
         raise InputError(f"{archive / TABLE}: no clips for the language '{language}'")
     verify(archive)
     folder = cache / f"voices-{language}-{sha256(archive / CHECKSUMS)[:12]}"
-    if not folder.is_dir():  # it is made atomically, so it is complete
-        with atomic_folder(folder) as new:
-            for name in dict.fromkeys(row["file"] for row in rows):
-                sound = _load(archive / name)
-                for row in (row for row in rows if row["file"] == name):
-                    word = sound[int(row["start"]) : int(row["end"])]
-                    if len(word) == 0 or not word.any():
-                        raise InputError(f"{archive / TABLE}: no sound for the clip '{row['clip']}' in {name}")
-                    word = put_in_room(word, row["clip"], float(row["level"]), float(row["noise"]))
-                    soundfile.write(new / f"{row['clip']}.wav", word, SAMPLE_RATE, subtype="PCM_16")
-            with open(new / "metadata.tsv", "w", encoding="utf-8", newline="") as file:
-                extra = [name for name in FIELDS if name not in ("clip", "digit", "speaker", "file", "start", "end")]
-                writer = csv.DictWriter(file, (*COLUMNS, *extra), "", "ignore", delimiter="\t", lineterminator="\n")
-                writer.writeheader()
-                for row in rows:
-                    clip = {"identifier": row["clip"], "split": "TRAIN", "label": row["digit"]}
-                    writer.writerow({**row, **clip, "file": f"{row['clip']}.wav"})
+    if folder.is_dir():  # it is made atomically, so it is complete
+        return folder / "metadata.tsv"
+    with one_process(folder):
+        if not folder.is_dir():  # nor has another process made it meanwhile
+            _make_clips(archive, rows, folder)
     return folder / "metadata.tsv"
+
+
+def _make_clips(archive: Path, rows: list[dict], folder: Path) -> None:
+    """Write the clips of the archive's `rows` and their table into `folder`."""
+    with atomic_folder(folder) as new:
+        for name in dict.fromkeys(row["file"] for row in rows):
+            sound = _load(archive / name)
+            for row in (row for row in rows if row["file"] == name):
+                word = sound[int(row["start"]) : int(row["end"])]
+                if len(word) == 0 or not word.any():
+                    raise InputError(f"{archive / TABLE}: no sound for the clip '{row['clip']}' in {name}")
+                word = put_in_room(word, row["clip"], float(row["level"]), float(row["noise"]))
+                soundfile.write(new / f"{row['clip']}.wav", word, SAMPLE_RATE, subtype="PCM_16")
+        with open(new / "metadata.tsv", "w", encoding="utf-8", newline="") as file:
+            extra = [name for name in FIELDS if name not in ("clip", "digit", "speaker", "file", "start", "end")]
+            writer = csv.DictWriter(file, (*COLUMNS, *extra), "", "ignore", delimiter="\t", lineterminator="\n")
+            writer.writeheader()
+            for row in rows:
+                clip = {"identifier": row["clip"], "split": "TRAIN", "label": row["digit"]}
+                writer.writerow({**row, **clip, "file": f"{row['clip']}.wav"})
 
 
 def verify(archive: Path) -> None:

@@ -23,7 +23,7 @@ from utils.data.synthesis.speakers import (
     put_in_room,
     speak_utterance,
 )
-from utils.files import atomic_folder, sha256
+from utils.files import atomic_folder, one_process, sha256
 from utils.paths import CACHE
 
 FIELDS = (
@@ -125,21 +125,27 @@ def accented_voices(number: int, language: str = "en", seed: int = 0, cache: Pat
     sources = [Path(__file__).with_name(name) for name in ("pronunciations.tsv", "engines.tsv", "speakers.py")]
     version = hashlib.sha256("".join(map(sha256, sources)).encode()).hexdigest()[:8]
     folder = cache / f"accents-{language}-{number}-{seed}-{version}"
-    if not folder.is_dir():  # it is made atomically, so it is complete
-        engine = Espeak()
-        voices = len(plan_speakers(engine, language, each=1))
-        speakers = plan_speakers(engine, language, each=-(-number // voices), seed=seed)[:number]
-        with atomic_folder(folder) as new:
-            rows = []
-            for speaker in speakers:
-                for utterance in plan_utterances(engine, speaker, seed=seed):
-                    sound = speak_utterance(engine, speaker, utterance)
-                    _write(
-                        new / f"{utterance.clip}.wav", put_in_room(sound, utterance.clip, speaker.level, speaker.noise)
-                    )
-                    rows.append(_row(speaker, utterance, f"{utterance.clip}.wav"))
-            _write_table(new / "metadata.tsv", rows)
+    if folder.is_dir():  # it is made atomically, so it is complete
+        return folder / "metadata.tsv"
+    with one_process(folder):
+        if not folder.is_dir():  # nor has another process made it meanwhile
+            _speak_accents(number, language, seed, folder)
     return folder / "metadata.tsv"
+
+
+def _speak_accents(number: int, language: str, seed: int, folder: Path) -> None:
+    """Write the clips of `accented_voices` and their table into `folder`."""
+    engine = Espeak()
+    voices = len(plan_speakers(engine, language, each=1))
+    speakers = plan_speakers(engine, language, each=-(-number // voices), seed=seed)[:number]
+    with atomic_folder(folder) as new:
+        rows = []
+        for speaker in speakers:
+            for utterance in plan_utterances(engine, speaker, seed=seed):
+                sound = speak_utterance(engine, speaker, utterance)
+                _write(new / f"{utterance.clip}.wav", put_in_room(sound, utterance.clip, speaker.level, speaker.noise))
+                rows.append(_row(speaker, utterance, f"{utterance.clip}.wav"))
+        _write_table(new / "metadata.tsv", rows)
 
 
 def _row(speaker: Speaker, utterance: Utterance, file: str) -> dict:
