@@ -109,4 +109,4 @@ def test_a_batch_is_split_among_the_processes():
 def test_contrastive_learning_refuses_to_split_its_batch(monkeypatch):
     monkeypatch.setattr(contrastive_objectives, "this_process", lambda: Process(0, 2, torch.device("cpu")))
     with pytest.raises(InputError, match="in a single process"):
-        contrastive_objectives._whole_batch(torch.zeros(4, 3))
+        contrastive_objectives.whole_batch(torch.zeros(4, 3))

@@ -14,9 +14,10 @@ from utils.experiments.config import make_model
 from utils.features.augmentation import AugmentationConfig, Augmenter
 from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig, LogMel
-from utils.training.contrastive_objectives import Contrastive, ContrastiveConfig, Joint, PretrainingConfig
+from utils.training.contrastive_objectives import Contrastive, ContrastiveConfig, Joint
 from utils.training.loop import train
 from utils.training.objectives import NON_DIGIT, Supervised, TrainingConfig, mix, two_views
+from utils.training.pretraining import PretrainingConfig
 
 FEATURES = FeatureConfig(n_mels=20)
 PLAIN = AugmentationConfig()  # no augmentation: both views of a clip are equal
@@ -78,8 +79,8 @@ LOSSES = {
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_contrastive_loss_compares_projections_of_the_last_hidden_layer(dataset, model, name):
-    config = PretrainingConfig(batch_size=16, contrastive=ContrastiveConfig(name, temperature=0.2, margin=0.4))
-    objective = Contrastive(24, dataset, FEATURES, PLAIN, config)
+    config = ContrastiveConfig(name, temperature=0.2, margin=0.4)
+    objective = Contrastive(24, dataset, FEATURES, PLAIN, config, batch_size=16)
     (waveforms, lengths), labels, speakers = batch = first_batch(objective)
     features, frames = LogMel(FEATURES)(waveforms, lengths)
     z = objective.projection(model.embed(features.repeat(2, 1, 1), frames.repeat(2)))
@@ -87,8 +88,8 @@ def test_contrastive_loss_compares_projections_of_the_last_hidden_layer(dataset,
 
 
 def test_swav_compares_with_prototypes_that_are_trained(dataset, model):
-    config = PretrainingConfig(batch_size=16, contrastive=ContrastiveConfig("swav", temperature=0.2, prototypes=5))
-    objective = Contrastive(24, dataset, FEATURES, PLAIN, config)
+    config = ContrastiveConfig("swav", temperature=0.2, prototypes=5)
+    objective = Contrastive(24, dataset, FEATURES, PLAIN, config, batch_size=16)
     (waveforms, lengths), _, speakers = batch = first_batch(objective)
     features, frames = LogMel(FEATURES)(waveforms, lengths)
     z = objective.projection(model.embed(features.repeat(2, 1, 1), frames.repeat(2)))
@@ -127,7 +128,7 @@ def test_a_projection_is_trained_and_resumed_with_the_model(dataset, tmp_path):
         torch.manual_seed(0)
         model = CNN1d(CNN1dConfig(n_mels=20, channels=(8, 12)))
         config = PretrainingConfig(epochs=epochs, batch_size=16, schedule="constant")
-        objective = Contrastive(24, dataset, FEATURES, NOISY, config)
+        objective = Contrastive(24, dataset, FEATURES, NOISY, config.contrastive, config.batch_size)
         untrained = objective.projection.layers[0].weight.clone()
         history = train(model, objective, config, seed=0, state=state)
         assert not torch.equal(objective.projection.layers[0].weight, untrained)

@@ -3,15 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data.metadata import read_metadata, verify
 from utils.data.splits import PROTOCOLS, Split, few_repetitions
-from utils.data.synthesis import archive, corpus, speaking
-from utils.experiments.config import Experiment
+from utils.data.synthesis import archive, corpus, language_speech, speaking
+from utils.data.synthesis.words import DIGITS
+from utils.experiments.config import DataConfig, Experiment
 from utils.paths import CACHE, find_metadata
 from utils.training.objectives import NON_DIGIT
+from utils.training.pretraining import WordsConfig
 
 
 def split_clips(experiment: Experiment, seed: int = 0) -> Split:
@@ -71,3 +75,26 @@ def synthetic_non_digits(number: int) -> pd.DataFrame:
     """Synthetic words other than digits, and noises (see `corpus.speak_non_digits`). Kept in `.cache/` as well."""
     folder = CACHE / f"others-{number}"  # the name that earlier versions gave it
     return read_metadata(corpus.speak_non_digits(folder, clips=number, progress=False), digits=False)
+
+
+def word_clips(words: WordsConfig, data: DataConfig) -> pd.DataFrame:
+    """The clips of a pre-training on words (see `WordsConfig`), with `label` numbering the words from 0.
+
+    English digits in tables of words are left out, so that whoever has the digits of one speaker learns none of others.
+
+    Raises:
+        InputError: a table cannot be read or has no TRAIN clips, or its digits are those that the experiment learns.
+    """
+    parts = []
+    for name in (*words.tables, *words.digits):
+        if name in data.tables and name in words.digits:
+            raise InputError(f"pre-training on words: {name} has the digits that are learned afterwards")
+        clips = read_metadata(find_metadata(name), digits=name in words.digits)
+        verify(clips)
+        clips = _part(clips[~clips["label"].isin(DIGITS)], "TRAIN", name)
+        parts.append(clips.assign(word=f"{name} " + clips["label"].astype(str)))
+    for language in tqdm(words.languages, "words of other languages", unit="language", leave=False, disable=None):
+        spoken = read_metadata(language_speech.digits_by_espeak(language, words.voices))
+        parts.append(spoken.assign(split="TRAIN", word=f"{language} " + spoken["label"].astype(str)))
+    clips = pd.concat(parts, ignore_index=True)
+    return clips.assign(label=np.unique(clips["word"], return_inverse=True)[1])

@@ -15,8 +15,8 @@ from utils.features.augmentation import AugmentationConfig
 from utils.features.log_mel import FeatureConfig
 from utils.files import check_name
 from utils.settings import as_mapping, build, check_limits, load_yaml, nearest, to_dict
-from utils.training.contrastive_objectives import PretrainingConfig
 from utils.training.objectives import TrainingConfig
+from utils.training.pretraining import PretrainingConfig
 from utils.training.self_training import SelfTrainingConfig
 
 T = TypeVar("T")
@@ -89,6 +89,12 @@ class Experiment:
     training: TrainingConfig | None
     pretraining: PretrainingConfig | None = None
     self_training: SelfTrainingConfig | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The files that say which clips are used, those of a pre-training on words among them."""
+        words = self.pretraining.words if self.pretraining else None
+        return tuple(dict.fromkeys((*self.data.sources, *((*words.tables, *words.digits) if words else ()))))
 
 
 def load_experiments(path: str | Path) -> dict[str, Experiment]:

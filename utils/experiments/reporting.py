@@ -103,11 +103,11 @@ def _write(path: Path, text: str) -> None:
 def _check_belong(runs: list[dict], experiment: str) -> None:
     """Raise unless all runs of a row used the current config and the clips that it names."""
     config = find_experiment(experiment, CONFIGS)
-    clips_sha256, now = tables_sha256(config.data.sources), snapshot(config)
+    clips_sha256, now = tables_sha256(config.sources), snapshot(config)
     for run in runs:
         where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
         if run["metadata_sha256"] != clips_sha256:
-            raise InputError(f"{where}: made from other clips than those of {', '.join(config.data.sources)}")
+            raise InputError(f"{where}: made from other clips than those of {', '.join(config.sources)}")
         then = snapshot(made_by(run))
         for key in ("protocol", "fold", "repetitions"):  # set by the table, not by the config
             now["data"][key] = then["data"][key]

@@ -57,7 +57,7 @@ def run(
     with this_process().first_alone():  # it synthesises any missing clips
         split = split_clips(experiment, seed)
     folder = checkpoint_folder(experiment, split.name, seed, runs)
-    config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.data.sources)
+    config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.sources)
     # the key prevents resuming after a change of config, clips or code
     state = folder.parent / f".seed-{seed}-{short_key(config, clips_sha256, code_digests())}.state"
     voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
@@ -118,5 +118,5 @@ def has_run(experiment: Experiment, seed: int, store: Path) -> bool:
     if not path.exists():
         return False
     result = results.load(path)
-    same_clips = result["metadata_sha256"] == tables_sha256(data.sources)
+    same_clips = result["metadata_sha256"] == tables_sha256(experiment.sources)
     return same_clips and made_by(result) == experiment

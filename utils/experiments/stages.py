@@ -1,4 +1,4 @@
-"""The stages besides supervised training: contrastive pre-training, and pseudo-labels for self-training."""
+"""The stages besides the training on labelled digits: pre-training, and pseudo-labels for self-training."""
 
 from pathlib import Path
 
@@ -7,13 +7,16 @@ from torch import nn
 
 from utils import InputError
 from utils.data.splits import NO_LABEL, Split
+from utils.experiments.clips import word_clips
 from utils.experiments.config import Experiment, snapshot
 from utils.experiments.fingerprints import code_digests, short_key
 from utils.features.batches import SpokenDigits
 from utils.features.extraction import clip_features
 from utils.training.contrastive_objectives import UNLABELLED, Contrastive
 from utils.training.loop import train
+from utils.training.objectives import Objective
 from utils.training.prediction import embed, embedding_width, predict
+from utils.training.pretraining import WordClassification
 from utils.training.self_training import pseudo_labels, smoothed_posteriors
 
 
@@ -25,21 +28,22 @@ def pretrain(
     runs: Path | None = None,
     progress: bool = False,
 ) -> list[dict]:
-    """Pre-train a model in place on the training clips and the unlabelled ones. Returns the history (see `train`).
+    """Pre-train a model in place, on the clips of `pretraining_clips`. Returns the history (see `train`).
 
     The state is kept in `runs`, so that runs with the same model, settings, clips and seed share one pre-training.
     """
     config, clips = experiment.pretraining, pretraining_clips(experiment, split)
-    assert config is not None and experiment.augmentation is not None
+    features, augmentation = experiment.features, experiment.augmentation
+    assert config is not None and augmentation is not None
+    width, waveforms = embedding_width(model), SpokenDigits(clips, features.sample_rate, progress=progress)
+    objective: Objective
+    if config.words is None:
+        objective = Contrastive(width, waveforms, features, augmentation, config.contrastive, config.batch_size)
+    else:
+        objective = WordClassification(width, waveforms, features, augmentation, config.batch_size)
     history = train(
         model,
-        Contrastive(
-            embedding_width(model),
-            SpokenDigits(clips, experiment.features.sample_rate, progress=progress),
-            experiment.features,
-            experiment.augmentation,
-            config,
-        ),
+        objective,
         config,
         seed=seed,
         state=None if runs is None else pretraining_state(experiment, clips, seed, runs),
@@ -50,10 +54,18 @@ def pretrain(
 
 
 def pretraining_clips(experiment: Experiment, split: Split) -> pd.DataFrame:
-    """The clips of a pre-training, without labels (`NO_LABEL`) for losses that use none."""
+    """The clips of a pre-training: words, or those of the split, without labels (`NO_LABEL`) for losses that use none.
+
+    Raises:
+        InputError: a loss needs labels that are hidden, or a speaker of the words is tested on.
+    """
+    assert experiment.pretraining is not None
+    if experiment.pretraining.words is not None:
+        words = word_clips(experiment.pretraining.words, experiment.data)
+        Split(split.name, words, split.tests, split.validation)  # refuses a speaker who is on both sides
+        return words
     clips = split.train if split.unlabelled is None else pd.concat([split.train, split.unlabelled])
     clips = clips.sort_values("identifier")  # so that the order does not depend on which are labelled
-    assert experiment.pretraining is not None
     loss = experiment.pretraining.contrastive.loss
     if loss in UNLABELLED:
         return clips.assign(label=NO_LABEL)

@@ -13,7 +13,6 @@ from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig
 from utils.settings import check_limits
 from utils.training.distributed import this_process
-from utils.training.loop import Optimisation
 from utils.training.objectives import NON_DIGIT, Objective, TrainingConfig, two_views
 from utils.training.prediction import embed_of, head_of
 
@@ -39,13 +38,6 @@ class ContrastiveConfig:
         check_limits(self, dims=(2, 4096), prototypes=(2, 4096))
 
 
-@dataclass(frozen=True)
-class PretrainingConfig(Optimisation):
-    """Settings of contrastive pre-training, which comes before supervised training."""
-
-    contrastive: ContrastiveConfig = ContrastiveConfig()
-
-
 class Contrastive(Objective):
     """A contrastive loss on the projected embeddings of two augmented views of each clip."""
 
@@ -55,20 +47,21 @@ class Contrastive(Objective):
         dataset: SpokenDigits,
         features: FeatureConfig,
         augmentation: AugmentationConfig,
-        config: PretrainingConfig,
+        config: ContrastiveConfig,
+        batch_size: int,
     ):
         """`width` is the size of the model's last hidden layer."""
         # batches are random samples: clips of similar length would be mostly of the same few digits
-        super().__init__(dataset, features, augmentation, config.batch_size, bucket=1)
-        self.config = config.contrastive
+        super().__init__(dataset, features, augmentation, batch_size, bucket=1)
+        self.config = config
         self.projection = Projection(width, self.config.dims)
         if self.config.loss == "swav":
             self.prototypes = nn.Parameter(torch.randn(self.config.prototypes, self.config.dims))
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
         (waveforms, lengths), labels, speakers = batch
-        inputs, frames = _whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
-        labels, speakers = _whole_batch(labels, speakers)
+        inputs, frames = whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = whole_batch(labels, speakers)
         z = self.projection(embed_of(model)(inputs, frames))
         match self.config.loss:
             case "nt-xent":
@@ -104,8 +97,8 @@ class Joint(Objective):
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
         (waveforms, lengths), labels, speakers = batch
-        inputs, frames = _whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
-        labels, speakers = (numbers.repeat(2) for numbers in _whole_batch(labels, speakers))
+        inputs, frames = whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = (numbers.repeat(2) for numbers in whole_batch(labels, speakers))
         embedding = embed_of(model)(inputs, frames)
         cross_entropy = F.cross_entropy(head_of(model)(embedding), labels, label_smoothing=self.config.label_smoothing)
         z = self.projection(embedding)
@@ -113,9 +106,12 @@ class Joint(Objective):
         return cross_entropy + self.config.contrastive_weight * contrastive
 
 
-def _whole_batch(*batch: Tensor) -> tuple[Tensor, ...]:
-    """A batch on this process's device. A contrastive loss compares all of its clips, so the batch cannot be split."""
+def whole_batch(*batch: Tensor) -> tuple[Tensor, ...]:
+    """A batch on this process's device, undivided, as for a contrastive loss, which compares all of its clips.
+
+    Raises `InputError` if there are several processes.
+    """
     process = this_process()
     if process.world_size > 1:
-        raise InputError("contrastive learning runs in a single process; start it without torchrun")
+        raise InputError("pre-training and contrastive learning run in a single process; start it without torchrun")
     return process.share(*batch)
