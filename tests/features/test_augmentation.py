@@ -24,9 +24,15 @@ EVERY = {
     "shift_bands": 3.0,
     "spectral_tilt_db": 8.0,
     "noise_gate_db": 12.0,
+    "fricatives_db": 30.0,
     "jitter_frames": 4,
     "mask_bands": 6,
     "mask_frames": 6,
+    "room": 1.0,
+    "clicks": 1.0,
+    "offset": 1.0,
+    "clipping": 1.0,
+    "telephone": 1.0,
 }
 
 
@@ -38,7 +44,8 @@ def same(one, other) -> bool:
     return torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 
 
-NOTHING = dict.fromkeys(EVERY)  # all turned off, whatever the defaults
+PROBABILITIES = ("room", "clicks", "offset", "clipping", "telephone")
+NOTHING = {name: 0.0 if name in PROBABILITIES else None for name in EVERY}  # all turned off, whatever the defaults
 
 
 def test_without_augmentation_the_augmenter_is_the_front_end():
@@ -52,7 +59,8 @@ def test_each_augmentation_changes_the_clips_is_seeded_and_keeps_the_padding_at_
     first = augmented(0, features, **used)
     assert not same(first, augmented(0, features, **NOTHING))
     assert same(first, augmented(0, features, **used))
-    assert not same(first, augmented(1, features, **used))
+    if name != "telephone":  # all telephone lines are the same
+        assert not same(first, augmented(1, features, **used))
     for clip, frames in zip(*first, strict=True):
         assert (clip[frames:] == features.floor).all()
         assert clip.min() >= features.floor - 1e-5 and clip.isfinite().all()

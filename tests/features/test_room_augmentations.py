@@ -105,3 +105,16 @@ def test_the_same_generator_gives_the_same_room():
     ):
         assert torch.equal(make(seeded(3)), make(seeded(3)))
         assert not torch.equal(make(seeded(3)), make(seeded(4)))
+
+
+def test_pieces_of_recordings_start_anywhere_and_start_over_at_the_end():
+    long, short = torch.arange(1.0, 10_001.0), -torch.arange(1.0, 101.0)
+    pieces = room.recorded_noise([long, short], 50, 250, seeded())
+    assert pieces.shape == (50, 250)
+    starts = set()
+    for piece in pieces:
+        step = piece.diff().abs()
+        assert (step == 1).sum() >= 249 - 3  # consecutive samples, but for where it starts over
+        starts.add(float(piece[0]))
+        assert (piece > 0).all() or (piece < 0).all()
+    assert len(starts) > 40

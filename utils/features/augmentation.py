@@ -1,20 +1,24 @@
 """Augmentation: random changes to the training clips, so that a few voices stand in for many.
 
-`Augmenter` draws the strength of each change for each clip. It applies `waveform_augmentations` before the front end
-and `spectrogram_augmentations` after it, always in the same order.
+`Augmenter` draws the strength of each change for each clip. It applies those of waveforms before the front end, in the
+order in which sound travels (`waveform_augmentations` to the voice, `room_augmentations`, `channel_augmentations`), and
+`spectrogram_augmentations` after it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from utils.features.channel_augmentations import add_clicks, add_offset, clip_peaks, telephone
 from utils.features.log_mel import FeatureConfig, LogMel, Padded
 from utils.features.room_augmentations import (
     babble,
     bursts,
     coloured_noise,
     mix_in,
+    recorded_noise,
     reverberate,
     speech_power,
     surround,
@@ -29,11 +33,20 @@ from utils.features.spectrogram_augmentations import (
     tilt_spectrum,
     warp_frequency,
     warp_time,
+    weaken_fricatives,
 )
 from utils.features.waveform_augmentations import add_noise, change_gain, change_speed, equalise, shift_pitch
 from utils.settings import check_limits
 
-DECIBELS = ("gain_db", "noise_snr_db", "equaliser_db", "spectral_tilt_db", "noise_gate_db", "room_snr_db")
+DECIBELS = (
+    "gain_db",
+    "noise_snr_db",
+    "equaliser_db",
+    "spectral_tilt_db",
+    "noise_gate_db",
+    "room_snr_db",
+    "fricatives_db",
+)
 
 
 @dataclass(frozen=True)
@@ -56,12 +69,17 @@ class AugmentationConfig:
     shift_bands: float | None = None  # shift of a region of the spectrum, in mel bands
     spectral_tilt_db: float | None = None  # random gain that varies smoothly over time and frequency
     noise_gate_db: float | None = None  # margin of the gate above the noise; applied to half of the clips
+    fricatives_db: float | None = None  # fricatives and bursts are weakened by up to this; in half of the clips
     jitter_frames: int | None = None  # frames cut from or added to each end
     mask_bands: int | None = None  # largest width of each of two frequency masks, in mel bands
     mask_frames: int | None = None  # largest width of each of two time masks, in frames; at most a fifth of a clip
     room: float = 0.0  # the probability that a batch is placed in rooms, in place of noise_snr_db
     room_seconds: float = 0.9  # longest silence around the word, before and after it together
     room_snr_db: tuple[float, float] = (-5.0, 25.0)  # of the noise in a room
+    clicks: float = 0.0  # the probability of clicks in a clip
+    offset: float = 0.0  # the probability of a DC offset
+    clipping: float = 0.0  # the probability of hard clipping
+    telephone: float = 0.0  # the probability of a telephone line
 
     def __post_init__(self):
         for field in fields(self):
@@ -84,8 +102,9 @@ class AugmentationConfig:
                 f"noise_probability must be above 0 and at most 1, not {self.noise_probability}; "
                 "to add no noise, set noise_snr_db: null"
             )
-        if self.room > 1:
-            raise ValueError(f"room must be a probability, not {self.room}")
+        for name in ("room", "clicks", "offset", "clipping", "telephone"):
+            if getattr(self, name) > 1:
+                raise ValueError(f"{name} must be a probability, not {getattr(self, name)}")
         if self.warp_time is not None and not 0 < self.warp_time < 1:
             raise ValueError(f"warp_time must be between 0 and 1, not {self.warp_time}")
 
@@ -94,16 +113,31 @@ class Augmenter:
     """Turns waveforms into augmented features.
 
     All random numbers come from `generator`: from the same state it makes the same batch.
+
+    Args:
+        config: which augmentations, and how strong.
+        features: the settings of the front end.
+        generator: of the random numbers.
+        noises: recordings of background noise (samples,) at the front end's rate, for half of the rooms. Without them,
+            all noise is synthetic.
     """
 
     EQUALISER_BANDS = 6
     REVERBERANT = 0.4  # of the clips in a room
     DECAY, LEVEL = (0.03, 0.4), (0.02, 0.2)  # of reverberation: seconds until it has lost 60 dB, and its gain
+    OFFSET, CLIPPED_DB = (-0.3, 0.3), (1.0, 15.0)  # of the peak, and below it
     KNOTS = 5  # points between which a strength that varies over time or frequency is interpolated
     MASKS = 2
 
-    def __init__(self, config: AugmentationConfig, features: FeatureConfig, generator: torch.Generator):
+    def __init__(
+        self,
+        config: AugmentationConfig,
+        features: FeatureConfig,
+        generator: torch.Generator,
+        noises: Sequence[Tensor] = (),
+    ):
         self.config = config
+        self.noises = noises
         self.front_end = LogMel(features)
         self.generator = generator
 
@@ -134,6 +168,7 @@ class Augmenter:
             snr_db, slope = self.draw(*config.noise_snr_db, n), self.draw(0, 2, n)
             noisy, lengths = add_noise(waveforms, lengths, snr_db, slope, self.generator)
             waveforms = self.choose(config.noise_probability, noisy, waveforms)
+        waveforms = self.record(waveforms, lengths)
         if config.gain_db is not None:
             waveforms, lengths = change_gain(waveforms, lengths, self.draw(*config.gain_db, n))
 
@@ -143,6 +178,10 @@ class Augmenter:
             margin = self.draw(0, config.noise_gate_db / self.front_end.config.std_db, n)
             gated, _ = noise_gate(features, frames, margin, floor)
             features = self.choose(0.5, gated, features)
+        if config.fricatives_db is not None:
+            loss = self.draw(0, config.fricatives_db / self.front_end.config.std_db, n)
+            weakened, _ = weaken_fricatives(features, frames, loss, self.front_end.config)
+            features = self.choose(0.5, weakened, features)
         if config.stretch is not None:
             features, frames = stretch_time(features, frames, self.draw(*config.stretch, n), floor)
         if config.vtlp is not None:
@@ -185,10 +224,29 @@ class Augmenter:
         decay = (self.draw(*self.DECAY, n) * rate).long()
         waveforms, lengths = reverberate(waveforms, lengths, decay, level, self.generator)
         samples, kind = waveforms.shape[1], self.draw(0, 1, 1).item()
-        if kind < 0.5:
+        if self.noises and self.draw(0, 1, 1).item() < 0.5:
+            noise = recorded_noise(self.noises, n, samples, self.generator)
+        elif kind < 0.5:
             noise = coloured_noise(n, samples, self.generator)
         elif kind < 0.8:
             noise = babble(voices, samples, self.generator)
         else:
             noise = bursts(n, samples, rate, self.generator)
         return mix_in(waveforms, lengths, noise, self.draw(*self.config.room_snr_db, n), power)
+
+    def record(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
+        """What some of the microphones and lines do to the clips."""
+        config, n = self.config, len(waveforms)
+        if config.clicks:
+            clicked, _ = add_clicks(waveforms, lengths, self.generator)
+            waveforms = self.choose(config.clicks, clicked, waveforms)
+        if config.offset:
+            shifted, _ = add_offset(waveforms, lengths, self.draw(*self.OFFSET, n))
+            waveforms = self.choose(config.offset, shifted, waveforms)
+        if config.clipping:
+            clipped, _ = clip_peaks(waveforms, lengths, self.draw(*self.CLIPPED_DB, n))
+            waveforms = self.choose(config.clipping, clipped, waveforms)
+        if config.telephone:
+            called, _ = telephone(waveforms, lengths, self.front_end.config.sample_rate)
+            waveforms = self.choose(config.telephone, called, waveforms)
+        return waveforms

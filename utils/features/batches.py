@@ -1,6 +1,6 @@
 """Spoken digits as PyTorch datasets, and the batches that a model is trained on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,18 +23,23 @@ class SpokenDigits(Dataset):
         clips: rows of the table that `utils.data.metadata.read_metadata` returns.
         sample_rate: of the waveforms, in Hz.
         progress: whether to show a progress bar while reading.
+        noises: recordings of background noise (samples,) at that rate, for the augmentation `room`.
 
     Attributes:
         waveforms: a list of (samples,).
+        noises: a list of (samples,).
         labels: (clips,) digits.
         speakers: (clips,) speakers, numbered in alphabetical order.
     """
 
-    def __init__(self, clips: pd.DataFrame, sample_rate: int, progress: bool = False):
+    def __init__(
+        self, clips: pd.DataFrame, sample_rate: int, progress: bool = False, noises: Sequence[np.ndarray] = ()
+    ):
         hidden = None if progress else True  # None: tqdm shows the bar on a terminal only
         # the bar is cleared before an error message about a bad clip is printed
         with tqdm(clips["path"], "reading clips", unit=" clips", leave=False, disable=hidden) as paths:
             self.waveforms = [torch.from_numpy(read_audio(path, sample_rate)) for path in paths]
+        self.noises = [torch.from_numpy(noise) for noise in noises]
         self.labels, self.speakers = label_tensor(clips), _speaker_numbers(clips)
 
     def __len__(self) -> int:

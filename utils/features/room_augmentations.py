@@ -3,6 +3,8 @@
 Waveforms (batch, samples) are zero after the end of each clip; lengths (batch,) are in samples.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -55,6 +57,19 @@ def mix_in(waveforms: Tensor, lengths: Tensor, noise: Tensor, snr_db: Tensor, po
     own = noise.square().sum(1) / lengths
     gain = (power * 10 ** (-snr_db / 10) / own.clamp_min(1e-12)).sqrt()
     return waveforms + noise * gain.unsqueeze(1), lengths
+
+
+def recorded_noise(recordings: Sequence[Tensor], clips: int, samples: int, generator: torch.Generator) -> Tensor:
+    """Pieces (clips, samples) of noise recordings (samples,), from a random point on; short ones start over."""
+    pieces = []
+    for _ in range(clips):
+        recording = recordings[int(torch.randint(len(recordings), (), generator=generator))]
+        start = int(torch.randint(len(recording), (), generator=generator))
+        piece = recording[start : start + samples]
+        while len(piece) < samples:
+            piece = torch.cat([piece, recording[: samples - len(piece)]])
+        pieces.append(piece)
+    return torch.stack(pieces)
 
 
 def coloured_noise(clips: int, samples: int, generator: torch.Generator) -> Tensor:

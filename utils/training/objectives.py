@@ -58,7 +58,7 @@ class Objective(nn.Module):
         self.batches = training_batches(dataset, batch_size, self.generator, bucket)
         self.augment: Augment
         if isinstance(dataset, SpokenDigits):
-            self.augment = Augmenter(augmentation, features, self.generator)
+            self.augment = Augmenter(augmentation, features, self.generator, dataset.noises)
         else:
             self.augment = lambda inputs, frames: (inputs, frames)  # spectrograms are not augmented
 

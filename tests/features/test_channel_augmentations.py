@@ -1,0 +1,66 @@
+"""What microphones and lines do to a clip: each effect changes what it says, by as much as it says."""
+
+import numpy as np
+import pytest
+import torch
+from conftest import RATE, tone
+
+from utils.features import channel_augmentations as channel
+
+
+def batch(*hertz: float, seconds: float = 0.3) -> tuple[torch.Tensor, torch.Tensor]:
+    """Tones, each followed by 0.1 s of padding."""
+    clips = torch.stack([torch.from_numpy(tone(each, seconds)) for each in hertz])
+    return torch.nn.functional.pad(clips, (0, RATE // 10)), torch.full((len(hertz),), clips.shape[1])
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_clicks_are_few_short_and_inside_the_clip():
+    waveforms, lengths = batch(*[440.0] * 50)
+    clicked, _ = channel.add_clicks(waveforms, lengths, seeded(), most=3)
+    added = clicked - waveforms
+    changed = (added.abs() > 1e-6).sum(1)
+    assert changed.max() <= 3 * 4 and 0 < (changed > 0).float().mean() < 1
+    assert not added[:, int(lengths[0]) :].any()
+    assert 0.3 * 0.5 <= added.abs().max() <= 3 * 1.5 * 0.5 + 1e-6  # of a tone with a peak of 0.5
+
+
+def test_the_offset_is_a_share_of_the_peak():
+    waveforms, lengths = batch(440.0, 440.0)
+    shifted, _ = channel.add_offset(waveforms, lengths, torch.tensor([0.3, -0.1]))
+    difference = shifted - waveforms
+    assert difference[0, : lengths[0]].numpy() == pytest.approx(0.3 * 0.5, abs=1e-3)
+    assert difference[1, : lengths[1]].numpy() == pytest.approx(-0.1 * 0.5, abs=1e-3)
+    assert not difference[:, int(lengths[0]) :].any()
+
+
+def test_clipping_cuts_the_peaks_and_nothing_else():
+    waveforms, lengths = batch(440.0, 440.0)
+    clipped, _ = channel.clip_peaks(waveforms, lengths, torch.tensor([6.0, 12.0]))
+    for row, decibels in enumerate((6.0, 12.0)):
+        limit = float(waveforms[row].abs().max()) * 10 ** (-decibels / 20)
+        assert clipped[row].abs().max() == pytest.approx(limit)
+        quiet = waveforms[row].abs() < limit
+        assert torch.equal(clipped[row][quiet], waveforms[row][quiet])
+
+
+@pytest.mark.parametrize(("hertz", "passes"), [(100.0, False), (1000.0, True), (3000.0, True), (3700.0, False)])
+def test_a_telephone_passes_its_band_alone(hertz, passes):
+    waveforms, lengths = batch(hertz)
+    called, _ = channel.telephone(waveforms + batch(1000.0)[0], lengths, RATE)
+    spectrum = np.abs(np.fft.rfft(called[0].numpy()))
+    frequency = np.fft.rfftfreq(called.shape[1], 1 / RATE)
+    level = spectrum[np.abs(frequency - hertz) < 20].max() / spectrum[np.abs(frequency - 1000) < 20].max()
+    assert (level > 0.4) == passes
+    assert not called[:, int(lengths[0]) :].any()
+
+
+def test_a_telephone_has_eight_bits():
+    draw = torch.rand(1, 4000, generator=seeded()) - 0.5
+    called, _ = channel.telephone(draw, torch.tensor([4000]), RATE)
+    assert len(called.unique()) <= channel.MU_LAW_LEVELS
+    silence, _ = channel.telephone(torch.zeros(1, 100), torch.tensor([100]), RATE)
+    assert silence.isfinite().all()
