@@ -16,7 +16,7 @@ from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig, LogMel
 from utils.training.contrastive_objectives import Contrastive, ContrastiveConfig, Joint
 from utils.training.loop import train
-from utils.training.objectives import NON_DIGIT, Supervised, TrainingConfig, mix, two_views
+from utils.training.objectives import NON_DIGIT, Supervised, TrainingConfig, class_weights, mix, two_views
 from utils.training.pretraining import PretrainingConfig
 
 FEATURES = FeatureConfig(n_mels=20)
@@ -47,6 +47,24 @@ def test_supervised_loss_is_the_cross_entropy_of_the_augmented_clips(dataset, mo
     log_posteriors = model(*LogMel(FEATURES)(waveforms, lengths)).log_softmax(1)
     expected = -(0.8 * log_posteriors[torch.arange(16), labels] + 0.2 * log_posteriors.mean(1)).mean()
     torch.testing.assert_close(objective.loss(model, batch), expected)
+
+
+def test_balanced_training_weighs_digits_inversely_to_their_number_of_clips(corpus, model):
+    labels = torch.tensor([0] * 30 + list(range(1, 10)) * 10 + [NON_DIGIT] * 7)
+    weights = class_weights(labels)
+    assert weights[0] == pytest.approx(120 / 10 / 30) and weights[1:10].tolist() == pytest.approx([1.2] * 9)
+    assert weights[10] == 1
+    assert weights[labels[labels != NON_DIGIT]].mean() == pytest.approx(1)
+
+    unequal = SpokenDigits(
+        corpus.clips.query("split == 'TRAIN' and (label > 0 or speaker == 'ada')"), FEATURES.sample_rate
+    )
+    assert class_weights(unequal.labels)[0] > 1
+    objective = Supervised(unequal, FEATURES, PLAIN, TrainingConfig(batch_size=16, label_smoothing=0.0, balance=True))
+    (waveforms, lengths), labels, _ = batch = first_batch(objective)
+    log_posteriors = model(*LogMel(FEATURES)(waveforms, lengths)).log_softmax(1)
+    losses = -log_posteriors[torch.arange(len(labels)), labels] * class_weights(unequal.labels)[labels]
+    torch.testing.assert_close(objective.loss(model, batch), losses.mean())
 
 
 def test_a_linear_probe_trains_the_head_only(dataset, model):

@@ -30,6 +30,7 @@ class TrainingConfig(Optimisation):
 
     label_smoothing: float = 0.1
     mixup: float = 0.0  # parameter of the beta distribution (see `mix`); 0: off
+    balance: bool = False  # weigh the clips so that all digits count alike, however many clips each has
     only_head: bool = False  # train the last layer alone and freeze the rest: a linear probe
     contrastive_weight: float = 0.0  # of a supervised contrastive loss added to the cross-entropy; 0: off
 
@@ -84,6 +85,7 @@ class Supervised(Objective):
         super().__init__(dataset, features, augmentation, config.batch_size)
         self.config = config
         self.non_digits = bool((dataset.labels == NON_DIGIT).any())  # if so, there is an eleventh class
+        self.weights = class_weights(dataset.labels) if config.balance else None
 
     def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
         return head_of(model).parameters() if self.config.only_head else model.parameters()
@@ -93,7 +95,8 @@ class Supervised(Objective):
         with torch.no_grad():
             inputs, frames = self.augment(*clips)
         classes = 11 if self.non_digits else 10
-        targets = F.one_hot(labels.where(labels != NON_DIGIT, 10), num_classes=classes).float()
+        labels = labels.where(labels != NON_DIGIT, 10)
+        targets = F.one_hot(labels, num_classes=classes).float()
         if self.config.mixup:
             inputs, frames, targets = mix(inputs, frames, targets, self.config.mixup, self.generator)
         inputs, frames, targets = this_process().share(inputs, frames, targets)
@@ -103,7 +106,20 @@ class Supervised(Objective):
         logits = model(inputs, frames)
         if self.non_digits:
             logits = with_non_digit(logits)
-        return F.cross_entropy(logits, targets, label_smoothing=self.config.label_smoothing)
+        if self.weights is None:
+            return F.cross_entropy(logits, targets, label_smoothing=self.config.label_smoothing)
+        losses = F.cross_entropy(logits, targets, label_smoothing=self.config.label_smoothing, reduction="none")
+        return (losses * (targets @ self.weights[:classes])).mean()
+
+
+def class_weights(labels: Tensor) -> Tensor:
+    """The weight (11,) of a clip of each digit, inverse to the digit's number of clips; the mean over them is 1.
+
+    Non-digits, the last class, have the weight 1.
+    """
+    counts = torch.bincount(labels[labels != NON_DIGIT], minlength=10).float()
+    weights = counts.sum() / (10 * counts.clamp_min(1))
+    return F.pad(weights, (0, 1), value=1.0)
 
 
 def with_non_digit(logits: Tensor) -> Tensor:
