@@ -13,7 +13,7 @@ import pytest
 from data_helpers import contents, input_error
 
 from utils import InputError
-from utils.data.corpora import fsdd
+from utils.data.corpora import download, fsdd
 from utils.data.metadata import read_metadata
 from utils.paths import COURSE_METADATA, speech_data
 
@@ -112,7 +112,7 @@ def test_an_archive_left_by_a_killed_run_is_not_downloaded_again(fetch, server, 
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(fsdd, "_read_clips", killed)
+        patch.setattr(download, "_read_clips", killed)
         with pytest.raises(KeyboardInterrupt):
             fetch()
     assert fetch().fetched == 10

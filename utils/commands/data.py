@@ -9,6 +9,8 @@ CORPORA = {
     "sdr": "download the course's clips (FSDD), or verify those that are there",
     "audiomnist": "download AudioMNIST, or verify it",
     "arabic": "verify Arabic Speech Commands",
+    "speech_commands": "download Google's Speech Commands, or verify it",
+    "noises": "download recordings of noise (ESC-10), and verify those of the other corpora",
     "synthetic": "generate speech by eSpeak NG",
 }
 
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.data.corpora import arabic, audiomnist, fsdd
+    from utils.data.corpora import arabic, audiomnist, fsdd, noises, speech_commands
     from utils.data.synthesis import corpus
     from utils.paths import speech_data
 
@@ -40,6 +42,10 @@ def run(given: argparse.Namespace) -> None:
             print(audiomnist.fetch(folder))
         case "arabic":
             print(arabic.check(folder))
+        case "speech_commands":
+            print(speech_commands.fetch(folder))
+        case "noises":
+            print(noises.fetch(speech_data()))
         case "synthetic":
             print(corpus.speak(folder, speakers=given.speakers, repetitions=given.repetitions, seed=given.seed))
         case "check":

@@ -6,7 +6,6 @@ of the mirror gilkeyio/AudioMNIST on the Hugging Face Hub. Both are turned into 
 
 import json
 import re
-import shutil
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -14,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from utils import InputError
-from utils.data.corpora.download import download
+from utils.data.corpora.download import check_disk_space, download
 from utils.data.corpora.report import Report
 from utils.data.metadata import COLUMNS, read_metadata
 from utils.data.splits import deal
@@ -54,15 +53,7 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progres
         if parquet:
             return unpack(parquet, folder, progress)
         beside = folder.parent
-        try:
-            beside.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{error.filename or beside}: {error.strerror or error}") from None
-        free = shutil.disk_usage(beside).free
-        if free < DISK_SPACE:
-            raise InputError(
-                f"{beside}: AudioMNIST needs {DISK_SPACE / 1e9:.0f} GB of disk, and {free / 1e9:.1f} GB are free"
-            )
+        check_disk_space(beside, DISK_SPACE, "AudioMNIST")
         archive = download(url, beside, folder, progress)
         try:
             with atomic_folder(folder) as filled:

@@ -1,20 +1,24 @@
-"""Downloading archives over HTTP. An interrupted download is resumed."""
+"""Downloading archives over HTTP, and the clips in them. An interrupted download is resumed."""
 
 import functools
 import hashlib
 import os
-from pathlib import Path
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 
 import pooch
 import requests
 from tqdm import tqdm
 
 from utils import InputError
+from utils.files import sha256, write_atomically
 
 TIMEOUT = 30  # seconds without any data before giving up on the server
 
 
-def download(url: str, folder: Path, clips: Path, progress: bool) -> Path:
+def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str | None = None) -> Path:
     """Download an archive into a folder and return its path. An interrupted download leaves a `.part` to resume from.
 
     Args:
@@ -22,19 +26,20 @@ def download(url: str, folder: Path, clips: Path, progress: bool) -> Path:
         folder: the folder to download to. An archive that is already there is not downloaded again.
         clips: the folder that the clips belong in. Error messages mention it to those without a network.
         progress: whether to show a progress bar.
+        checksum: the archive's SHA-256. GitHub may repack its archives at any time: of those, check the contents.
 
     Raises:
-        InputError: the server cannot be reached, answers with an error, or closes the connection early.
+        InputError: the server cannot be reached, answers with an error, or closes the connection early; or the archive
+            has another checksum and was deleted.
     """
     address = hashlib.sha256(url.encode()).hexdigest()[:12]  # so that a download is only resumed from the same address
-    archive = folder / f"archive-{address}.zip"
+    archive = folder / f"archive-{address}{PurePosixPath(url).suffix}"
     part = archive.with_suffix(".part")
     downloader = functools.partial(_resume, part=part, progress=progress)
     by_hand = f"; or put the clips into {clips} by hand"
-    # The archive has no fixed checksum, as GitHub may repack it at any time. Its contents are checked instead.
-    pooch.get_logger().setLevel("WARNING")  # otherwise it suggests pinning the checksum
+    pooch.get_logger().setLevel("WARNING")  # otherwise it suggests pinning a checksum where there is none
     try:
-        pooch.retrieve(url, known_hash=None, path=folder, fname=archive.name, downloader=downloader)
+        pooch.retrieve(url, known_hash=checksum, path=folder, fname=archive.name, downloader=downloader)
     except requests.HTTPError as error:
         answer = f"{error.response.status_code} {error.response.reason}"
         raise InputError(f"{url}: the server answered {answer}; try again later{by_hand}") from None
@@ -44,6 +49,9 @@ def download(url: str, folder: Path, clips: Path, progress: bool) -> Path:
         else:
             why = f"cannot be reached ({type(error).__name__}): check the network, then run the same command again"
         raise InputError(f"{url}: {why}{by_hand}") from None
+    except ValueError:  # from pooch, which has deleted the download
+        why = "not the archive that was published (wrong checksum); it was deleted, run the same command again"
+        raise InputError(f"{url}: {why} to download it again") from None
     return archive
 
 
@@ -73,3 +81,86 @@ def _resume(url: str, output_file: str, _: object, *, part: Path, progress: bool
             if total is not None and file.tell() != total:
                 raise requests.ConnectionError("the connection closed early")
     os.replace(part, output_file)
+
+
+def check_disk_space(folder: Path, needed: int, corpus: str) -> None:
+    """Raise `InputError` if a folder, which is created if necessary, has fewer than `needed` bytes of free disk."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(f"{folder}: {corpus} needs {needed / 1e9:.0f} GB of disk, and {free / 1e9:.1f} GB are free")
+
+
+def fetch_clips(
+    folder: Path,
+    checksums: dict[str, str],
+    url: str,
+    progress: bool,
+    name_in_archive: Callable[[str], str] = str,
+) -> int:
+    """Make sure that a folder contains clips with the right checksums; return how many had to be fetched.
+
+    Clips that are already there are verified and kept. The archive is downloaded only if a clip is missing or wrong;
+    it goes to the same folder and is deleted afterwards.
+
+    Args:
+        folder: the folder of the clips; created if necessary.
+        checksums: the SHA-256 of each clip, by its file name.
+        url: a zip archive that contains the clips, in any of its folders.
+        progress: whether to show progress bars.
+        name_in_archive: what the archive calls a clip, given its file name.
+
+    Raises:
+        InputError: the archive cannot be downloaded, is damaged, lacks a clip or contains a wrong one; or the folder
+            cannot be written to. No clip is ever left incomplete.
+    """
+    try:
+        checked = tqdm(checksums, "checking clips", unit="clip", leave=False, disable=not progress)
+        wanted = {name: checksums[name] for name in checked if not _is_right(folder / name, checksums[name])}
+        if wanted:
+            folder.mkdir(parents=True, exist_ok=True)
+            archive = download(url, folder, folder, progress)
+            try:
+                clips = _read_clips(archive, wanted, url, name_in_archive)
+            except InputError:
+                archive.unlink()  # so that the next run downloads it again
+                raise
+            for name in tqdm(clips, "writing clips", unit="clip", leave=False, disable=not progress):
+                _write(folder / name, clips[name])
+            archive.unlink()
+    except OSError as error:
+        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
+    return len(wanted)
+
+
+def _is_right(clip: Path, expected: str) -> bool:
+    return clip.is_file() and sha256(clip) == expected
+
+
+def _read_clips(
+    archive: Path, wanted: dict[str, str], url: str, name_in_archive: Callable[[str], str]
+) -> dict[str, bytes]:
+    """The contents of the wanted clips, verified. Clips are found by file name; the archive's folders are ignored."""
+    clips = {}
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            members = {PurePosixPath(member.filename).name: member for member in zipped.infolist()}
+            for name in wanted:
+                if (member := members.get(name_in_archive(name))) is not None:
+                    clips[name] = zipped.read(member)
+    except Exception as error:  # a damaged archive raises BadZipFile, zlib.error, ValueError and more
+        why = "is damaged or not a zip archive; it was deleted, run the same command again to download it again"
+        raise InputError(f"{url}: the download {why} ({type(error).__name__})") from None
+    for name, expected in wanted.items():
+        if name not in clips:
+            raise InputError(f"{url}: the archive does not contain the clip {name}; it was deleted")
+        if hashlib.sha256(clips[name]).hexdigest() != expected:
+            raise InputError(f"{url}: the archive's clip {name} has the wrong checksum; the archive was deleted")
+    return clips
+
+
+def _write(clip: Path, content: bytes) -> None:
+    write_atomically(clip, lambda path: path.write_bytes(content))

@@ -14,9 +14,13 @@ import soundfile
 
 from utils import InputError
 from utils.data.audio import read_audio
-from utils.data.metadata import locate
-from utils.files import sha256
+from utils.data.corpora.download import fetch_clips
+from utils.data.corpora.report import FetchReport
+from utils.data.metadata import locate, verify
+from utils.files import atomic_folder, one_process, sha256
 
+COMMIT = "c6371fcfe5198bcdf6a6ae41f628275c6d3a335d"  # of ESC-50, while its recordings were still OGG
+ARCHIVE_URL = f"https://github.com/karolpiczak/ESC-50/archive/{COMMIT}.zip"
 TABLE = Path(__file__).with_name("noises.tsv")
 COLUMNS = ("identifier", "source", "kind", "file", "seconds", "licence", "sha256")
 # sources of noise for training and for testing: what one fold trains on, the other tests on
@@ -31,7 +35,41 @@ SOURCES = {
     "esc10": ("noises/*.ogg", "CC BY 3.0"),
 }
 MAX_SECONDS = 120.0  # the longest recording lasts 104 s
+CLIP_RATE = 16_000  # Hz, of `cut_clips`
 QUIETEST = 1e-3  # RMS, full scale being 1: -60 dB, below which a recording would be mostly its own hiss when amplified
+
+
+def fetch(recordings: Path, *, url: str = ARCHIVE_URL, table: Path = TABLE, progress: bool = True) -> FetchReport:
+    """Make sure that the recordings of ESC-10 are there; verify those of the other sources, and note which are missing.
+
+    Recordings that are already there are verified and kept. The archive of ESC-50 is downloaded only if one is missing
+    or wrong; an interrupted download is resumed.
+
+    Args:
+        recordings: the folder of all recordings, `utils.paths.speech_data()`. ESC-10 belongs in its folder `noises`.
+        url: a zip archive of ESC-50 with OGG files, in any of its folders.
+        table: a table like `noises.tsv`.
+        progress: whether to show progress bars.
+
+    Raises:
+        InputError: a faulty table; the archive cannot be downloaded, is damaged, lacks a recording or contains a wrong
+            one; a recording of another source is missing or wrong; or the folder cannot be written to.
+    """
+    folder = Path(recordings) / "noises"
+    listed = _read_table(table)
+    esc10 = listed[listed["source"] == "esc10"]
+    checksums = dict(zip(esc10["file"].map(lambda file: Path(file).name), esc10["sha256"], strict=True))
+    # ours are named {kind}-{name}, so that the kind is seen; the archive has a folder for each kind instead
+    fetched = fetch_clips(folder, checksums, url, progress, lambda name: name.split("-", 1)[1])
+    notes = []
+    for source in ("speech_commands", "arabic"):
+        if any(Path(path).is_file() for path in listed.loc[listed["source"] == source, "path"]):
+            noises = read_noises([source], table)
+            verify(noises)
+            notes.append(f"{source}: {len(noises)} recordings of noise verified")
+        else:
+            notes.append(f"{source}: no recordings of noise here; `sdr data {source}` says how to get them")
+    return FetchReport(folder, len(checksums), fetched, tuple(notes))
 
 
 def read_noises(sources: Iterable[str] = tuple(SOURCES), table: Path = TABLE) -> pd.DataFrame:
@@ -40,25 +78,33 @@ def read_noises(sources: Iterable[str] = tuple(SOURCES), table: Path = TABLE) ->
     Raises:
         InputError: an unknown source, a faulty table, or a missing recording.
     """
-    wanted = list(sources)
-    unknown = [source for source in wanted if source not in SOURCES]
-    if unknown or not wanted:
-        raise InputError(f"noises: {str(unknown[0]) if unknown else 'none'!r} is no source; use {', '.join(SOURCES)}")
-    try:
-        noises = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, UnicodeDecodeError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise InputError(f"{table}: not a tab-separated table ({str(error).strip()})") from None
-    if tuple(noises.columns) != COLUMNS:
-        raise InputError(f"{table}, row 1: the columns must be {', '.join(COLUMNS)}, separated by tabs")
-    noises = noises[noises["source"].isin(wanted)].reset_index(drop=True)
-    noises["seconds"] = noises["seconds"].astype(float)
-    noises["path"] = [locate(file, table, None) for file in noises["file"]]
+    sources = list(sources)
+    unknown = [source for source in sources if source not in SOURCES]
+    if unknown or not sources:
+        found = repr(unknown[0]) if unknown else "nothing"
+        raise InputError(f"{found} is not a source of noise; use {', '.join(SOURCES)}")
+    noises = _read_table(table)
+    noises = noises[noises["source"].isin(sources)].reset_index(drop=True)
     missing = [path for path in noises["path"] if not Path(path).is_file()]
     if missing:
-        more = f" ({len(missing)} of {len(noises)} recordings are missing)" if len(missing) > 1 else ""
-        raise InputError(
-            f"{missing[0]}: there is no such recording of noise{more}; `sdr data noises` says how to get it"
-        )
+        more = f" ({len(missing)} of {len(noises)} are missing)" if len(missing) > 1 else ""
+        raise InputError(f"{missing[0]}: no such recording of noise{more}; `sdr data noises` says how to get it")
+    return noises
+
+
+def _read_table(table: Path) -> pd.DataFrame:
+    """All rows of a table of noises, with the column `path`, whether or not the recordings are there."""
+    try:
+        noises = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
+    except (OSError, ValueError) as error:  # no UTF-8 and no table are ValueErrors
+        raise InputError(f"{table}: not a tab-separated table ({str(error).strip().splitlines()[0]})") from None
+    if tuple(noises.columns) != COLUMNS:
+        raise InputError(f"{table}, row 1: the columns must be {', '.join(COLUMNS)}, separated by tabs")
+    try:
+        noises["seconds"] = noises["seconds"].astype(float)
+    except ValueError as error:
+        raise InputError(f"{table}, column 'seconds': {error}") from None
+    noises["path"] = [locate(file, table, None) for file in noises["file"]]
     return noises
 
 
@@ -107,3 +153,34 @@ def tabulate(recordings: Path, sources: Sequence[str] = tuple(SOURCES)) -> pd.Da
                 }
             )
     return pd.DataFrame(rows)
+
+
+def cut_clips(noises: pd.DataFrame, folder: Path, seconds: float = 1.0, most: int = 40) -> Path:
+    """Cut recordings of noise into clips, as a corpus of non-digits. Done once: a folder that is there is complete.
+
+    Args:
+        noises: a table of `read_noises`.
+        folder: of the clips, 16 kHz WAV, and of their table.
+        seconds: of each clip.
+        most: clips of each recording, at equal distances.
+
+    Returns:
+        The path of `metadata.tsv`. Its "speakers" are the recordings, all of its clips are in TRAIN, labelled "noise".
+    """
+    if folder.is_dir():
+        return folder / "metadata.tsv"
+    with one_process(folder):
+        if not folder.is_dir():
+            with atomic_folder(folder) as new:
+                rows, size = [], round(seconds * CLIP_RATE)
+                for noise in noises.itertuples():
+                    recording = read_audio(str(noise.path), CLIP_RATE, MAX_SECONDS)
+                    number = min(most, len(recording) // size)
+                    for start in np.linspace(0, len(recording) - size, number).astype(int):
+                        clip, name = recording[start : start + size], f"{noise.identifier}_{start}"
+                        if clip.any():  # digital silence is not a clip
+                            soundfile.write(new / f"{name}.wav", clip, CLIP_RATE, subtype="PCM_16")
+                            rows.append((name, noise.identifier, "TRAIN", "noise", f"{name}.wav"))
+                table = pd.DataFrame(rows, columns=["identifier", "speaker", "split", "label", "file"])
+                table.to_csv(new / "metadata.tsv", sep="\t", index=False)
+    return folder / "metadata.tsv"

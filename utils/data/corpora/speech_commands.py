@@ -1,11 +1,14 @@
 """Speech Commands (Warden 2018, version 0.01): 30 words, among them the ten digits, 16 kHz, at most 1 s per clip.
 
 Two tables beside this file, which `tabulate` computed, list a piece of the corpus: `speech_commands.tsv` the clips of
-four digits, `speech_commands_words.tsv` those of five other words. Both follow the corpus's own split by speaker.
+four digits, `speech_commands_words.tsv` those of five other words. Both follow the corpus's own split by speaker, and
+the piece has none of its TEST speakers. With the whole corpus, `fetch` writes a table of all digits and speakers.
 """
 
 import hashlib
 import re
+import tarfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +16,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from utils import InputError
+from utils.data.corpora.download import check_disk_space, download
+from utils.data.corpora.report import Report
+from utils.data.metadata import read_metadata, verify
 from utils.data.synthesis.words import DIGITS
-from utils.files import sha256
+from utils.files import atomic_folder, sha256, write_atomically
 
+ARCHIVE_URL = "http://download.tensorflow.org/data/speech_commands_v0.01.tar.gz"
+ARCHIVE_SHA256 = "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d"
+DISK_SPACE = 5_000_000_000  # bytes: the archive, about 1.5 GB, and the clips
 TABLE = Path(__file__).with_name("speech_commands.tsv")
 WORDS_TABLE = Path(__file__).with_name("speech_commands_words.tsv")
 TABLE_DIGITS = ("zero", "one", "five", "eight")
@@ -23,6 +32,54 @@ WORDS = ("down", "go", "left", "right", "up")
 NAME = re.compile(r"(?P<speaker>[0-9a-f]+)_nohash_(?P<repetition>\d+)\.wav")
 HASHES = 2**27  # the hash of a speaker is reduced modulo this number
 DEV_PERCENT, TEST_PERCENT = 10, 10
+MEMBER = re.compile(r"(?:\./)?(?P<folder>[a-z]+|_background_noise_)/(?P<name>\w+\.wav)")  # a clip in the archive
+
+
+def fetch(
+    folder: Path,
+    *,
+    url: str = ARCHIVE_URL,
+    checksum: str = ARCHIVE_SHA256,
+    table: Path = TABLE,
+    words: Path = WORDS_TABLE,
+    progress: bool = True,
+) -> Report:
+    """Make sure that a folder contains the clips of both tables; with the whole corpus, write its `metadata.tsv`.
+
+    Clips that are already there are verified. If there are none, the archive is downloaded (about 1.5 GB; an
+    interrupted download is resumed). `metadata.tsv` lists all clips of the ten digits.
+
+    Args:
+        folder: the folder of the corpus.
+        url: a gzipped tar archive of the corpus.
+        checksum: its SHA-256.
+        table: the table of clips of digits that must be there.
+        words: the table of clips of other words that must be there.
+        progress: whether to show progress bars.
+
+    Raises:
+        InputError: there is too little disk space; the archive cannot be downloaded or is not the published one; a
+            clip is missing, or is not the one that the table lists. The folder is filled completely or not at all.
+    """
+    folder = Path(folder)
+    if not any(folder.glob("*/*_nohash_*.wav")):
+        check_disk_space(folder.parent, DISK_SPACE, "Speech Commands")
+        archive = download(url, folder.parent, folder, progress, checksum)
+        try:
+            with atomic_folder(folder) as filled:
+                _unpack(archive, filled, url, progress)
+        finally:
+            archive.unlink(missing_ok=True)  # either unpacked or unusable
+    clips = read_metadata(table)
+    verify(clips)
+    verify(read_metadata(words, digits=False))
+    if not all((folder / digit).is_dir() for digit in DIGITS):
+        note = "a piece of the corpus, without its TEST speakers; an empty folder is filled with the whole"
+        return Report(table, len(clips), clips["speaker"].nunique(), (note,))
+    whole = tabulate(folder, DIGITS, progress)
+    path = folder / "metadata.tsv"
+    write_atomically(path, lambda file: whole.to_csv(file, sep="\t", index=False))
+    return Report(path, len(whole), whole["speaker"].nunique())
 
 
 def split_of(speaker: str) -> str:
@@ -66,3 +123,17 @@ def tabulate(folder: Path, words: Sequence[str], progress: bool = True) -> pd.Da
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _unpack(archive: Path, folder: Path, url: str, progress: bool) -> None:
+    """Extract the clips and the recordings of background noise; what lies elsewhere in the archive is ignored."""
+    try:
+        with tarfile.open(archive, "r:gz") as packed:
+            for member in tqdm(packed, "unpacking", unit="file", disable=not progress):
+                name = MEMBER.fullmatch(member.name)
+                content = packed.extractfile(member) if name is not None and member.isfile() else None
+                if name is not None and content is not None:
+                    (folder / name["folder"]).mkdir(exist_ok=True)
+                    (folder / name["folder"] / name["name"]).write_bytes(content.read())
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        raise InputError(f"{url}: not a gzipped tar archive, or a damaged one ({type(error).__name__})") from None
