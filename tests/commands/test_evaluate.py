@@ -2,7 +2,9 @@
 
 import json
 
-from conftest import write_metadata
+from conftest import experiment_of, write_metadata
+
+from utils.experiments import runs
 
 
 def test_json_has_the_documented_keys(sdr, trained, corpus):
@@ -28,3 +30,15 @@ def test_an_empty_split_is_refused(sdr, trained, corpus, tmp_path):
     arguments = ("evaluate", trained.checkpoint, "--metadata", path, "--split")
     sdr(*arguments, "DEV").refused("no clips in the split DEV")
     sdr(*arguments, "HALF").refused("'HALF'")
+
+
+def test_adaptation_says_that_the_speakers_other_clips_are_used(sdr, corpus, project):
+    experiment = experiment_of(corpus, "cnn1d")
+    runs.run(experiment, 0)
+    folder = runs.checkpoint_folder(experiment, "course", 0)
+    arguments = ("evaluate", folder, "--metadata", corpus.metadata, "--split", "TRAIN", "--json")
+    plain, adapted = sdr(*arguments), sdr(*arguments, "--adapt")
+    assert adapted.status == 0 and "all of the speaker's clips" in adapted.err and "not comparable" in adapted.err
+    told, others = json.loads(adapted.out), json.loads(plain.out)
+    assert "without their labels" in told.pop("adaptation") and told.keys() == others.keys()
+    assert told["n"] == others["n"] and plain.err == ""

@@ -1,18 +1,24 @@
 """Pre-training and self-training as stages of a run: they never read a label that is hidden from them."""
 
+import copy
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
-from conftest import experiment_of
+from conftest import experiment_of, write_metadata
 
 from utils import InputError
+from utils.data.metadata import read_metadata
 from utils.experiments import fitting, runs, stages
-from utils.experiments.clips import split_clips
-from utils.experiments.config import make_model
+from utils.experiments.clips import split_clips, word_clips
+from utils.experiments.config import load_experiments, make_model
 from utils.features.extraction import clip_features
-from utils.training.prediction import embed, predict
+from utils.paths import CONFIGS
+from utils.training import loop
+from utils.training.prediction import embed, embedding_width, predict
+from utils.training.pretraining import WordsConfig
 from utils.training.self_training import smoothed_posteriors
 
 # Pre-training
@@ -63,6 +69,117 @@ def test_a_loss_that_needs_labels_rejects_unlabelled_clips(corpus, loss):
 def test_unlabelled_clips_are_rejected_if_the_protocol_has_none(corpus):
     with pytest.raises(InputError, match="all its clips are labelled"):
         split_clips(experiment_of(corpus, "cnn1d", data={"unlabelled": True}))
+
+
+# Pre-training on words
+
+
+@pytest.fixture
+def words(corpus, tmp_path):
+    """The same clips as words of another language, by other speakers: four words of TRAIN, "zero" among them."""
+    clips = corpus.clips.assign(file=lambda clips: clips["path"], speaker=lambda clips: "other " + clips["speaker"])
+    clips = clips[clips["label"] < 4].assign(
+        label=lambda clips: clips["label"].map(["zero", "dos", "tres", "go"].__getitem__)
+    )
+    return str(write_metadata(tmp_path / "words.tsv", clips))
+
+
+@pytest.fixture
+def words_first(corpus, words):
+    return experiment_of(
+        corpus,
+        "cnn1d",
+        data={"protocol": "one-speaker", "fold": "ada"},
+        pretraining={"epochs": 2, "batch_size": 8, "words": {"tables": [words]}},
+    )
+
+
+def test_words_are_numbered_and_english_digits_left_out(words_first):
+    clips = stages.pretraining_clips(words_first, split_clips(words_first))
+    assert set(clips["label"]) == {0, 1, 2} and not clips["word"].str.endswith("zero").any()
+    assert clips.groupby("word")["label"].nunique().eq(1).all()
+    assert set(clips["split"]) == {"TRAIN"}
+
+
+def test_the_head_of_a_pre_training_on_words_has_a_class_for_each(words_first, project):
+    split = split_clips(words_first)
+    model = make_model(words_first)
+    before = copy.deepcopy(model.state_dict())
+    history = stages.pretrain(model, words_first, split, 0, project.runs)
+    assert [row["stage"] for row in history] == ["pre-training"] * 2
+    after = model.state_dict()
+    assert not torch.equal(before["stem.conv.weight"], after["stem.conv.weight"])
+    assert all(torch.equal(before[name], after[name]) for name in after if name.startswith("head."))
+    (state,) = (project.runs / "pretrained").iterdir()
+    stored = torch.load(io.BytesIO(state.read_bytes()[32:]), weights_only=True)
+    assert stored["objective"]["head.weight"].shape == (3, embedding_width(model))
+
+
+def test_a_pre_training_on_words_is_shared_and_resumed(words_first, corpus, project):
+    """It depends on the words and the seed, not on who is labelled; an interrupted one ends with the same weights."""
+    bob = replace(words_first, data=replace(words_first.data, fold="bob"))
+    models = []
+    for chosen in (words_first, bob):
+        torch.manual_seed(0)
+        models.append(make_model(chosen))
+        stages.pretrain(models[-1], chosen, split_clips(chosen), 0, project.runs)
+    assert len(list((project.runs / "pretrained").iterdir())) == 1
+    assert all(torch.equal(one, other) for one, other in zip(*(m.state_dict().values() for m in models), strict=True))
+
+    epochs = []
+
+    def die(*arguments):
+        epochs.append(1)
+        if len(epochs) == 2:
+            raise KeyboardInterrupt
+        return _epoch(*arguments)
+
+    _epoch, other = loop._epoch, project.folder / "other"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_epoch", die)
+        with pytest.raises(KeyboardInterrupt):
+            torch.manual_seed(0)
+            stages.pretrain(make_model(bob), bob, split_clips(bob), 0, other)
+    resumed = make_model(bob)  # with other weights, which the resumed state replaces
+    stages.pretrain(resumed, bob, split_clips(bob), 0, other)
+    for name, weight in models[0].state_dict().items():
+        assert torch.equal(weight, resumed.state_dict()[name])
+
+
+def test_the_digits_that_are_learned_cannot_be_words(words_first, corpus):
+    def first(**words):
+        return stages.pretraining_clips(
+            experiment_of(corpus, "cnn1d", pretraining={"words": words}), split_clips(words_first)
+        )
+
+    with pytest.raises(InputError, match="has the digits that are learned afterwards"):
+        first(digits=[str(corpus.metadata)])
+    with pytest.raises(InputError, match="is a digit, but this table is for other words"):
+        first(tables=[str(corpus.metadata)])
+
+
+def test_a_speaker_of_the_words_is_not_tested_on(words_first, words):
+    clips = read_metadata(words, digits=False)
+    clips.loc[clips["speaker"] == "other bob", "speaker"] = "Eve"  # a speaker of TEST
+    write_metadata(Path(words), clips)
+    with pytest.raises(InputError, match="speaker 'eve' is on both sides"):
+        stages.pretraining_clips(words_first, split_clips(words_first))
+
+
+def test_synthetic_words_are_told_apart_by_language(words_first, monkeypatch, corpus):
+    table = corpus.metadata
+    monkeypatch.setattr("utils.data.synthesis.language_speech.digits_by_espeak", lambda language, voices: table)
+    chosen = replace(words_first.pretraining, words=WordsConfig(languages=("de", "fr"), voices=2))
+    clips = word_clips(chosen.words, words_first.data)
+    assert clips["label"].nunique() == 20 and set(clips["split"]) == {"TRAIN"}
+
+
+def test_no_experiment_of_one_labelled_speaker_learns_english_digits_of_others():
+    for name, experiment in load_experiments(CONFIGS / "synthesis.yaml").items():
+        words = experiment.pretraining and experiment.pretraining.words
+        if words:
+            assert words.digits == ("utils/data/corpora/arabic.tsv",), name
+            assert not any(language.startswith("en") for language in words.languages)
 
 
 # Self-training

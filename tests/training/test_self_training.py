@@ -5,7 +5,13 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from utils.training.self_training import SelfTrainingConfig, pseudo_labels, smooth_over_neighbours, smoothed_posteriors
+from utils.training.self_training import (
+    SelfTrainingConfig,
+    adapted_posteriors,
+    pseudo_labels,
+    smooth_over_neighbours,
+    smoothed_posteriors,
+)
 
 
 def posteriors_of(*digits: int, confidence: float = 0.9) -> torch.Tensor:
@@ -42,6 +48,19 @@ def test_predictions_are_balanced_for_each_speaker():
     assert (probabilities.argmax(1) == digits).float().mean() == 0.1
     posteriors = smoothed_posteriors(probabilities, torch.randn(40, 4), np.repeat(["eve", "finn"], 20), neighbours=1)
     assert torch.equal(posteriors.argmax(1), digits)
+
+
+def test_adaptation_corrects_predictions_by_the_speakers_other_clips():
+    """Each digit has a place of its own among the embeddings; a sixth of its clips are misrecognised."""
+    digits = torch.arange(10).repeat(12)
+    wrong = torch.arange(120) < 20
+    probabilities = posteriors_of(*torch.where(wrong, (digits + 3) % 10, digits).tolist(), confidence=0.6)
+    embeddings = one_hot(digits, 10).float() + 0.01 * torch.randn(120, 10, generator=torch.Generator().manual_seed(0))
+    speakers = np.array(["eve"] * 120)
+    assert torch.equal(probabilities.argmax(1) == digits, ~wrong)
+    assert torch.equal(adapted_posteriors(probabilities, embeddings, speakers).argmax(1), digits)
+    one_clip = adapted_posteriors(probabilities[:1], embeddings[:1], speakers[:1])
+    assert one_clip.shape == (1, 10) and one_clip.isfinite().all()
 
 
 @pytest.mark.parametrize("invalid", [{"rounds": ()}, {"rounds": (0.5, 1.2)}, {"rounds": (0.0,)}, {"neighbours": 0}])

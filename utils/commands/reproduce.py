@@ -16,6 +16,7 @@ TABLES = (  # of utils/evaluation/tables.yaml
     "george",
     "one-speaker",
     "george-labels",
+    "arabic-one",
     "corpora",
     "arabic",
     "zero",

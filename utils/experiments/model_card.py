@@ -9,6 +9,8 @@ CREDITS = {  # of known corpora, by the name of their table; other corpora go by
     "arabic": "Arabic Speech Commands (CC BY 4.0)",
     "arabic_words": "other words of Arabic Speech Commands (CC BY 4.0)",
     "audiomnist_02": "AudioMNIST (MIT)",
+    "speech_commands": "Speech Commands (CC BY 4.0)",
+    "speech_commands_words": "other words of Speech Commands (CC BY 4.0)",
 }
 CARD_TEXT = """\
 # {name}: spoken digits 0-9
@@ -46,6 +48,11 @@ def model_card(experiment: Experiment, result: dict) -> str:
         corpora.append(f"{data.synthetic_voices} synthetic voices (eSpeak NG)")
     if data.synthetic_non_digits:
         corpora.append("other words by synthetic voices, and noises")
+    words = experiment.pretraining.words if experiment.pretraining else None
+    if words is not None:
+        names = [CREDITS.get(Path(table).stem, Path(table).stem) for table in (*words.tables, *words.digits)]
+        names += [f"{words.voices} voices of eSpeak NG in {', '.join(words.languages)}"] if words.languages else []
+        corpora.append(f"after pre-training on words of {' and '.join(names)}")
     return CARD_TEXT.format(
         name=experiment.name,
         model=experiment.model_name,

@@ -22,7 +22,8 @@ from utils.files import check_replaceable, check_writable, one_process, run_fold
 from utils.paths import RUNS
 from utils.training.distributed import this_process
 from utils.training.objectives import NON_DIGIT
-from utils.training.prediction import predict
+from utils.training.prediction import embed, predict
+from utils.training.self_training import adapted_posteriors
 
 
 def checkpoint_folder(experiment: Experiment, split: str, seed: int, runs: Path = RUNS) -> Path:
@@ -101,10 +102,20 @@ def run(
     return result
 
 
-def evaluate(model: nn.Module, experiment: Experiment, clips: pd.DataFrame) -> tuple[dict, pd.DataFrame]:
-    """The metrics of a model on clips (see `utils.evaluation.metrics`), and a table of its predictions."""
+def evaluate(
+    model: nn.Module, experiment: Experiment, clips: pd.DataFrame, adapt: bool = False
+) -> tuple[dict, pd.DataFrame]:
+    """The metrics of a model on clips (see `utils.evaluation.metrics`), and a table of its predictions.
+
+    With `adapt`, each prediction uses all of the speaker's clips, unlabelled (see `adapted_posteriors`). Raises
+    `InputError` if the model has no `embed`.
+    """
     features, labels = clip_features(clips, experiment.features)
-    probability, predicted = predict(model, features, experiment.features.floor).max(1)
+    posteriors = predict(model, features, experiment.features.floor)
+    if adapt:
+        embeddings = embed(model, features, experiment.features.floor)
+        posteriors = adapted_posteriors(posteriors, embeddings, clips["speaker"].to_numpy(str))
+    probability, predicted = posteriors.max(1)
     table = clips[["identifier", "speaker", "split", "label"]].assign(
         predicted=predicted.numpy(), probability=probability.numpy().round(4)
     )
