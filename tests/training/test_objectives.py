@@ -67,6 +67,20 @@ def test_balanced_training_weighs_digits_inversely_to_their_number_of_clips(corp
     torch.testing.assert_close(objective.loss(model, batch), losses.mean())
 
 
+def test_bfloat16_gives_nearly_the_same_loss_and_gradients(dataset, model):
+    losses, gradients = [], []
+    for precision in ("float32", "bfloat16"):
+        objective = Supervised(dataset, FEATURES, PLAIN, TrainingConfig(batch_size=16, precision=precision))
+        model.zero_grad()
+        loss = objective.loss(model, first_batch(objective))
+        loss.backward()
+        losses.append(loss.detach())
+        gradients.append(torch.cat([weight.grad.flatten() for weight in model.parameters()]))
+    assert losses[1].dtype == gradients[1].dtype == torch.float32
+    assert 0 < (losses[0] - losses[1]).abs() < 0.02
+    assert F.cosine_similarity(*gradients, dim=0) > 0.99
+
+
 def test_a_linear_probe_trains_the_head_only(dataset, model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     config = TrainingConfig(epochs=2, batch_size=16, only_head=True)

@@ -11,6 +11,7 @@ from torch import nn
 import model_baseline
 from utils import InputError
 from utils.data.splits import Split
+from utils.experiments.clips import room_noises
 from utils.experiments.config import Experiment, make_model
 from utils.experiments.stages import pretrain, pseudo_label
 from utils.features.augmentation import AugmentationConfig
@@ -75,7 +76,7 @@ def _learn(
     assert config is not None and augmentation is not None
     objective: Objective
     if config.contrastive_weight:
-        waveforms = SpokenDigits(split.train, features.sample_rate, progress=progress)
+        waveforms = SpokenDigits(split.train, features.sample_rate, progress, room_noises(experiment))
         torch.manual_seed(seed)
         objective = Joint(embedding_width(model), waveforms, features, augmentation, config)
     else:
@@ -83,9 +84,12 @@ def _learn(
         if augmentation == AugmentationConfig():
             clips = Spectrograms(split.train, features)
         else:
-            clips = SpokenDigits(split.train, features.sample_rate, progress=progress)
+            clips = SpokenDigits(split.train, features.sample_rate, progress, room_noises(experiment))
         torch.manual_seed(seed)
         objective = Supervised(clips, features, augmentation, config)
+    if config.precision != "float32":
+        # the layout of weights that makes convolutions fast in that precision
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return train(
         model,
         objective,
