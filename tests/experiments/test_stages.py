@@ -167,11 +167,12 @@ def test_a_speaker_of_the_words_is_not_tested_on(words_first, words):
 
 
 def test_synthetic_words_are_told_apart_by_language(words_first, monkeypatch, corpus):
-    table = corpus.metadata
-    monkeypatch.setattr("utils.data.synthesis.language_speech.digits_by_espeak", lambda language, voices: table)
-    chosen = replace(words_first.pretraining, words=WordsConfig(languages=("de", "fr"), voices=2))
-    clips = word_clips(chosen.words, words_first.data)
-    assert clips["label"].nunique() == 20 and set(clips["split"]) == {"TRAIN"}
+    def spoken(language, voices):
+        return corpus.metadata
+
+    monkeypatch.setattr("utils.data.synthesis.foreign_digits.speak_foreign_digits", spoken)
+    clips = word_clips(WordsConfig(languages=("de", "fr")), words_first.data)
+    assert clips["label"].nunique() == 20 and len(clips) == 2 * len(corpus.clips)
 
 
 def test_no_experiment_of_one_labelled_speaker_learns_english_digits_of_others():

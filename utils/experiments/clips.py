@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from utils import InputError
 from utils.data.metadata import read_metadata, verify
 from utils.data.splits import PROTOCOLS, Split, few_repetitions
-from utils.data.synthesis import archive, corpus, language_speech, speaking
+from utils.data.synthesis import archive, corpus, foreign_digits, speaking
 from utils.data.synthesis.words import DIGITS
 from utils.experiments.config import DataConfig, Experiment
 from utils.paths import CACHE, find_metadata
@@ -94,7 +94,7 @@ def word_clips(words: WordsConfig, data: DataConfig) -> pd.DataFrame:
         clips = _part(clips[~clips["label"].isin(DIGITS)], "TRAIN", name)
         parts.append(clips.assign(word=f"{name} " + clips["label"].astype(str)))
     for language in tqdm(words.languages, "words of other languages", unit="language", leave=False, disable=None):
-        spoken = read_metadata(language_speech.digits_by_espeak(language, words.voices))
-        parts.append(spoken.assign(split="TRAIN", word=f"{language} " + spoken["label"].astype(str)))
+        spoken = read_metadata(foreign_digits.speak_foreign_digits(language, words.voices))
+        parts.append(spoken.assign(word=f"{language} " + spoken["label"].astype(str)))
     clips = pd.concat(parts, ignore_index=True)
     return clips.assign(label=np.unique(clips["word"], return_inverse=True)[1])

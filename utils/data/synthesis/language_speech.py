@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import hashlib
 import io
 import threading
 import zlib
@@ -18,13 +17,11 @@ from tqdm import tqdm
 from utils import InputError
 from utils.data.metadata import COLUMNS
 from utils.data.synthesis.engine import SAMPLE_RATE, Engine, voice_table
-from utils.data.synthesis.engines.espeak import Espeak
-from utils.data.synthesis.lexicon import Lexicon, find_lexicon, find_voices
+from utils.data.synthesis.lexicon import Lexicon, find_voices
 from utils.data.synthesis.speakers import Speaker, Utterance, put_in_room, speak_utterance
 from utils.data.synthesis.voices import VARIANTS, generator
 from utils.data.synthesis.workers import Worker, WorkerLost
-from utils.files import sha256, write_atomically
-from utils.paths import CACHE
+from utils.files import write_atomically
 
 MOST_SPEAKERS = {"kokoro": 40}  # of engines that take long: about 0.6 s a word on one core
 LOST_AT_MOST = 3  # voices in a row with which an engine hangs or crashes, before the rest of it is left out
@@ -138,30 +135,6 @@ def speak_corpus(
         if f"clips/{old.name}" not in {row["file"] for row in rows}:
             old.unlink()
     return table, left_out
-
-
-def digits_by_espeak(language: str, speakers: int, cache: Path = CACHE) -> Path:
-    """The digits of a language by speakers of eSpeak NG, spoken once and kept in the cache.
-
-    Args:
-        language: ISO 639 code.
-        speakers: at least 2.
-        cache: where the clips are kept.
-
-    Returns:
-        The path of `metadata.tsv`.
-
-    Raises:
-        InputError: eSpeak NG does not know the language or cannot count in it, or the cache is not writable.
-    """
-    sources = [Path(__file__), *(Path(__file__).with_name(name) for name in ("pronunciations.tsv", "speakers.py"))]
-    version = hashlib.sha256("".join([Espeak.pin, *map(sha256, sources)]).encode()).hexdigest()[:8]
-    folder = cache / f"digits-{language}-{speakers}-{version}"
-    table = folder / "metadata.tsv"
-    if not table.is_file():  # it is written last, so the corpus is complete
-        lexicon = find_lexicon(language)
-        speak_corpus(folder, lexicon, plan_parts(lexicon, [Espeak()], speakers), progress=False)
-    return table
 
 
 def plan_words(engine: Engine, speaker: Speaker, lexicon: Lexicon, seed: int = 0) -> list[Utterance]:
