@@ -7,7 +7,7 @@ from torch import nn
 
 from utils import InputError
 from utils.data.splits import NO_LABEL, Split
-from utils.experiments.clips import word_clips
+from utils.experiments.clips import room_noises, word_clips
 from utils.experiments.config import Experiment, snapshot
 from utils.experiments.fingerprints import code_digests, short_key
 from utils.features.batches import SpokenDigits
@@ -35,7 +35,8 @@ def pretrain(
     config, clips = experiment.pretraining, pretraining_clips(experiment, split)
     features, augmentation = experiment.features, experiment.augmentation
     assert config is not None and augmentation is not None
-    width, waveforms = embedding_width(model), SpokenDigits(clips, features.sample_rate, progress=progress)
+    width = embedding_width(model)
+    waveforms = SpokenDigits(clips, features.sample_rate, progress, room_noises(experiment))
     objective: Objective
     if config.words is None:
         objective = Contrastive(width, waveforms, features, augmentation, config.contrastive, config.batch_size)
@@ -78,6 +79,7 @@ def pretraining_state(experiment: Experiment, clips: pd.DataFrame, seed: int, ru
     """The file of a pre-training, the same for all runs that share it."""
     settings = snapshot(experiment)
     own = {name: settings[name] for name in ("features", "model", "augmentation", "pretraining")}
+    own["noises"] = settings["data"]["noises"]
     known = clips[[name for name in ("path", "speaker", "label", "sha256") if name in clips]]
     return runs / "pretrained" / f"{short_key(own, known.astype(str).to_numpy().tolist(), seed, code_digests())}.state"
 
