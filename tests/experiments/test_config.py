@@ -105,6 +105,18 @@ def test_a_variant_changes_only_the_keys_it_names(variants):
     assert find_experiment("calm", path.parent) == made["calm"] == load_experiment(path, "calm")
 
 
+def test_a_variant_of_a_variant(variants):
+    first = variants("base: base.yaml\nvariants: {calm: {augmentation: {warp_time: null}}, other: {}}")
+    path = first.with_name("further.yaml")
+    path.write_text("base: several.yaml\nbase_variant: calm\nvariants: {short: {training: {epochs: 1}}}")
+    short = load_experiment(path)
+    assert (short.name, short.training.epochs) == ("short", 1)
+    assert short.augmentation == load_experiment(first, "calm").augmentation
+    path.write_text("base: several.yaml\nbase_variant: clam\nvariants: {short: {}}")
+    with pytest.raises(InputError, match="several.yaml has no variant 'clam'; did you mean 'calm'"):
+        load_experiments(path)
+
+
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
@@ -114,6 +126,8 @@ def test_a_variant_changes_only_the_keys_it_names(variants):
         ("variants: {a: {}}", ["'base'"]),
         ("base: base.yaml\nvariants: [a]", ["several.yaml: variants"]),
         ("base: base.yaml\nmodel: {}\nvariants: {a: {}}", ["unknown key 'model'"]),
+        ("base: base.yaml\nbase_variant: a\nvariants: {b: {}}", ["base.yaml: has no 'variants'"]),
+        ("base: several.yaml\nbase_variant: a\nvariants: {a: {}}", ["based on variants themselves"]),
     ],
 )
 def test_errors_in_variants_name_the_variant(variants, text, parts):

@@ -20,6 +20,7 @@ TABLES = (  # of utils/evaluation/tables.yaml
     "corpora",
     "arabic",
     "zero",
+    "zero-ablation",
 )
 
 

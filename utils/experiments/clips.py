@@ -8,11 +8,13 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from utils import InputError
+from utils.data.corpora import noises
 from utils.data.metadata import read_metadata, verify
 from utils.data.splits import PROTOCOLS, Split, few_repetitions
-from utils.data.synthesis import archive, corpus, foreign_digits, speaking
+from utils.data.synthesis import archive, corpus, foreign_digits, selection, speaking
 from utils.data.synthesis.words import DIGITS
 from utils.experiments.config import DataConfig, Experiment
+from utils.files import sha256
 from utils.paths import CACHE, find_metadata
 from utils.training.objectives import NON_DIGIT
 from utils.training.pretraining import WordsConfig
@@ -46,16 +48,23 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
     if data.synthetic_voices:
         split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
     if data.synthetic_language:
-        spoken = [read_metadata(archive.unpack(data.synthetic_language))]
-        if data.synthetic_accents:
-            spoken.append(read_metadata(speaking.accented_voices(data.synthetic_accents, data.synthetic_language)))
-        split = replace(split, train=pd.concat([split.train, *spoken]))
+        split = replace(split, train=pd.concat([split.train, synthetic_speech(data)]))
     if split.train.empty:
         raise InputError(f"protocol {data.protocol}: it trains on synthetic speech alone, and the config has none")
     non_digits = [_part(tables[name], "TRAIN", name) for name in data.non_digits]
     if data.synthetic_non_digits:
         non_digits.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
+    if data.noises and data.learns_non_digits:
+        folder = CACHE / f"noises-{'-'.join(data.noises)}-{sha256(noises.TABLE)[:12]}"
+        non_digits.append(read_metadata(noises.cut_clips(noises.read_noises(data.noises), folder), digits=False))
     return replace(split, train=pd.concat([split.train, *(clips.assign(label=NON_DIGIT) for clips in non_digits)]))
+
+
+def room_noises(experiment: Experiment) -> list[np.ndarray]:
+    """The recordings of noise (samples,) that an experiment trains with, at its sample rate."""
+    if not experiment.data.noises:
+        return []
+    return noises.load_noises(noises.read_noises(experiment.data.noises), experiment.features.sample_rate)
 
 
 def _part(clips: pd.DataFrame, split: str, name: str) -> pd.DataFrame:
@@ -63,6 +72,24 @@ def _part(clips: pd.DataFrame, split: str, name: str) -> pd.DataFrame:
     if chosen.empty:
         raise InputError(f"{name}: no clips in the split {split}")
     return chosen
+
+
+def synthetic_speech(data: DataConfig) -> pd.DataFrame:
+    """The archive of a language and the accented speakers of eSpeak NG, or the part of both that the config selects."""
+    assert data.synthetic_language is not None
+    clips = read_metadata(archive.unpack(data.synthetic_language))
+    if data.synthetic_engines is not None:
+        clips = selection.of_engines(clips, data.synthetic_engines)
+    if data.synthetic_accents:
+        accented = read_metadata(speaking.accented_voices(data.synthetic_accents, data.synthetic_language))
+        clips = pd.concat([clips, accented], ignore_index=True)
+    if data.synthetic_voice_share < 1:
+        clips = selection.share_of_voices(clips, data.synthetic_voice_share)
+    if data.synthetic_speakers_per_voice is not None:
+        clips = selection.first_speakers(clips, data.synthetic_speakers_per_voice)
+    if data.synthetic_understood:
+        clips = selection.understood(clips, archive.ARCHIVE / data.synthetic_language)
+    return clips
 
 
 def synthetic_voices(number: int) -> pd.DataFrame:

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 
 from utils import InputError
+from utils.data.config import DataConfig
 from utils.experiments.models import find_model
 from utils.experiments.renames import current_names
 from utils.features.augmentation import AugmentationConfig
 from utils.features.log_mel import FeatureConfig
 from utils.files import check_name
-from utils.settings import as_mapping, build, check_limits, load_yaml, nearest, to_dict
+from utils.settings import as_mapping, build, load_yaml, nearest, to_dict
 from utils.training.objectives import TrainingConfig
 from utils.training.pretraining import PretrainingConfig
 from utils.training.self_training import SelfTrainingConfig
@@ -24,52 +25,6 @@ T = TypeVar("T")
 # limits of a model's sizes, by key, and of the parameters altogether
 MOST = {"channels": 4096, "width": 4096, "hidden": 4096, "size": 1000, "blocks": 100, "layers": 100, "depth": 100}
 MOST_OTHERS, MOST_PARAMETERS = 65_536, 100_000_000
-ARCHIVE_CHECKSUMS = "utils/data/synthesis/archive/{}/checksums.json"
-
-
-@dataclass(frozen=True)
-class DataConfig:
-    """Which clips are used, and which speakers are in training (see `utils.data.splits`)."""
-
-    metadata: str = "SDR_metadata.tsv"  # resolved by `utils.paths.find_metadata`
-    protocol: str = "course"
-    fold: str | None = None  # the speaker who is left out or trained on, or a seed; depends on the protocol
-    repetitions: int | None = None  # labelled per digit and training speaker; null: all
-    unlabelled: bool = False  # use unlabelled clips too, if the protocol has some
-    also_train: tuple[str, ...] = ()  # further tables, whose TRAIN clips are added to the training clips
-    also_test: tuple[str, ...] = ()  # further tables, whose TEST clips are reported under the table's name
-    synthetic_voices: int = 0  # eSpeak NG voices in training, with one clip of each digit per voice
-    synthetic_language: str | None = None  # train on the archive of synthetic speech in this language, such as "en"
-    synthetic_accents: int = 0  # eSpeak NG speakers of that language in training, foreign accents among them
-    non_digits: tuple[str, ...] = ()  # tables of other words, whose TRAIN clips are trained on as non-digits
-    synthetic_non_digits: int = 0  # synthetic words trained on as non-digits, plus a quarter as many noises
-
-    def __post_init__(self):
-        if self.synthetic_voices != 0 and self.synthetic_voices < 3:
-            raise ValueError("synthetic_voices must be 0 or at least 3")
-        if self.synthetic_non_digits != 0 and self.synthetic_non_digits < 5:
-            raise ValueError("synthetic_non_digits must be 0 or at least 5")
-        if self.synthetic_accents and self.synthetic_language is None:
-            raise ValueError("synthetic_accents needs synthetic_language")
-        if self.repetitions is not None and self.repetitions < 1:
-            raise ValueError("repetitions must be at least 1, or null")
-        check_limits(self, synthetic_voices=(0, 10_000), synthetic_accents=(0, 10_000))
-        check_limits(self, synthetic_non_digits=(0, 100_000), repetitions=(1, 100_000))
-
-    @property
-    def learns_non_digits(self) -> bool:
-        """Whether a model has a class for non-digits."""
-        return bool(self.non_digits or self.synthetic_non_digits)
-
-    @property
-    def tables(self) -> tuple[str, ...]:
-        """All metadata tables, each once."""
-        return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test, *self.non_digits)))
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The files that say which clips are used: the tables and, where it is used, the archive's checksums."""
-        return (*self.tables, *([ARCHIVE_CHECKSUMS.format(self.synthetic_language)] if self.synthetic_language else []))
 
 
 @dataclass(frozen=True)
@@ -100,25 +55,44 @@ class Experiment:
 def load_experiments(path: str | Path) -> dict[str, Experiment]:
     """Read the experiments of a YAML file, by name: a single one named after the file, or the `variants` of a `base`.
 
-    A variant lists only its changes to the file `base`, section by section. Errors as for `parse_experiment`.
+    A variant lists only its changes to the file `base`, section by section; if that has variants itself, to the one
+    that `base_variant` names. Errors as for `parse_experiment`.
     """
     path = Path(path)
     values = load_yaml(path)
     if "variants" not in values:
         name = check_name(path.stem, str(path))
         return {name: parse_experiment(values, str(path), name)}
+    return {name: parse_experiment(settings, f"{path}: {name}", name) for name, settings in _variants(path).items()}
+
+
+def _variants(path: Path) -> dict[str, dict]:
+    """The sections of each variant in a file, not parsed yet."""
+    values = load_yaml(path)
+    if "variants" not in values:
+        raise InputError(f"{path}: has no 'variants'")
     for key in values:
-        if key not in ("base", "variants"):
+        if key not in ("base", "base_variant", "variants"):
             raise InputError(f"{path}: unknown key '{key}' beside 'base' and 'variants'")
     if not isinstance(values.get("base"), str):
         raise InputError(f"{path}: 'base' has to name the file that the variants are based on")
-    base, made = load_yaml(path.parent / values["base"]), {}
+    file = path.parent / values["base"]
+    if "base_variant" in values:
+        if "base_variant" in load_yaml(file):  # so that no chain of files can end where it began
+            raise InputError(f"{path}: the variants of {file.name} are based on variants themselves")
+        several, chosen = _variants(file), str(values["base_variant"])
+        if chosen not in several:
+            raise InputError(f"{path}: {file.name} has no variant '{chosen}'; {nearest(chosen, several)}")
+        base = several[chosen]
+    else:
+        base = load_yaml(file)
+    made = {}
     for name, changes in as_mapping(values["variants"], f"{path}: variants").items():
         where, name = f"{path}: {name}", check_name(str(name), f"{path}: variants")
         changed = dict(base)
         for section, settings in as_mapping(changes or {}, where).items():
             changed[section] = as_mapping(base.get(section) or {}, where) | as_mapping(settings, f"{where}: {section}")
-        made[name] = parse_experiment(changed, where, name)
+        made[name] = changed
     return made
 
 

@@ -5,7 +5,7 @@ archive's clips, and those of eSpeak NG's accented speakers. What is predicted c
 
 - A word (one pronunciation of a digit, by an engine in an accent) is probably mispronounced if less than `WORD_SHARE`
   of its clips are understood.
-- A voice does not pass for a person if less than `VOICE_SHARE` of its clips are understood.
+- A voice does not pass for a person if less than `VOICE_SHARE` of its clips are understood, leaving out those words.
 
 Words and voices with fewer than `LEAST_CLIPS` clips are not judged. No recording is used.
 """
@@ -56,13 +56,13 @@ class Report:
     language: str
     clips: pd.DataFrame
 
-    def by(self, *columns: str) -> pd.DataFrame:
-        """Groups of clips: their number, the share understood, and the commonest wrong digit (-1 if there is none).
+    def by(self, *columns: str, clips: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Groups of `clips` (None: of all): their number, the share understood, the commonest wrong digit (-1: none).
 
         Columns: those given, `clips`, `understood` (from 0 to 1), `predicted`. Least understood first.
         """
         rows = []
-        for names, group in self.clips.groupby(list(columns), sort=False):
+        for names, group in (self.clips if clips is None else clips).groupby(list(columns), sort=False):
             right = group["predicted"] == group["digit"]
             wrong = group["predicted"][~right].mode()
             facts = (len(group), float(right.mean()), int(wrong.iloc[0]) if len(wrong) else -1)
@@ -77,7 +77,8 @@ class Report:
 
     def failing_voices(self) -> pd.DataFrame:
         """The voices that do not pass for people, as `by` lists them."""
-        voices = self.by(*VOICE)
+        bad = pd.MultiIndex.from_frame(self.mispronounced()[list(WORD)])
+        voices = self.by(*VOICE, clips=self.clips[~pd.MultiIndex.from_frame(self.clips[list(WORD)]).isin(bad)])
         return voices[(voices["clips"] >= LEAST_CLIPS) & (voices["understood"] < VOICE_SHARE)]
 
     def to_dict(self) -> dict:

@@ -21,6 +21,7 @@ from utils.paths import CACHE
 
 ARCHIVE = Path(__file__).with_name("archive")  # has a folder for each language
 TABLE, CHECKSUMS = "clips.tsv", "checksums.json"
+NOT_UNDERSTOOD = "not_understood.tsv"  # words and voices, written by `sdr data voices`
 FIELDS = (
     "clip", "engine", "voice", "language", "accent", "digit", "text", "speaker", "rate", "pitch", "size", "level",
     "noise", "licence", "file", "start", "end",
@@ -50,7 +51,7 @@ def pack(tables: Sequence[Path], folder: Path) -> Path:
     if not rows:
         raise InputError("no clips to pack")
     rows.sort(key=lambda row: row["language"])  # stable, so the order of the tables and of their rows remains
-    with atomic_folder(folder, own=(TABLE, CHECKSUMS, "*.opus")) as new:
+    with atomic_folder(folder, own=(TABLE, CHECKSUMS, NOT_UNDERSTOOD, "*.opus")) as new:
         written: list[dict] = []
         pieces: list[np.ndarray] = []
         length, number = 0, 0

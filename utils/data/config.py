@@ -1,0 +1,75 @@
+"""The settings of an experiment's clips: the section `data` of its config."""
+
+from dataclasses import dataclass
+
+from utils.data.corpora import noises
+from utils.settings import check_limits, nearest
+
+NOISES_TABLE = "utils/data/corpora/noises.tsv"
+ARCHIVE_SETTINGS = (  # those that change nothing without synthetic_language
+    "synthetic_accents", "synthetic_engines", "synthetic_voice_share", "synthetic_speakers_per_voice",
+    "synthetic_understood",
+)  # fmt: skip
+ARCHIVE = "utils/data/synthesis/archive/{}/{}"  # by language and file
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clips are used, and which speakers are in training (see `utils.data.splits`)."""
+
+    metadata: str = "SDR_metadata.tsv"  # resolved by `utils.paths.find_metadata`
+    protocol: str = "course"
+    fold: str | None = None  # the speaker who is left out or trained on, or a seed; depends on the protocol
+    repetitions: int | None = None  # labelled per digit and training speaker; null: all
+    unlabelled: bool = False  # use unlabelled clips too, if the protocol has some
+    also_train: tuple[str, ...] = ()  # further tables, whose TRAIN clips are added to the training clips
+    also_test: tuple[str, ...] = ()  # further tables, whose TEST clips are reported under the table's name
+    synthetic_voices: int = 0  # eSpeak NG voices in training, with one clip of each digit per voice
+    synthetic_language: str | None = None  # train on the archive of synthetic speech in this language, such as "en"
+    synthetic_accents: int = 0  # eSpeak NG speakers of that language in training, foreign accents among them
+    # of the archive's clips, only those of these engines, such as [flite]; null: all. eSpeak NG is not in the archive
+    synthetic_engines: tuple[str, ...] | None = None
+    # of the archive's clips and of the accents, only:
+    synthetic_voice_share: float = 1.0  # this share of each engine's voices, and at least one
+    synthetic_speakers_per_voice: int | None = None  # so many speakers (ways of speaking) of each voice; null: all
+    synthetic_understood: bool = False  # the words and voices that models of the other engines understand
+    non_digits: tuple[str, ...] = ()  # tables of other words, whose TRAIN clips are trained on as non-digits
+    noises: tuple[str, ...] = ()  # sources of recorded noise for rooms, and as non-digits if those are learned
+    synthetic_non_digits: int = 0  # synthetic words trained on as non-digits, plus a quarter as many noises
+
+    def __post_init__(self):
+        if self.synthetic_voices != 0 and self.synthetic_voices < 3:
+            raise ValueError("synthetic_voices must be 0 or at least 3")
+        if self.synthetic_non_digits != 0 and self.synthetic_non_digits < 5:
+            raise ValueError("synthetic_non_digits must be 0 or at least 5")
+        for name in ARCHIVE_SETTINGS:
+            if self.synthetic_language is None and getattr(self, name) != getattr(DataConfig, name):
+                raise ValueError(f"{name} needs synthetic_language")
+        if self.synthetic_voice_share <= 0:
+            raise ValueError("synthetic_voice_share must be above 0")
+        if self.repetitions is not None and self.repetitions < 1:
+            raise ValueError("repetitions must be at least 1, or null")
+        for source in self.noises:
+            if source not in noises.SOURCES:
+                raise ValueError(f"noises: unknown source '{source}'; {nearest(source, tuple(noises.SOURCES))}")
+        check_limits(self, synthetic_voices=(0, 10_000), synthetic_accents=(0, 10_000))
+        check_limits(self, synthetic_non_digits=(0, 100_000), repetitions=(1, 100_000))
+        check_limits(self, synthetic_voice_share=(0, 1), synthetic_speakers_per_voice=(1, 10_000))
+
+    @property
+    def learns_non_digits(self) -> bool:
+        """Whether a model has a class for non-digits."""
+        return bool(self.non_digits or self.synthetic_non_digits)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """All metadata tables, each once."""
+        return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test, *self.non_digits)))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The files that say which clips are used: the tables, also that of noises, and those of the archive."""
+        names = ["checksums.json"] if self.synthetic_language else []
+        names += ["not_understood.tsv"] if self.synthetic_understood else []
+        archive = [ARCHIVE.format(self.synthetic_language, name) for name in names]
+        return (*self.tables, *archive, *([NOISES_TABLE] if self.noises else []))
