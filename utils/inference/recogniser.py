@@ -17,10 +17,11 @@ from utils.data.audio import LOUDEST, read_audio
 from utils.features.extraction import extract
 from utils.features.log_mel import FeatureConfig
 from utils.inference.calibration import Calibration
-from utils.inference.endpointing import find_words
+from utils.inference.endpointing import Endpointer, Segment, find_words
 from utils.training.prediction import predict_logits
 
 MAX_SECONDS = 120.0  # the longest recording of several digits
+ONE_WORD = 1.2  # seconds; in a longer clip, the digit is searched among its words, since a click or a breath may be one
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,27 @@ class Recogniser:
     def recognise(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """Recognise waveforms (samples,) of one word each, floats at the front end's sample rate.
 
+        Where a clip is longer than `ONE_WORD`, the prediction is that of its most probable word, so that what else is
+        heard in the room does not count.
+
         Raises:
             InputError: a waveform is empty, has a different shape, or contains integers or NaN.
         """
         if len(waveforms) == 0:
             return []
-        clips = [_checked(waveform) for waveform in waveforms]
+        clips = [self._words_of(_checked(waveform)) for waveform in waveforms]
+        predictions = iter(self._predict_each([word for words in clips for word in words]))
+        return [max((next(predictions) for _ in words), key=lambda made: made.probability) for words in clips]
+
+    def _words_of(self, clip: np.ndarray) -> list[np.ndarray]:
+        """What may be the digit of a clip: all of it, or the words of a longer one."""
+        rate = self.features.sample_rate
+        if len(clip) <= ONE_WORD * rate:
+            return [clip]
+        return [clip[start:end] for start, end in find_words(clip, rate)] or [clip]
+
+    def _predict_each(self, clips: list[np.ndarray]) -> list[Prediction]:
+        """Recognise clips (samples,), each as it is."""
         logits = predict_logits(self.model, extract(clips, self.features), self.features.floor)
         probabilities, digits = self.calibration.probabilities(logits).sort(dim=1, descending=True)
         return [self._prediction(*row) for row in zip(digits.tolist(), probabilities.tolist(), strict=True)]
@@ -81,15 +97,48 @@ class Recogniser:
 
     def recognise_words(self, waveform: np.ndarray) -> list[Word]:
         """Like `predict_words`, for a waveform (samples,); errors as for `recognise`."""
-        waveform, rate = _checked(waveform), self.features.sample_rate
-        words = find_words(waveform, rate)
-        predictions = self.recognise([waveform[start:end] for start, end in words])
-        return [Word(start / rate, end / rate, made) for (start, end), made in zip(words, predictions, strict=True)]
+        stream = Stream(self)
+        return stream.push(waveform) + stream.flush()
 
     def _prediction(self, digits: list[int], probabilities: list[float]) -> Prediction:
         accepted = probabilities[0] >= self.calibration.threshold
         ranking = tuple((digit, round(chance, 4)) for digit, chance in zip(digits, probabilities, strict=True))
         return Prediction(digits[0] if accepted else None, ranking[0][1], ranking)
+
+
+class Stream:
+    """Sound in, in chunks of any size; words out, each once it has ended. Memory stays flat.
+
+    >>> stream = Stream(recogniser)
+    >>> for chunk in chunks:
+    ...     print(stream.push(chunk))
+    >>> print(stream.flush())
+    """
+
+    def __init__(self, recogniser: Recogniser):
+        self.recogniser = recogniser
+        self.endpointer = Endpointer(recogniser.features.sample_rate)
+
+    @property
+    def seconds(self) -> float:
+        """The length of the sound so far."""
+        return self.endpointer.received / self.recogniser.features.sample_rate
+
+    def push(self, waveform: np.ndarray) -> list[Word]:
+        """The words that end within a further chunk (samples,); errors as for `Recogniser.recognise`."""
+        return self._recognise(self.endpointer.push(_checked(waveform)))
+
+    def flush(self) -> list[Word]:
+        """The sound ends here, and with it a word that is still being spoken."""
+        return self._recognise(self.endpointer.flush())
+
+    def _recognise(self, segments: list[Segment]) -> list[Word]:
+        rate = self.recogniser.features.sample_rate
+        predictions = self.recogniser._predict_each([segment.samples for segment in segments]) if segments else []
+        return [
+            Word(segment.start / rate, segment.end / rate, made)
+            for segment, made in zip(segments, predictions, strict=True)
+        ]
 
 
 def _checked(waveform: np.ndarray) -> np.ndarray:
