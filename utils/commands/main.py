@@ -18,6 +18,7 @@ COMMANDS = (
     "calibrate",
     "evaluate",
     "predict",
+    "listen",
     "export",
     "demo",
     "reproduce",

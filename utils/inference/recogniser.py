@@ -98,7 +98,7 @@ class Recogniser:
     def recognise_words(self, waveform: np.ndarray) -> list[Word]:
         """Like `predict_words`, for a waveform (samples,); errors as for `recognise`."""
         stream = Stream(self)
-        return stream.push(waveform) + stream.flush()
+        return stream.push(_checked(waveform)) + stream.flush()
 
     def _prediction(self, digits: list[int], probabilities: list[float]) -> Prediction:
         accepted = probabilities[0] >= self.calibration.threshold
@@ -124,9 +124,14 @@ class Stream:
         """The length of the sound so far."""
         return self.endpointer.received / self.recogniser.features.sample_rate
 
+    @property
+    def in_word(self) -> bool:
+        """Whether a word is being spoken."""
+        return self.endpointer.begun is not None
+
     def push(self, waveform: np.ndarray) -> list[Word]:
-        """The words that end within a further chunk (samples,); errors as for `Recogniser.recognise`."""
-        return self._recognise(self.endpointer.push(_checked(waveform)))
+        """The words that end within a further chunk, float32 (samples,) at the front end's sample rate."""
+        return self._recognise(self.endpointer.push(waveform))
 
     def flush(self) -> list[Word]:
         """The sound ends here, and with it a word that is still being spoken."""

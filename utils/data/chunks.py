@@ -1,0 +1,76 @@
+"""Sound that arrives in chunks: the sample rate converted as it comes, files and raw samples read piece by piece."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+
+from utils import InputError
+from utils.data.audio import LOUDEST, convert_rate
+
+CONTEXT = 0.02  # seconds before and after a chunk that the filter of `convert_rate` sees
+CHUNK = 1.0  # seconds read from a file at a time
+PCM_CHUNK = 0.05  # seconds read from standard input at a time, which may be a microphone
+
+
+class Resampler:
+    """`convert_rate` for a sound in chunks: the same samples as of the whole sound, 20 ms later."""
+
+    def __init__(self, rate: int, target_rate: int):
+        self.rate, self.target_rate = rate, target_rate
+        if rate // math.gcd(rate, target_rate) > 5000:  # as `convert_rate` rounds odd rates such as 44,101 Hz
+            self.rate = max(round(rate, -2), 100)
+        self.step = self.rate // math.gcd(self.rate, target_rate)  # samples in, for a whole number of samples out
+        self.context = math.ceil(CONTEXT * self.rate / self.step) * self.step
+        self.kept = np.zeros(self.context, np.float32)  # what lies before the sound is silence
+
+    def push(self, samples: np.ndarray) -> np.ndarray:
+        """What can be converted after further samples, float32 (samples,)."""
+        if self.rate == self.target_rate:
+            return samples
+        self.kept = np.concatenate([self.kept, samples])
+        ready = (len(self.kept) - 2 * self.context) // self.step * self.step
+        if ready <= 0:
+            return samples[:0]
+        converted = convert_rate(self.kept[: ready + 2 * self.context], self.rate, self.target_rate)
+        self.kept = self.kept[ready:]
+        skipped = self.context * self.target_rate // self.rate
+        return converted[skipped : skipped + ready * self.target_rate // self.rate]
+
+    def flush(self) -> np.ndarray:
+        """The end of the sound, followed by silence."""
+        return self.push(np.zeros(self.context + self.step - 1, np.float32))
+
+
+def read_chunks(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
+    """An audio file of any length, piece by piece: float32 (samples,) at `sample_rate` in Hz, channels averaged.
+
+    Raises:
+        InputError: the file is missing, not audio, or contains samples that are not finite.
+    """
+    try:
+        with soundfile.SoundFile(path) as file:
+            resampler = Resampler(file.samplerate, sample_rate)
+            for chunk in file.blocks(round(CHUNK * file.samplerate), dtype="float32", always_2d=True):
+                if not np.abs(chunk).max() < LOUDEST:
+                    raise InputError(f"{path}: contains samples that are not finite (NaN or infinity)")
+                yield resampler.push(chunk.mean(1))
+            yield resampler.flush()
+    except (soundfile.SoundFileError, OSError):
+        why = "not an audio file (WAV, FLAC, OGG or MP3), or a damaged one"
+        raise InputError(f"{path}: {why if Path(path).is_file() else 'there is no such file'}") from None
+
+
+def read_pcm(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarray]:
+    """Raw samples, 16 bits, little-endian, mono, at `rate` in Hz, as they arrive; half a sample at the end is ignored.
+
+    Yields:
+        float32 (samples,) at `sample_rate` in Hz.
+    """
+    resampler = Resampler(rate, sample_rate)
+    while chunk := stream.read(2 * round(PCM_CHUNK * rate)):
+        yield resampler.push(np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2").astype(np.float32) / 32768)
+    yield resampler.flush()
