@@ -1,8 +1,9 @@
 """Endpointing finds the words of a recording between its pauses."""
 
 import numpy as np
+import pytest
 
-from utils.inference.endpointing import find_words
+from utils.inference.endpointing import Endpointer, find_words
 
 RATE = 8000
 
@@ -40,3 +41,71 @@ def test_clicks_and_recordings_shorter_than_a_frame_are_ignored():
 def test_a_steady_sound_is_one_word():
     clip = np.sin(np.arange(4000) / 2).astype(np.float32)
     assert find_words(clip, RATE) == [(0, 4000)]
+
+
+def room(seconds: float, level: float = 0.002) -> np.ndarray:
+    return level * np.random.default_rng(1).normal(size=round(seconds * RATE))
+
+
+def voice(seconds: float = 0.4, level: float = 0.1) -> np.ndarray:
+    """A voiced sound: harmonics of 120 Hz, which swell and fade."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    harmonics = sum(np.sin(2 * np.pi * 120 * k * time + k * k) for k in range(1, 30))
+    return level * harmonics / 4 * np.hanning(len(time)) ** 0.25
+
+
+def one_word(sound: np.ndarray, start: float, seconds: float = 0.4) -> None:
+    """The word at `start` is found, and nothing else."""
+    found = np.array(find_words(sound.astype(np.float32), RATE)) / RATE
+    np.testing.assert_allclose(found, [[start, start + seconds]], atol=0.12)
+
+
+def test_a_click_long_before_the_word_is_ignored():
+    sound = room(4)
+    sound[round(0.6 * RATE) : round(0.6 * RATE) + 40] += 0.5
+    sound[2 * RATE : 2 * RATE + round(0.4 * RATE)] += voice()
+    one_word(sound, 2)
+
+
+def test_hum_is_no_word():
+    sound = room(5)
+    sound += 0.05 * np.sin(2 * np.pi * 50 * np.arange(len(sound)) / RATE)
+    assert find_words(sound, RATE) == []
+    sound[3 * RATE : 3 * RATE + round(0.4 * RATE)] += voice()
+    one_word(sound, 3)
+
+
+def test_words_within_digital_silence_and_nothing_else():
+    sound = np.zeros(5 * RATE)
+    assert find_words(sound, RATE) == []
+    sound[3 * RATE : 3 * RATE + round(0.4 * RATE)] += voice()
+    one_word(sound, 3)
+
+
+def test_a_room_that_gets_louder_is_a_sound_once():
+    sound = np.concatenate([room(3), room(20, 0.05)])
+    sound[20 * RATE : 20 * RATE + round(0.4 * RATE)] += 5 * voice()
+    found = np.array(find_words(sound, RATE)) / RATE
+    assert len(found) == 2 and found[0][1] < 6
+    np.testing.assert_allclose(found[1], [20, 20.4], atol=0.12)
+
+
+@pytest.mark.parametrize("size", [1, 79, 4001])
+def test_the_size_of_the_chunks_makes_no_difference_and_memory_stays_flat(size):
+    sound = np.concatenate([room(1), voice(), room(0.7), voice(0.3), room(2)]).astype(np.float32)
+    pointer, found = Endpointer(RATE), []
+    for start in range(0, len(sound), size):
+        found += pointer.push(sound[start : start + size])
+    found += pointer.flush()
+    assert [(word.start, word.end) for word in found] == find_words(sound, RATE) and len(found) == 2
+    for word in found:
+        np.testing.assert_array_equal(word.samples, sound[word.start : word.end])
+    assert len(pointer.kept) < RATE
+
+
+def test_a_word_is_found_within_a_quarter_of_a_second_of_its_end():
+    sound = np.concatenate([room(1), voice(), room(1)])
+    pointer, received = Endpointer(RATE), 0
+    while not pointer.push(sound[received : received + 80]):
+        received += 80
+    assert received / RATE - 1.4 < 0.26

@@ -42,7 +42,8 @@ class Resampler:
 
     def flush(self) -> np.ndarray:
         """The end of the sound, followed by silence."""
-        return self.push(np.zeros(self.context + self.step - 1, np.float32))
+        silence = self.context + self.step - 1 if self.rate != self.target_rate else 0
+        return self.push(np.zeros(silence, np.float32))
 
 
 def read_chunks(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
