@@ -38,7 +38,7 @@ from utils.training.prediction import predict
 WORD_SHARE, VOICE_SHARE = 0.5, 0.5  # least share of understood clips
 LEAST_CLIPS = 5
 SPEAKERS = 120  # of eSpeak NG, as many as in configs/synthesis.yaml
-EPOCHS = 6
+EPOCHS, MIN_STEPS = 6, 300  # with few clips, as in Arabic, more epochs: in a hundred steps the network learns nothing
 # the augmentations that are cheap and make one speaker's voice another's: tract length, formants, timbre, pace
 AUGMENTATION = AugmentationConfig(vtlp=(0.9, 1.12), shift_bands=2.5, spectral_tilt_db=8, jitter_frames=3)
 COLUMNS = ("engine", "voice", "accent", "digit", "word", "clips", "understood", "predicted")
@@ -145,7 +145,9 @@ def _judge() -> Experiment:
     """The network that judges."""
     plain = load_experiment(CONFIGS / "cnn1d.yaml")
     assert plain.training is not None
-    return replace(plain, augmentation=AUGMENTATION, training=replace(plain.training, epochs=EPOCHS, min_steps=0))
+    return replace(
+        plain, augmentation=AUGMENTATION, training=replace(plain.training, epochs=EPOCHS, min_steps=MIN_STEPS)
+    )
 
 
 @MEMORY.cache(ignore=["settings", "clips"])
