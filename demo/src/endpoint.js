@@ -1,19 +1,26 @@
-// Endpointing: where a word begins and ends, by energy alone. Samples in, words out, independent of the browser.
+// Endpointing: where a word begins and ends, by its spectrum above the noise floor. Samples in, words out, independent of
+// the browser. utils/inference/endpointing.py is the same in Python, with the same constants; a test compares them.
 
-const FRAME = 0.01; // s; every decision is made once per frame
-const HIGH_PASS = 100; // Hz; mains hum and rumble lie below speech
-// dB above the noise floor: a word begins. At 10 dB SNR in white noise, 8 finds 198 of 200
-// clips and 10 finds 194; 7 finds no more, and has four times as many false alarms in fluctuating noise.
-const LOUD = 8;
-const QUIET = 4; // dB above the noise floor: below it, a word may have ended. The gap to LOUD is the hysteresis
-const DECAY = 35; // dB below the peak of the word counts as quiet too: it is reverberation
-const LOWEST_FLOOR = -70; // dB of full scale; after digital silence, noise of the sound card must not count as a word
-const WAKING = 0.1; // s used to estimate the noise floor; a microphone may start with silence, or fade in
-const ONSET = 0.03; // s above the threshold begin a word; anything shorter is a click
-const STEADY = 6; // dB; a long sound that varies less than this is a fan, not a voice
+import { Spectrum } from "./spectrum.js";
+
+const HOP = 0.01; // s from frame to frame
+const WINDOW = 0.032; // s, about: of the spectrum of a frame
+const SMOOTHING = 3; // frames whose levels are averaged
+const [BANDS, LOWEST, HIGHEST] = [12, 200, 3800]; // bands, equally wide in mel, between these frequencies in Hz
+const BLOCK = 5; // frames between two measurements of the noise floor
+const [HISTORY, WARM_UP] = [150, 100]; // frames that the floor is measured on, later and for the first frames
+const PERCENTILE = 20; // of the levels of these frames
+const LEAST_FLOOR = -75; // dB; after digital silence, the noise of a sound card must not count as a word
+const SILENCE = -90; // dB, of a band without any sound
+const RANGE = 20; // dB; a band further above its floor counts as this far, so that one band alone makes no word
+const [BEGIN, END] = [6, 4]; // dB above the floor, root mean square over the bands: a word begins, and it may have ended
+const PAUSE = 16; // frames of quiet that end a word; the stop closure within "eight" or "six" is shorter
+const WORD = 14; // frames; shorter sounds, such as clicks, are ignored (spectra smear a sound by 50 ms)
+const LONGEST = 300; // frames, after which a sound without a pause is cut
+const MARGIN = 0.06; // s kept on both sides of a word, for weak onsets and endings
 
 /**
- * A piece of sound between two pauses.
+ * A sound between two pauses.
  * @typedef {object} Word
  * @property {Float32Array} samples with a little of what lies before and after
  * @property {number} start of the word itself, in s since the first sample
@@ -21,54 +28,24 @@ const STEADY = 6; // dB; a long sound that varies less than this is a fan, not a
  * @property {boolean} tooLong it reached the maximum length and was cut off: not a single digit
  */
 
-/** The level of a frame after a high-pass filter. */
-class Loudness {
-  constructor(rate) {
-    this.smoothing = Math.exp((-2 * Math.PI * HIGH_PASS) / rate);
-    this.slow = 0; // what changes slowly, so far
-  }
-
-  /** @returns {number} dB of full scale */
-  of(samples) {
-    let energy = 0;
-    for (const sample of samples) {
-      this.slow = this.smoothing * this.slow + (1 - this.smoothing) * sample;
-      energy += (sample - this.slow) ** 2;
-    }
-    return 10 * Math.log10(energy / samples.length + 1e-12);
-  }
-}
-
 export class EndPointer {
-  /**
-   * @param {number} rate samples a second
-   * @param {object} [options]
-   * @param {number} [options.pause] s of quiet that end a word; the stop closures within "eight" and "six" last 0.1 s
-   * @param {number} [options.before] s kept before the onset, since the f of "five" starts faintly. More of it
-   *   would add noise: in a loud room 0.15 and 0.12 cost the model four points of accuracy
-   * @param {number} [options.after] s kept after the last loud moment
-   * @param {number} [options.shortest] s
-   * @param {number} [options.longest] s
-   * @param {number} [options.floor] dB of full scale: the initial noise floor; NaN: estimated from the first frames
-   */
-  constructor(rate, { pause = 0.16, before = 0.06, after = 0.04, shortest = 0.1, longest = 2, floor = NaN } = {}) {
-    const frames = (seconds) => Math.round(seconds / FRAME);
-    this.size = Math.round(rate * FRAME);
-    this.pause = frames(pause);
-    this.before = frames(before);
-    this.after = Math.min(frames(after), this.pause);
-    this.shortest = frames(shortest);
-    this.longest = frames(longest);
-    this.loudness = new Loudness(rate);
-    this.rest = new Float32Array(0); // less than a frame
-    this.frames = []; // the last few: {samples, level}
-    this.count = 0; // frames so far
-    this.floor = Math.max(floor, LOWEST_FLOOR);
-    this.first = []; // levels of the frames that the floor is learned from
-    this.loudRun = 0;
+  /** @param {number} rate samples a second */
+  constructor(rate) {
+    this.rate = rate;
+    this.hop = Math.round(rate * HOP);
+    this.margin = Math.round(rate * MARGIN);
+    const size = 2 ** Math.round(Math.log2(rate * WINDOW));
+    this.spectrum = new Spectrum(size);
+    this.bins = new Float32Array(size / 2);
+    this.bands = bands(rate, size);
+    this.received = 0; // samples
+    this.kept = new Float32Array(0); // the last samples received
+    this.raw = Array.from({ length: SMOOTHING - 1 }, () => new Float64Array(BANDS).fill(SILENCE));
+    this.levels = []; // dB, smoothed: of the last frames, with those that are not yet processed
+    this.measured = 0; // frames so far
+    this.frames = 0; // processed so far
     this.begun = -1; // the frame in which the present word began, or -1
-    this.lastLoud = -1;
-    this.peak = -Infinity;
+    this.loud = -1; // the last frame of the word above END
   }
 
   /** Whether a word is being spoken. */
@@ -82,102 +59,117 @@ export class EndPointer {
    * @returns {Word[]} that ended within them
    */
   push(samples) {
-    const all = new Float32Array(this.rest.length + samples.length);
-    all.set(this.rest);
-    all.set(samples, this.rest.length);
-    const words = [];
-    let at = 0;
-    for (; at + this.size <= all.length; at += this.size) {
-      const word = this.#process(all.slice(at, at + this.size));
-      if (word) words.push(word);
-    }
-    this.rest = all.slice(at);
+    const kept = new Float32Array(this.kept.length + samples.length);
+    kept.set(this.kept);
+    kept.set(samples, this.kept.length);
+    this.kept = kept;
+    this.received += samples.length;
+    this.#measure();
+    const waiting = this.measured - this.frames;
+    if (this.frames === 0 && waiting < WARM_UP) return [];
+    const words = this.#process(Math.floor(waiting / BLOCK) * BLOCK);
+    const needed = this.inWord ? this.begun : this.frames;
+    const earliest = (needed - SMOOTHING) * this.hop - this.margin - this.spectrum.size;
+    this.kept = this.kept.slice(Math.max(0, earliest - this.received + this.kept.length));
     return words;
   }
 
   /**
    * The recording ends here, and with it a word that is still being spoken.
-   * @returns {Word[]} none or one
+   * @returns {Word[]}
    */
   flush() {
-    const word = this.inWord ? this.#end(false) : null;
-    return word ? [word] : [];
+    const words = this.#process(this.measured - this.frames);
+    return this.inWord ? [...words, ...this.#end(false)] : words;
   }
 
-  #process(samples) {
-    const level = this.loudness.of(samples);
-    this.frames.push({ samples, level });
-    this.count += 1;
-    if (this.inWord) return this.#continue(level);
-    this.#adapt(level);
-    this.loudRun = level > this.floor + LOUD ? this.loudRun + 1 : 0;
-    if (this.loudRun * FRAME >= ONSET - 1e-9) {
-      this.begun = this.count - this.loudRun;
-      this.lastLoud = this.count - 1;
-      this.peak = Math.max(...this.frames.slice(-this.loudRun).map((frame) => frame.level));
-      this.loudRun = 0;
-    } else {
-      this.frames.splice(0, this.frames.length - this.before - Math.ceil(ONSET / FRAME));
+  /** The levels of the frames that have been received. */
+  #measure() {
+    const first = this.received - this.kept.length;
+    const { size } = this.spectrum;
+    for (; (this.measured + 1) * this.hop <= this.received; this.measured += 1) {
+      this.spectrum.levels(this.kept, (this.measured + 1) * this.hop - size - first, this.bins);
+      const level = new Float64Array(BANDS);
+      for (let band = 0; band < BANDS; band += 1) {
+        const [from, to] = [this.bands[band], this.bands[band + 1]];
+        let power = 0;
+        for (let bin = from; bin < to; bin += 1) power += 10 ** (this.bins[bin] / 10);
+        level[band] = 10 * Math.log10(((power / (to - from)) * size) / 16 + 10 ** (SILENCE / 10));
+      }
+      this.raw.push(level);
+      this.levels.push(level.map((_, band) => this.raw.reduce((sum, each) => sum + each[band], 0) / SMOOTHING));
+      this.raw.shift();
     }
-    return null;
   }
 
-  #continue(level) {
-    this.peak = Math.max(this.peak, level);
-    if (level > Math.max(this.floor + QUIET, this.peak - DECAY)) this.lastLoud = this.count - 1;
-    if (this.count - 1 - this.lastLoud >= this.pause) return this.#end(false);
-    if (this.count - this.begun < this.longest) return null;
-    const levels = this.frames.map((frame) => frame.level).sort((a, b) => a - b);
-    const [low, high] = [0.1, 0.9].map((part) => levels[Math.floor(part * levels.length)]);
-    const word = this.#end(true);
-    this.floor = Math.max(low, LOWEST_FLOOR);
-    return high - low < STEADY ? null : word;
+  /** Compare the next frames with their noise floor, block by block. */
+  #process(frames) {
+    const words = [];
+    const before = this.levels.length - (this.measured - this.frames);
+    for (let start = before; start < before + frames; start += BLOCK) {
+      const end = Math.min(start + BLOCK, before + frames);
+      const known = this.levels.slice(Math.max(0, end - HISTORY), Math.max(end, WARM_UP));
+      const floor = Float64Array.from({ length: BANDS }, (_, band) => {
+        const sorted = Float64Array.from(known, (level) => level[band]).sort();
+        return Math.max(LEAST_FLOOR, sorted[Math.floor((known.length * PERCENTILE) / 100)]);
+      });
+      for (const level of this.levels.slice(start, end)) {
+        let squares = 0;
+        for (let band = 0; band < BANDS; band += 1) {
+          squares += Math.max(0, Math.min(RANGE, level[band] - floor[band])) ** 2;
+        }
+        words.push(...this.#step(Math.sqrt(squares / BANDS)));
+      }
+    }
+    this.levels = this.levels.slice(Math.max(0, before + frames - HISTORY));
+    return words;
+  }
+
+  /** Decide about one frame by its level above the noise floor, in dB. */
+  #step(excess) {
+    const frame = this.frames;
+    this.frames += 1;
+    if (!this.inWord) {
+      if (excess >= BEGIN) this.begun = this.loud = frame;
+      return [];
+    }
+    if (excess >= END) this.loud = frame;
+    const tooLong = frame - this.begun >= LONGEST;
+    return tooLong || frame - this.loud >= PAUSE ? this.#end(tooLong) : [];
   }
 
   #end(tooLong) {
-    const first = this.count - this.frames.length;
-    const from = Math.max(0, this.begun - this.before - first);
-    const kept = this.frames.slice(from, this.lastLoud + 1 + this.after - first);
-    const samples = new Float32Array(kept.length * this.size);
-    kept.forEach((frame, index) => samples.set(frame.samples, index * this.size));
-    const [start, end] = [this.begun * FRAME, (this.lastLoud + 1) * FRAME];
-    const long = this.lastLoud + 1 - this.begun >= this.shortest;
+    // a frame's smoothed level is that of about a hop earlier
+    const [begin, end] = [(this.begun - 1) * this.hop, this.loud * this.hop];
+    const short = this.loud + 1 - this.begun < WORD;
     this.begun = -1;
-    this.frames = this.frames.slice(-this.before);
-    return long ? { samples, start, end, tooLong } : null;
-  }
-
-  /** Adapt the noise floor: it falls quickly and rises slowly. */
-  #adapt(level) {
-    if (Number.isNaN(this.floor)) {
-      if (level > -100) this.first.push(level); // below is digital silence: the sound card has not started yet
-      if (this.first.length * FRAME < WAKING) return;
-      this.floor = Math.max(this.first.sort((a, b) => a - b)[this.first.length >> 1], LOWEST_FLOOR);
-    }
-    const step = level < this.floor ? 0.2 : 0.02;
-    this.floor = Math.max(LOWEST_FLOOR, this.floor + step * (Math.min(level, this.floor + LOUD) - this.floor));
+    if (short) return [];
+    const first = this.received - this.kept.length;
+    const from = Math.max(0, begin - this.margin);
+    const samples = this.kept.slice(from - first, Math.min(this.received, end + this.margin) - first);
+    return [{ samples, start: Math.max(0, begin) / this.rate, end: end / this.rate, tooLong }];
   }
 }
 
+/** The first bin of each band of a spectrum, and the end of the last one. */
+function bands(rate, size) {
+  const mel = (hertz) => 2595 * Math.log10(1 + hertz / 700);
+  return Array.from({ length: BANDS + 1 }, (_, index) => {
+    const place = mel(LOWEST) + (index / BANDS) * (mel(HIGHEST) - mel(LOWEST));
+    return Math.round(((700 * (10 ** (place / 2595) - 1)) / rate) * size);
+  });
+}
+
 /**
- * Split a whole recording at its pauses. A recording without a pause is one word, if it is short enough.
- *
- * Python's utils/inference/endpointing.py sets its threshold from the whole recording; this is the microphone's online
- * endpointer, so they differ: at 5 dB SNR in white noise Python still finds nearly all words, this one three of four; a
- * steady hiss of any length is one word there, here none if it is longer than two seconds; and only here are words cut
- * off at two seconds.
+ * Split a whole recording at its pauses. A recording of up to three seconds without any pause is one word.
  * @param {Float32Array} samples
  * @param {number} rate samples a second
  * @returns {Word[]}
  */
 export function cut(samples, rate) {
-  // A clip cut by hand begins with speech, so the noise floor is estimated from the whole clip.
-  const [loudness, size, levels] = [new Loudness(rate), Math.round(rate * FRAME), []];
-  for (let at = 0; at + size <= samples.length; at += size) levels.push(loudness.of(samples.subarray(at, at + size)));
-  levels.sort((a, b) => a - b);
-  const pointer = new EndPointer(rate, { floor: levels[Math.floor(0.1 * levels.length)] });
+  const pointer = new EndPointer(rate);
   const words = [...pointer.push(samples), ...pointer.flush()];
   const seconds = samples.length / rate;
-  if (words.length || seconds > pointer.longest * FRAME) return words;
+  if (words.length || seconds > LONGEST * HOP) return words;
   return [{ samples, start: 0, end: seconds, tooLong: false }];
 }

@@ -61,6 +61,7 @@ export class Microphone {
     this.rate = rate;
     this.listener = listener;
     this.pointer = new EndPointer(rate);
+    this.begun = false; // microphones may start with digital silence, which is no measure of the room
     this.heardAnyWord = false;
     this.speaking = false;
     this.closed = false;
@@ -113,7 +114,8 @@ export class Microphone {
   }
 
   #process(block) {
-    if (this.closed) return;
+    this.begun ||= block.some((sample) => sample !== 0);
+    if (this.closed || !this.begun) return;
     const muted = this.listener.muted();
     const samples = this.resampler ? this.resampler.push(block) : block;
     // a word interrupted by playback ends here, or it would be joined to what is said afterwards

@@ -15,13 +15,14 @@ HOP, WINDOW = 0.01, 0.032  # seconds; of the frames whose spectra are compared
 SMOOTHING = 3  # frames whose levels are averaged
 BANDS, LOWEST, HIGHEST = 12, 200.0, 3800.0  # bands, equally wide in mel, between these frequencies in Hz
 BLOCK = 5  # frames between two measurements of the noise floor
-HISTORY, WARM_UP = 150, 50  # frames that the floor is measured on, later and for the first frames
+HISTORY, WARM_UP = 150, 100  # frames that the floor is measured on, later and for the first frames
 PERCENTILE = 20  # of the levels of these frames
+SILENCE = -90.0  # dB, of a band without any sound
 LEAST_FLOOR = -75.0  # dB; after digital silence, the noise of a sound card must not count as a word
 RANGE = 20.0  # dB; a band further above its floor counts as this far, so that one band alone makes no word
 BEGIN, END = 6.0, 4.0  # dB above the floor, root mean square over the bands: a word begins, and it may have ended
 PAUSE = 0.16  # seconds of quiet that end a word; the stop closure within "eight" or "six" is shorter
-WORD = 0.1  # seconds; shorter sounds, such as clicks, are ignored
+WORD = 0.14  # seconds; shorter sounds, such as clicks, are ignored (spectra smear a sound by 50 ms)
 LONGEST = 3.0  # seconds, after which a sound without a pause is cut
 MARGIN = 0.06  # seconds kept on both sides of a word, for weak onsets and endings
 
@@ -43,8 +44,9 @@ class Endpointer:
 
     def __init__(self, sample_rate: int):
         self.hop, self.margin = round(HOP * sample_rate), round(MARGIN * sample_rate)
-        self.taper = np.hanning(round(WINDOW * sample_rate)).astype(np.float32)
-        self.bands = _bands(sample_rate, len(self.taper))
+        window = 2 ** round(np.log2(WINDOW * sample_rate))
+        self.taper = np.hanning(window + 1)[:-1].astype(np.float32)
+        self.bands = _bands(sample_rate, window)
         self.received = 0  # samples
         self.kept = np.zeros(0, np.float32)  # the last samples received
         self.levels = np.zeros((0, BANDS))  # dB, of the last `HISTORY` frames
@@ -126,9 +128,8 @@ class Endpointer:
         samples = np.pad(samples, (end - start - len(samples), 0))
         cut = np.lib.stride_tricks.sliding_window_view(samples, window)[:: self.hop]
         power = np.square(np.abs(np.fft.rfft(cut * self.taper)))
-        levels = 10 * np.log10(
-            np.add.reduceat(power, self.bands[:-1], axis=1)[:, :BANDS] / np.diff(self.bands) / window + 1e-9
-        )
+        sums = np.add.reduceat(power[:, : self.bands[-1]], self.bands[:-1], axis=1)
+        levels = 10 * np.log10(sums / np.diff(self.bands) / window + 10 ** (SILENCE / 10))
         return np.lib.stride_tricks.sliding_window_view(levels, SMOOTHING, axis=0).mean(-1)
 
 
