@@ -1,9 +1,14 @@
 """Endpointing finds the words of a recording between its pauses."""
 
+import json
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 
-from utils.inference.endpointing import Endpointer, find_words
+from utils.inference.endpointing import MARGIN, Endpointer, find_words
+from utils.paths import PROJECT
 
 RATE = 8000
 
@@ -109,3 +114,26 @@ def test_a_word_is_found_within_a_quarter_of_a_second_of_its_end():
     while not pointer.push(sound[received : received + 80]):
         received += 80
     assert received / RATE - 1.4 < 0.26
+
+
+def test_a_recording_may_begin_with_speech():
+    sound = np.concatenate([voice(), room(0.5), voice(), room(0.5)]).astype(np.float32)
+    found = np.array(find_words(sound, RATE)) / RATE
+    np.testing.assert_allclose(found, [[0, 0.4], [0.9, 1.3]], atol=0.12)
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
+def test_the_page_finds_the_same_words(tmp_path):
+    sound = np.concatenate([room(1), voice(), room(0.7), voice(0.3), room(1), voice(0.5, 0.03), room(2)])
+    sound.astype("<f4").tofile(tmp_path / "sound")
+    script = f"""
+        import fs from "node:fs";
+        import {{ cut }} from {json.dumps((PROJECT / "demo/src/endpoint.js").as_uri())};
+        const bytes = fs.readFileSync({json.dumps(str(tmp_path / "sound"))});
+        const words = cut(new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4), {RATE});
+        console.log(JSON.stringify(words.map((word) => [word.start, word.end])));
+    """
+    shown = subprocess.run(["node", "--input-type=module", "-e", script], capture_output=True, text=True, check=True)
+    margins = np.array([MARGIN, -MARGIN])
+    found = np.array(find_words(sound.astype(np.float32), RATE)) / RATE + margins
+    np.testing.assert_allclose(json.loads(shown.stdout), found, atol=1e-9)

@@ -147,5 +147,6 @@ def find_words(waveform: np.ndarray, sample_rate: int) -> list[tuple[int, int]]:
 
 def _bands(sample_rate: int, window: int) -> np.ndarray:
     """The first bin of each band of the spectrum, and the end of the last band: (BANDS + 1,)."""
-    mel = np.linspace(*(2595 * np.log10(1 + np.array([LOWEST, HIGHEST]) / 700)), BANDS + 1)
+    lowest, highest = (2595 * np.log10(1 + hertz / 700) for hertz in (LOWEST, HIGHEST))
+    mel = np.linspace(lowest, highest, BANDS + 1)
     return np.round(700 * (10 ** (mel / 2595) - 1) / sample_rate * window).astype(int)
