@@ -2,7 +2,7 @@
 
 import argparse
 
-from utils.commands import arguments, data_check, data_voices
+from utils.commands import arguments, data_check, data_mixtures, data_voices
 
 HELP = "download or synthesise a corpus, and check it"
 CORPORA = {
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--speakers", type=int, default=12, help="number of voices (default: %(default)s)")
     add("--repetitions", type=int, default=10, help="of each digit by each voice (default: %(default)s)")
     add("--seed", type=arguments.seed, default=0, help="the same seed gives the same clips (default: %(default)s)")
-    for name, module in (("check", data_check), ("voices", data_voices)):
+    for name, module in (("check", data_check), ("mixtures", data_mixtures), ("voices", data_voices)):
         does = module.HELP
         module.add_arguments(commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}."))
 
@@ -51,5 +51,7 @@ def run(given: argparse.Namespace) -> None:
             print(corpus.speak(folder, speakers=given.speakers, repetitions=given.repetitions, seed=given.seed))
         case "check":
             data_check.run(given)
+        case "mixtures":
+            data_mixtures.run(given)
         case "voices":
             data_voices.run(given)

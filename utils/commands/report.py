@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.evaluation.tables import load_tables
+    from utils.evaluation.tables import by_condition, load_tables
     from utils.experiments import reporting
 
     if given.check and (given.also or given.json):
@@ -32,7 +32,8 @@ def run(given: argparse.Namespace) -> None:
     names = [name for name in names if name in given.tables] or names
     also = [given.also] if given.also else []
     if given.json:
-        print(json.dumps([row for name in names for row in reporting.rows(name, also=also)], indent=1))
+        rows = [row for name in names for row in reporting.rows(name, also=also)]
+        print(json.dumps([condition for row in rows for condition in by_condition(row)], indent=1))
         return
     changed = [] if given.also else reporting.update(given.check)
     if not given.check:

@@ -21,6 +21,9 @@ TABLES = (  # of utils/evaluation/tables.yaml
     "arabic",
     "zero",
     "zero-ablation",
+    "noise",
+    "strings",
+    "rejection",
 )
 
 

@@ -6,6 +6,14 @@ from utils.data.corpora import noises
 from utils.settings import check_limits, nearest
 
 NOISES_TABLE = "utils/data/corpora/noises.tsv"
+FIELD_DIGITS = {  # the tables and their splits that set the threshold of the field tests: speakers not trained on
+    "utils/data/corpora/speech_commands.tsv": "DEV",
+    "utils/data/corpora/audiomnist_02.tsv": "TEST",
+}
+FIELD_WORDS = {  # by name, the tables and their splits whose words the field tests expect to be rejected
+    "english-words": ("utils/data/corpora/speech_commands_words.tsv", "DEV"),  # the table has no TEST
+    "arabic-words": ("utils/data/corpora/arabic_words.tsv", "TEST"),
+}
 ARCHIVE_SETTINGS = (  # those that change nothing without synthetic_language
     "synthetic_accents", "synthetic_engines", "synthetic_voice_share", "synthetic_speakers_per_voice",
     "synthetic_understood",
@@ -36,6 +44,7 @@ class DataConfig:
     non_digits: tuple[str, ...] = ()  # tables of other words, whose TRAIN clips are trained on as non-digits
     noises: tuple[str, ...] = ()  # sources of recorded noise for rooms, and as non-digits if those are learned
     synthetic_non_digits: int = 0  # synthetic words trained on as non-digits, plus a quarter as many noises
+    field_tests: bool = False  # also test in noise, on strings and on non-digits (`utils.experiments.field_tests`)
 
     def __post_init__(self):
         if self.synthetic_voices != 0 and self.synthetic_voices < 3:
@@ -52,6 +61,8 @@ class DataConfig:
         for source in self.noises:
             if source not in noises.SOURCES:
                 raise ValueError(f"noises: unknown source '{source}'; {nearest(source, tuple(noises.SOURCES))}")
+        if self.field_tests and not self.test_noises:
+            raise ValueError(f"field_tests: no noise is left to test on, as {', '.join(self.noises)} are trained on")
         check_limits(self, synthetic_voices=(0, 10_000), synthetic_accents=(0, 10_000))
         check_limits(self, synthetic_non_digits=(0, 100_000), repetitions=(1, 100_000))
         check_limits(self, synthetic_voice_share=(0, 1), synthetic_speakers_per_voice=(1, 10_000))
@@ -62,14 +73,22 @@ class DataConfig:
         return bool(self.non_digits or self.synthetic_non_digits)
 
     @property
+    def test_noises(self) -> tuple[str, ...]:
+        """The sources of noise to test with: those of the first fold that trains on all of ours; () if none does."""
+        folds = [tested for trained, tested in noises.FOLDS.values() if set(self.noises) <= set(trained)]
+        return folds[0] if folds else ()
+
+    @property
     def tables(self) -> tuple[str, ...]:
         """All metadata tables, each once."""
         return tuple(dict.fromkeys((self.metadata, *self.also_train, *self.also_test, *self.non_digits)))
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The files that say which clips are used: the tables, also that of noises, and those of the archive."""
+        """The files that say which clips are used: tables, also of noises and field tests, and files of the archive."""
         names = ["checksums.json"] if self.synthetic_language else []
         names += ["not_understood.tsv"] if self.synthetic_understood else []
         archive = [ARCHIVE.format(self.synthetic_language, name) for name in names]
-        return (*self.tables, *archive, *([NOISES_TABLE] if self.noises else []))
+        heard = [NOISES_TABLE] if self.noises or self.field_tests else []
+        field = (*FIELD_DIGITS, *(table for table, _ in FIELD_WORDS.values())) if self.field_tests else ()
+        return tuple(dict.fromkeys((*self.tables, *archive, *heard, *field)))

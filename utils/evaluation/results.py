@@ -72,6 +72,18 @@ def load(path: Path) -> dict:
     return result
 
 
+def field_test(result: dict, condition: str) -> float:
+    """The outcome of a field test: the accuracy in a condition of noise, or the share of strings or non-digits.
+
+    Raises:
+        InputError: the run had no field tests.
+    """
+    if "field" not in result:
+        raise InputError(f"{result['experiment']}: tested without field tests; set `field_tests: true` in its config")
+    noisy = result["metrics"].get(condition)
+    return noisy["accuracy"] if noisy else result["field"][condition]
+
+
 def _check_types(values: object, types: dict, path: Path) -> None:
     for key, kind in types.items():
         if not isinstance(values, dict) or key not in values:

@@ -34,6 +34,7 @@ class Table:
     repetitions: tuple[int | None, ...] = (None,)  # labelled ones (see `few_repetitions`), one row for each
     held_out: tuple[str, ...] = ()  # folds not used for any choice; their mean has its own column
     shown_as: dict[str, str] = field(default_factory=dict)  # what a row shows instead of its protocol, by experiment
+    conditions: tuple[str, ...] = ()  # of the field tests, which the table is about; each has its own column
 
     def splits(self, repetitions: int | None = None) -> list[str]:
         """The protocol with each of its folds, under the names that the results store uses."""
@@ -49,7 +50,9 @@ def load_tables() -> dict[str, Table]:
     for name, table in values["tables"].items():
         folds = tuple(table.get("folds", [None]))
         by_fold = [Column(fold, f"folds.{split_name(table['protocol'], fold, None)}") for fold in folds if fold]
-        chosen = [by_fold if column == "folds" else [columns[column]] for column in table["columns"]]
+        conditions = tuple(table.get("conditions", ()))
+        several = {"folds": by_fold, "conditions": [Column(name, f"conditions.{name}") for name in conditions]}
+        chosen = [several.get(column) or [columns[column]] for column in table["columns"]]
         tables[name] = Table(
             name,
             table["protocol"],
@@ -59,6 +62,7 @@ def load_tables() -> dict[str, Table]:
             tuple(table.get("repetitions", [None])),
             tuple(table.get("held_out", ())),
             table.get("shown_as", {}),
+            conditions,
         )
     return tables
 
@@ -86,7 +90,8 @@ def row(
 
     Returns:
         `table`, `model`, `protocol`, `accuracy_mean` and `accuracy_std` on TEST over the seeds (a seed's accuracy is
-        the mean over the folds), `seeds`, `parameters`, and other values that `tables.yaml` can show.
+        the mean over the folds), `seeds`, `parameters`, and other values that `tables.yaml` can show;
+        of a table of field tests also `conditions`, the share of each over the seeds.
     """
     splits = table.splits(repetitions)
     paths = {seed: [results.result_path(store, experiment, split, seed) for split in splits] for seed in range(100)}
@@ -115,8 +120,7 @@ def row(
         "model": experiment,
         "protocol": table.shown_as.get(experiment, split_name(table.protocol, None, repetitions)),
         "repetitions": repetitions,
-        "accuracy_mean": fmean(accuracy),
-        "accuracy_std": stdev(accuracy) if len(accuracy) > 1 else 0.0,
+        **_mean_and_deviation(accuracy),
         "seeds": len(complete),
         "parameters": first["parameters"],
         "multiply_adds": first["multiply_adds"],
@@ -132,7 +136,23 @@ def row(
         numbers["dev_accuracy"] = accuracy_on("DEV")
     if table.held_out:
         numbers["held_out"] = accuracy_on("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])
+    numbers["conditions"] = {
+        name: over_seeds(functools.partial(results.field_test, condition=name)) for name in table.conditions
+    }
     return numbers
+
+
+def by_condition(row: dict) -> list[dict]:
+    """A row of a table of field tests as one row for each condition, which is its `protocol`; others as they are."""
+    return [
+        row | {"protocol": name, "accuracy": values} | _mean_and_deviation(values)
+        for name, values in row["conditions"].items()
+    ] or [row]
+
+
+def _mean_and_deviation(values: Sequence[float]) -> dict[str, float]:
+    """`accuracy_mean` and `accuracy_std` of one value for each seed."""
+    return {"accuracy_mean": fmean(values), "accuracy_std": stdev(values) if len(values) > 1 else 0.0}
 
 
 def markdown(table: Table, rows: Sequence[dict]) -> str:

@@ -18,11 +18,9 @@ from utils.experiments.config import Experiment
 from utils.experiments.runs import checkpoint_folder, has_run, run
 from utils.features.extraction import clip_features
 from utils.inference import calibration
-from utils.inference.calibration import Calibration
+from utils.inference.calibration import ACCEPTED, Calibration
 from utils.paths import find_metadata
 from utils.training.prediction import predict_logits
-
-ACCEPTED = 0.97  # share of the held-out digits that the threshold accepts; the rest are rejected as non-digits
 
 
 def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store: Path = results.STORE) -> Calibration:

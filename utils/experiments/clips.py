@@ -1,5 +1,6 @@
 """The clips of an experiment: its tables, split by its protocol, plus synthetic speech if it uses any."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,8 +56,7 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
     if data.synthetic_non_digits:
         non_digits.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
     if data.noises and data.learns_non_digits:
-        folder = CACHE / f"noises-{'-'.join(data.noises)}-{sha256(noises.TABLE)[:12]}"
-        non_digits.append(read_metadata(noises.cut_clips(noises.read_noises(data.noises), folder), digits=False))
+        non_digits.append(noise_clips(data.noises))
     return replace(split, train=pd.concat([split.train, *(clips.assign(label=NON_DIGIT) for clips in non_digits)]))
 
 
@@ -65,6 +65,12 @@ def room_noises(experiment: Experiment) -> list[np.ndarray]:
     if not experiment.data.noises:
         return []
     return noises.load_noises(noises.read_noises(experiment.data.noises), experiment.features.sample_rate)
+
+
+def noise_clips(sources: Sequence[str]) -> pd.DataFrame:
+    """Recordings of noise of some sources, cut into clips of one second. Kept in `.cache/`."""
+    folder = CACHE / f"noises-{'-'.join(sources)}-{sha256(noises.TABLE)[:12]}"
+    return read_metadata(noises.cut_clips(noises.read_noises(sources), folder), digits=False)
 
 
 def _part(clips: pd.DataFrame, split: str, name: str) -> pd.DataFrame:

@@ -1,20 +1,104 @@
-"""Field tests of a recogniser: digits of unseen speakers, other words, noise, strings of digits."""
+"""Field tests: digits of unseen speakers, in noise and in strings, and clips that contain no digit.
+
+`FieldTests` are those whose outcome goes into the result of a run (the setting `field_tests`) and from there into the
+tables `noise`, `strings` and `rejection`. The functions below it test any recogniser on the corpora that are here.
+"""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from utils.data.audio import read_audio
+from utils.data.config import FIELD_DIGITS, FIELD_WORDS, DataConfig
 from utils.data.corpora import arabic, audiomnist
 from utils.data.metadata import read_metadata
-from utils.experiments.clips import synthetic_non_digits
+from utils.data.splits import Split
+from utils.experiments.clips import noise_clips, synthetic_non_digits
+from utils.experiments.config import Experiment
+from utils.experiments.mixtures import NOISE, STRINGS, cached_mixtures
+from utils.features.extraction import clip_features, file_features
+from utils.inference.calibration import ACCEPTED, calibrate
 from utils.inference.recogniser import Recogniser
-from utils.paths import COURSE_METADATA, speech_data
+from utils.paths import COURSE_METADATA, find_metadata, speech_data
+from utils.training.prediction import predict_logits
 
 SNR_DB = (20.0, 40.0)  # of a composed recording
 PAUSES = (0.25, 0.7)  # between its digits, in seconds
+
+
+@dataclass(frozen=True)
+class FieldTests:
+    """The clips of the field tests, whose speakers and noises are unseen in training."""
+
+    clips: pd.DataFrame  # the clips of TEST
+    noisy: dict[str, pd.DataFrame]  # the same, in each condition of `mixtures.NOISE`
+    strings: dict[str, pd.DataFrame]  # made of them, in each condition of `mixtures.STRINGS`
+    digits: pd.DataFrame  # of yet other speakers, who set the threshold
+    non_digits: dict[str, pd.DataFrame]
+
+    def measure(self, model: nn.Module, experiment: Experiment) -> dict[str, float]:
+        """The outcome of a model: `threshold`, `accepted` and, by name, a share for each of `strings` and `non_digits`.
+
+        The threshold, and a temperature, are set so that 97 % of `digits` are accepted. `accepted` is the share of
+        `clips` that are; a share of non-digits is that which is rejected. Of strings, it is those whose digits are all
+        right, none missing and none too many. Nothing in a string is rejected by the threshold.
+        """
+        data, features = experiment.data, experiment.features
+
+        def logits_of(clips: pd.DataFrame) -> Tensor:
+            return predict_logits(model, file_features(clips["path"].tolist(), features), features.floor)
+
+        _, labels = clip_features(self.digits, features)
+        calibration = calibrate(logits_of(self.digits), labels, ACCEPTED, data.learns_non_digits)
+
+        def accepted(clips: pd.DataFrame) -> float:
+            best = calibration.probabilities(logits_of(clips)).amax(1)
+            return (best >= calibration.threshold).float().mean().item()
+
+        outcome = {"threshold": calibration.threshold, "accepted": accepted(self.clips)}
+        recogniser = Recogniser(experiment.name, model, features, replace(calibration, threshold=0.0))
+        for name, clips in self.strings.items():
+            outcome[name] = float((recognised_strings(recogniser, clips) == clips["label"]).mean())
+        return outcome | {name: 1 - accepted(clips) for name, clips in self.non_digits.items()}
+
+
+def field_tests(data: DataConfig, split: Split) -> FieldTests:
+    """Read or make the clips of the field tests of an experiment, whose clips are those of `split`.
+
+    Raises:
+        InputError: a corpus is missing, or one of its speakers or noises is trained on.
+    """
+    tested = split.tests["TEST"]
+    folder = cached_mixtures(tested, data.test_noises)
+    digits = [_part_of(table, part) for table, part in FIELD_DIGITS.items()]
+    words = {name: _part_of(table, part, digits=False) for name, (table, part) in FIELD_WORDS.items()}
+    made = FieldTests(
+        tested,
+        {name: read_metadata(folder / name / "metadata.tsv") for name in NOISE},
+        {name: read_metadata(folder / name / "metadata.tsv", digits=False) for name in STRINGS},
+        pd.concat(digits, ignore_index=True),
+        words | {"noises": noise_clips(data.test_noises)},
+    )
+    Split(split.name, split.train, {"digits": made.digits, **made.non_digits})  # refuses those that are trained on
+    return made
+
+
+def recognised_strings(recogniser: Recogniser, strings: pd.DataFrame) -> pd.Series:
+    """The digits that are recognised in each recording of a table, as text: "427"."""
+    heard = []
+    for path in tqdm(strings["path"], "strings", leave=False, disable=None):
+        digits = [word.prediction.digit for word in recogniser.predict_words(path)]
+        heard.append("".join(str(digit) for digit in digits if digit is not None))
+    return pd.Series(heard, index=strings.index, dtype=str)
+
+
+def _part_of(table: str, split: str, digits: bool = True) -> pd.DataFrame:
+    clips = read_metadata(find_metadata(table), digits=digits)
+    return clips[clips["split"] == split]
 
 
 def acceptance(recogniser: Recogniser, non_digits: int = 1200, progress: bool = False) -> pd.DataFrame:

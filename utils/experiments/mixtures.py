@@ -6,7 +6,7 @@ files. The levels are those of `mix_in`: that of speech leaves pauses out, that 
 """
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,7 +100,7 @@ def cached_mixtures(clips: pd.DataFrame, sources: Sequence[str]) -> Path:
     return folder
 
 
-def _write(made: Iterator[Recording], folder: Path, rows: dict[str, list]) -> None:
+def _write(made: Iterable[Recording], folder: Path, rows: dict[str, list]) -> None:
     for one in made:
         name = f"{one.identifier}.wav"
         soundfile.write(folder / one.condition / name, one.samples, RATE, subtype="PCM_16")

@@ -15,6 +15,7 @@ from utils.evaluation.metrics import cost, metrics
 from utils.experiments import checkpoints
 from utils.experiments.clips import split_clips, synthetic_voices
 from utils.experiments.config import Experiment, made_by, snapshot
+from utils.experiments.field_tests import field_tests
 from utils.experiments.fingerprints import code_digests, short_key
 from utils.experiments.fitting import fit
 from utils.features.extraction import clip_features
@@ -57,6 +58,8 @@ def run(
     torch.set_num_threads(1)  # sums depend on the number of threads, and parallel runs use the cores anyway
     with this_process().first_alone():  # it synthesises any missing clips
         split = split_clips(experiment, seed)
+        field = field_tests(experiment.data, split) if experiment.data.field_tests else None
+    tests = split.tests | (field.noisy if field else {})
     folder = checkpoint_folder(experiment, split.name, seed, runs)
     config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.sources)
     # the key prevents resuming after a change of config, clips or code
@@ -69,13 +72,13 @@ def run(
     # two processes with the same run would disturb each other's state; under torchrun, all processes share one run
     alone = one_process(folder) if this_process().rank == 0 else nullcontext()
     with alone:
-        for clips in split.tests.values():
+        for clips in tests.values():
             clip_features(clips, experiment.features)  # cached for later; unreadable clips are reported before training
         started = time.perf_counter()
         model, history = fit(experiment, split, seed, state, runs, progress)
         seconds = time.perf_counter() - started
         measured, tables = {}, []
-        for name, clips in split.tests.items():
+        for name, clips in tests.items():
             measured[name], table = evaluate(model, experiment, clips)
             tables.append(table.assign(split=name))
         result = {
@@ -87,6 +90,7 @@ def run(
             "train_speakers": sorted(set(digits["speaker"]) - set(voices)),
             "train_clips": len(split.train),
             "metrics": measured,
+            **({"field": field.measure(model, experiment)} if field else {}),
             **cost(model, experiment.features),
             # the sum includes epochs before an interruption; a linear model has no epochs
             "train_seconds": sum(row["seconds"] for row in history) if history else seconds,

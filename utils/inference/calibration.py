@@ -11,6 +11,7 @@ from utils.settings import check_limits
 from utils.training.objectives import with_non_digit
 
 TEMPERATURES = np.geomspace(0.2, 5, 200)
+ACCEPTED = 0.97  # share of unseen speakers' digits that a threshold accepts; the rest are rejected as non-digits
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,123 @@
+"""Test sets made of clips: the ratio of speech to noise, strings, the same files for the same seed."""
+
+import hashlib
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from conftest import RATE, write_wav
+
+from utils import InputError
+from utils.data.corpora import noises
+from utils.data.metadata import read_metadata
+from utils.experiments import mixtures
+from utils.features.room_augmentations import speech_power
+
+RECORDING = np.random.default_rng(0).normal(0, 0.1, 5 * RATE).astype(np.float32)
+
+
+def make(folder, clips, seed=0):
+    mixtures.make_mixtures(folder, clips, ("esc10",), seed, strings=4)
+    return folder
+
+
+def checksums(folder) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*.*")
+    }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def noise():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(noises, "read_noises", lambda sources: pd.DataFrame({"path": list(sources)}))
+        patch.setattr(noises, "load_noises", lambda table, rate: [RECORDING])
+        yield
+
+
+@pytest.fixture(scope="module")
+def clips(corpus):
+    return corpus.clips[corpus.clips["split"] == "TEST"]
+
+
+@pytest.fixture(scope="module")
+def made(clips, noise, tmp_path_factory):
+    return make(tmp_path_factory.mktemp("mixtures") / "made", clips)
+
+
+def test_every_clip_is_in_each_condition_under_its_own_name(made, clips):
+    for condition in mixtures.NOISE:
+        table = read_metadata(made / condition / "metadata.tsv")
+        columns = ["identifier", "speaker", "split", "label"]
+        assert table[columns].to_numpy().tolist() == clips[columns].to_numpy().tolist()
+
+
+@pytest.mark.parametrize("condition", ["20", "10", "5", "0", "-5"])
+def test_the_noise_has_the_stated_ratio(made, clips, condition):
+    for identifier in clips["identifier"][:3]:
+        clean, _ = soundfile.read(made / "clean" / f"{identifier}.wav", dtype="float32")
+        mixed, _ = soundfile.read(made / condition / f"{identifier}.wav", dtype="float32")
+        assert len(clean) == len(mixed) and np.abs(mixed).max() == pytest.approx(mixtures.PEAK, abs=1e-3)
+        active = slice(*np.flatnonzero(clean)[[0, -1]])
+        silent = np.ones(len(clean), bool)
+        silent[active] = False
+        # the silence around the clip holds the noise alone, which is white here; the rest tells the scale of the speech
+        noise = mixed[silent]
+        scale = (mixed[active] * clean[active]).sum() / np.square(clean[active]).sum()
+        power = speech_power(torch.from_numpy(scale * clean).unsqueeze(0), RATE).item()
+        assert 10 * np.log10(power / np.square(noise).mean()) == pytest.approx(float(condition), abs=1.5)
+
+
+def test_strings_are_of_one_speaker_and_the_same_in_each_condition(made):
+    tables = {name: read_metadata(made / name / "metadata.tsv", digits=False) for name in mixtures.STRINGS}
+    for table in tables.values():
+        assert table["label"].equals(tables["pauses"]["label"]) and table["label"].str.len().between(3, 7).all()
+        assert set(table["speaker"]) == {"eve", "finn"}
+    seconds = {name: sum(soundfile.info(path).duration for path in table["path"]) for name, table in tables.items()}
+    gaps = tables["pauses"]["label"].str.len().sum() - len(tables["pauses"])
+    assert seconds["pauses-10dB"] == seconds["pauses"]
+    assert 0.2 * gaps < seconds["pauses"] - seconds["connected"] < 0.61 * gaps
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(made, clips, tmp_path):
+    assert checksums(make(tmp_path / "again", clips)) == checksums(made)
+    assert checksums(make(tmp_path / "other", clips, seed=1)) != checksums(made)
+
+
+def test_a_clip_does_not_depend_on_the_clips_of_other_splits(made, corpus, tmp_path):
+    reported = corpus.clips[corpus.clips["split"].isin(["DEV", "TEST"])]
+    both = checksums(make(tmp_path / "both", reported))
+    own = checksums(made)
+    assert {name: both[name] for name in own if name.endswith(".wav")} == {
+        name: digest for name, digest in own.items() if name.endswith(".wav")
+    }
+
+
+def test_babble_needs_other_speakers_and_strings_enough_clips(clips, tmp_path):
+    with pytest.raises(InputError, match="other speakers than 'eve'"):
+        make(tmp_path / "one", clips[clips["speaker"] == "eve"])
+    few = pd.concat([clips[clips["speaker"] == name].head(6) for name in ("eve", "finn")])
+    with pytest.raises(InputError, match="at least 7 clips of each speaker; 'eve' has 6"):
+        make(tmp_path / "few", few)
+
+
+def test_a_piece_of_noise_is_not_nearly_silent():
+    recording = torch.cat([torch.zeros(10 * RATE), torch.ones(RATE)])
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        assert mixtures._piece(recording, RATE // 2, draw).square().mean() >= 0.1 / 11
+
+
+def test_the_cached_mixtures_follow_the_contents_of_the_clips(tmp_path, monkeypatch):
+    monkeypatch.setattr(mixtures, "CACHE", tmp_path / "cache")
+    made = []
+    monkeypatch.setattr(mixtures, "make_mixtures", lambda folder, clips, sources: (made.append(folder), folder.mkdir()))
+    clip = write_wav(tmp_path / "0.wav", RECORDING)
+    clips = pd.DataFrame({"identifier": ["0"], "speaker": ["eve"], "split": ["TEST"], "label": [0], "path": [clip]})
+    first = mixtures.cached_mixtures(clips, ("esc10",))
+    assert mixtures.cached_mixtures(clips, ("esc10",)) == first
+    assert mixtures.cached_mixtures(clips, ("arabic",)) != first
+    write_wav(clip, RECORDING[:RATE])
+    assert mixtures.cached_mixtures(clips, ("esc10",)) not in made[:2] and len(made) == 3
