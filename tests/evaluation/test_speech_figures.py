@@ -83,6 +83,8 @@ def test_a_player_links_to_the_file_and_embeds_no_audio():
     assert "elsewhere" not in html and "base64" not in html
     row = speech_figures.players(clips, ["five by theo"]).data
     assert 'src="../speech_data/5_theo_23.wav"' in row and "five by theo" in row
+    many = pd.concat([clips] * (speech_figures.PLAYERS + 1))
+    assert speech_figures.players(many, list("abcde")).data.count("<tr>") == 2
 
 
 def test_plots_of_clips_use_the_given_axes():

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 import run_notebooks
+import soundfile
 from run_notebooks import METADATA, NOTEBOOKS
 
 from utils import InputError
@@ -225,6 +227,25 @@ def test_with_the_recordings(monkeypatch, tmp_path):
     for speakers, sizes in counts(notebook.course_clips()).values():
         assert len(sizes) == 10 * len(speakers)
         assert set(sizes) == {notebook.REPETITIONS}
+
+
+def test_a_small_run_uses_every_engine_and_digit(monkeypatch):
+    monkeypatch.setattr(notebook, "SMALL", True)
+    sizes = notebook.synthetic_clips("en").groupby(["engine", "label"]).size()
+    assert len(sizes) == 10 * 6
+    assert set(sizes) == {notebook.REPETITIONS}
+
+
+def test_sounds_are_played_from_files_that_jupyter_serves(monkeypatch, tmp_path):
+    monkeypatch.setattr(notebook, "PROJECT", tmp_path)
+    monkeypatch.setattr(notebook, "SOUNDS", tmp_path / "runs" / "sounds")
+    sounds = {"loud": np.full(800, 0.5), "quiet": np.full(800, 0.25)}
+    page = notebook.sound_players(sounds, 8000).data
+    files = re.findall(r'src="\.\./(runs/sounds/\w+\.wav)"', page)
+    assert [soundfile.read(tmp_path / file)[0][0] for file in files] == [0.5, 0.25]
+    assert page.index("loud") < page.index(files[0]) < page.index("quiet") < page.index(files[1])
+    assert "base64" not in page
+    assert notebook.sound_players(sounds, 8000).data == page
 
 
 def test_small_shortens_only_the_training(monkeypatch):

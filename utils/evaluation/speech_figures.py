@@ -19,6 +19,7 @@ from utils.features.log_mel import FeatureConfig
 SPEECH = plt.get_cmap("magma", 32)  # for levels; few shades with sharp edges keep the notebooks small
 SIGNED = "RdBu_r"  # for weights, white at zero
 HERTZ = (250, 500, 1000, 2000, 3500, 7000)
+PLAYERS = 4  # side by side
 
 
 def waveform(samples: np.ndarray, sample_rate: int, ax: Axes | None = None, title: str = "") -> Axes:
@@ -123,10 +124,11 @@ def player(clip: pd.Series) -> Audio:
 
 
 def players(clips: pd.DataFrame, captions: Sequence[str]) -> HTML:
-    """Audio players of several clips side by side, each below its caption."""
+    """Audio players of several clips, each below its caption, `PLAYERS` side by side."""
     controls = [player(clip)._repr_html_() for clip in clips.itertuples()]
     cells = [f"<td>{caption}<br>{control}</td>" for caption, control in zip(captions, controls, strict=True)]
-    return HTML(f"<table><tr>{''.join(cells)}</tr></table>")
+    rows = ["".join(cells[start : start + PLAYERS]) for start in range(0, len(cells), PLAYERS)]
+    return HTML(f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>")
 
 
 def _frame_ms(config: FeatureConfig) -> float:

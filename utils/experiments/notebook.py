@@ -3,21 +3,30 @@
 With the environment variable `SDR_SMALL`, which the tests set, the same cells take seconds.
 """
 
+import hashlib
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
+import soundfile
+from IPython.display import HTML
 
 from utils import InputError
 from utils.data.corpora import audiomnist
 from utils.data.metadata import read_metadata
-from utils.data.synthesis import corpus
+from utils.data.synthesis import archive, corpus, speaking
+from utils.evaluation import speech_figures
 from utils.experiments.config import Experiment
-from utils.paths import CACHE, COURSE_METADATA
+from utils.paths import CACHE, COURSE_METADATA, PROJECT, RUNS
 
 SMALL = os.environ.get("SDR_SMALL") == "1"
 REPETITIONS = 3  # in a small run, of each digit by each speaker
 EPOCHS = 2  # in a small run
+ACCENTED = 120  # speakers of eSpeak NG, as many as in configs/synthesis.yaml
+ACCENTED_IN_SMALL = 8
+SOUNDS = RUNS / "sounds"  # waveforms that notebooks play
 STAND_IN = CACHE / "stand-in"  # synthetic clips in place of the recordings, in a small run
 
 
@@ -44,6 +53,29 @@ def audiomnist_clips() -> pd.DataFrame:
             raise
     stand_in = STAND_IN.with_name("stand-in-48-khz")
     return read_metadata(corpus.speak(stand_in, speakers=3, repetitions=1, sample_rate=48_000, progress=False))
+
+
+def synthetic_clips(language: str = "en") -> pd.DataFrame:
+    """The archive of a language, and eSpeak NG's accented speakers. In a small run: a few of each engine and digit."""
+    accented = speaking.accented_voices(ACCENTED_IN_SMALL if SMALL else ACCENTED, language)
+    tables = [read_metadata(table) for table in (archive.unpack(language), accented)]
+    clips = pd.concat(tables, ignore_index=True)
+    return clips.groupby(["engine", "label"]).head(REPETITIONS) if SMALL else clips
+
+
+def sound_players(sounds: Mapping[str, np.ndarray], sample_rate: int) -> HTML:
+    """Audio players of waveforms (samples,), each below its caption.
+
+    They link to files in `runs/`, so that no sound is stored in the notebook. Jupyter plays nothing from the cache,
+    which is a hidden folder.
+    """
+    SOUNDS.mkdir(parents=True, exist_ok=True)
+    files = []
+    for samples in sounds.values():
+        path = SOUNDS / f"{hashlib.sha256(np.ascontiguousarray(samples).tobytes()).hexdigest()[:12]}.wav"
+        soundfile.write(path, samples, sample_rate, subtype="PCM_16")
+        files.append(path.relative_to(PROJECT).as_posix())
+    return speech_figures.players(pd.DataFrame({"file": files}), list(sounds))
 
 
 def small(experiment: Experiment) -> Experiment:
