@@ -86,3 +86,17 @@ def test_compress_makes_a_figure_smaller_and_keeps_its_look():
     assert figures.compress(png) == small
     before, after = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int) for data in (png, small))
     assert np.abs(before - after).mean() < 2
+
+
+def test_accuracy_by_snr_has_a_line_for_each_model_from_quiet_to_loud_noise():
+    names = ("clean", "20", "10", "5", "0", "-5", "babble-10")
+    rows = [{"model": name, "conditions": dict.fromkeys(names, [0.5, 0.7])} for name in ("one", "two")]
+    ax = figures.accuracy_by_snr(rows)
+    assert ax.get_legend_handles_labels()[1] == ["one", "two"] and ax.xaxis_inverted()
+    for container in ax.containers:
+        assert container[0].get_xydata() == pytest.approx(np.array([[snr, 60.0] for snr in (20, 10, 5, 0, -5)]))
+
+
+def test_detection_error_has_a_curve_for_each_kind_of_non_digit():
+    ax = figures.detection_error(np.linspace(0.5, 1, 20), {"words": np.linspace(0, 0.9, 20), "noises": np.full(5, 0.1)})
+    assert ax.get_legend_handles_labels()[1] == ["words", "noises"]

@@ -4,7 +4,7 @@ import json
 from statistics import fmean, stdev
 
 import pytest
-from made_results import write_result
+from made_results import edit, metrics_of, predictions_of, write_result
 
 from utils import InputError
 from utils.data.splits import PROTOCOLS
@@ -148,3 +148,35 @@ def test_a_file_of_configs_stands_for_all_its_variants():
 def test_splits_carry_the_fold_and_the_number_of_labelled_repetitions():
     assert LOSO.splits() == [f"loso-{speaker}" for speaker in SPEAKERS]
     assert COURSE.splits() == ["course"] and COURSE.splits(5) == ["course-repetitions-5"]
+
+
+# Tables of field tests
+
+
+FIELD = Table("noise", "course", (Column("10", "conditions.10"),), {"little": 2}, conditions=("10", "pauses"))
+
+
+def test_a_table_of_field_tests_has_a_row_for_each_model_and_condition(tmp_path):
+    for seed, share in enumerate((0.5, 0.7)):
+        noisy = metrics_of(predictions_of(0.75, split="10"))
+        path = write_result(tmp_path, 0.9, seed=seed, field={"pauses": share})
+        edit(path, lambda result, noisy=noisy: result["metrics"].update(noisy))
+    row = tables.row(FIELD, "little", None, tmp_path)
+    assert row["conditions"] == {"10": [0.75, 0.75], "pauses": [0.5, 0.7]}
+    assert tables.markdown(FIELD, [row]).splitlines()[-1] == "| little | 75.0 ± 0.0 |"
+    noise, strings = tables.by_condition(row)
+    assert (noise["protocol"], noise["accuracy_mean"], noise["accuracy_std"]) == ("10", 0.75, 0.0)
+    assert (strings["protocol"], strings["seeds"], strings["parameters"]) == ("pauses", 2, 1234)
+    assert strings["accuracy_mean"] == pytest.approx(0.6) and strings["accuracy_std"] == pytest.approx(0.2 / 2**0.5)
+
+
+def test_other_tables_keep_their_rows(tmp_path):
+    write_result(tmp_path, 0.75)
+    row = tables.row(COURSE, "little", None, tmp_path)
+    assert tables.by_condition(row) == [row]
+
+
+def test_a_run_without_field_tests_is_refused_in_their_tables(tmp_path):
+    write_result(tmp_path, 0.75)
+    with pytest.raises(InputError, match="little: tested without field tests"):
+        tables.row(FIELD, "little", None, tmp_path)

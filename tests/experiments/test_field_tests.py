@@ -1,12 +1,18 @@
 """The field tests of a recogniser: strings of digits, and clips that contain no digit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from conftest import experiment_of, write_wav
 
 from utils import InputError
+from utils.data.config import DataConfig
 from utils.data.metadata import read_metadata
-from utils.experiments import field_tests
+from utils.evaluation import results
+from utils.experiments import checkpoints, field_tests, runs
 from utils.experiments.checkpoints import load_recogniser
+from utils.experiments.field_tests import FieldTests
 from utils.inference.calibration import Calibration
 from utils.paths import COURSE_METADATA, speech_data
 
@@ -49,3 +55,51 @@ def test_the_share_of_accepted_clips_by_corpus(trained, corpus, monkeypatch):
     assert table["right"][0] >= 0.9 and np.isnan(table["right"][1])
     recogniser.calibration = Calibration(threshold=1.0)
     assert field_tests.acceptance(recogniser)["accepted"].tolist() == [0.0, 0.0]
+
+
+@pytest.fixture
+def field(corpus, tmp_path) -> FieldTests:
+    """Field tests on the generated corpus: "strings" of one digit amid hiss, and digits as non-digits."""
+    clips = corpus.clips[corpus.clips["split"] == "TEST"]
+    hiss = np.random.default_rng(0).normal(0, 1e-3, (2, 4000))
+    spoken = [np.concatenate([hiss[0], field_tests.read_audio(path, 8000), hiss[1]]) for path in clips["path"]]
+    alone = [write_wav(tmp_path / f"{number}.wav", clip) for number, clip in enumerate(spoken)]
+    alone = clips.assign(label=clips["label"].astype(str), path=alone)
+    return FieldTests(
+        clips,
+        noisy={},
+        strings={"pauses": alone, "wrong": alone.assign(label="12")},
+        digits=corpus.clips[corpus.clips["split"] == "DEV"],
+        non_digits={"noises": clips.head(5)},
+    )
+
+
+def test_the_outcome_of_field_tests(field, trained):
+    model, experiment = checkpoints.load(trained.checkpoint)
+    outcome = field.measure(model, experiment)
+    assert outcome["pauses"] >= 0.9 and outcome["wrong"] == 0
+    assert 0 < outcome["threshold"] < 1 and outcome["accepted"] >= 0.8
+    assert outcome["noises"] == 1 - replace(field, clips=field.clips.head(5)).measure(model, experiment)["accepted"]
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "tested"),
+    [((), ("esc10",)), (("arabic",), ("esc10",)), (("esc10",), ("speech_commands", "arabic"))],
+)
+def test_no_source_of_noise_is_both_trained_and_tested_on(trained_on, tested):
+    assert DataConfig(noises=trained_on, field_tests=True).test_noises == tested
+
+
+def test_field_tests_need_a_source_of_noise_that_is_not_trained_on():
+    with pytest.raises(ValueError, match="field_tests: no noise is left to test on, as esc10, arabic are trained on"):
+        DataConfig(noises=("esc10", "arabic"), field_tests=True)
+
+
+def test_a_run_reports_its_field_tests(field, corpus, tmp_path, monkeypatch):
+    noisy = replace(field, noisy={"10": field.clips.assign(split="TEST")})
+    monkeypatch.setattr(runs, "field_tests", lambda data, split: noisy)
+    experiment = experiment_of(corpus, data={"field_tests": True})
+    result = runs.run(experiment, 0, store=tmp_path / "results", runs=tmp_path / "runs")
+    assert result["metrics"]["10"]["accuracy"] == result["metrics"]["TEST"]["accuracy"]
+    assert result["field"].keys() == {"threshold", "accepted", "pauses", "wrong", "noises"}
+    results.verify(results.result_path(tmp_path / "results", "tiny", "course", 0))

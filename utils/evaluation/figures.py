@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from PIL import Image
+from sklearn.metrics import DetCurveDisplay, det_curve
 
 from utils.files import atomic_folder
 
@@ -110,6 +111,43 @@ def speaker_bars(models: Mapping[str, Sequence[Mapping[str, float]]], ax: Axes |
     ax.set(title=title, xlabel="speaker", ylabel="accuracy / %", ylim=(0, 100))
     ax.set_xticks(range(len(speakers)), speakers)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def accuracy_by_snr(rows: Sequence[dict], ax: Axes | None = None, title: str = "") -> Axes:
+    """Accuracy over the signal-to-noise ratio: a line for each model, its mean ± standard deviation over the seeds.
+
+    Args:
+        rows: of the table `noise` (`utils.experiments.reporting.rows`). Conditions without a ratio are left out.
+    """
+    ax = ax or new_axes(5, 3)
+    ratios = ("20", "10", "5", "0", "-5")
+    places = [float(name) for name in ratios]
+    for row in rows:
+        percent = 100 * np.array([row["conditions"][name] for name in ratios])  # (ratios, seeds)
+        deviation = percent.std(1, ddof=1) if percent.shape[1] > 1 else None
+        ax.errorbar(
+            [float(name) for name in ratios], percent.mean(1), deviation, fmt=".-", label=row["model"], capsize=2
+        )
+    ax.set(title=title, xlabel="signal-to-noise ratio / dB", ylabel="accuracy / %", ylim=(0, 100))
+    ax.invert_xaxis()
+    ax.legend()
+    return ax
+
+
+def detection_error(digits: np.ndarray, others: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
+    """Detection error trade-off (Martin et al. 1997): non-digits accepted against digits rejected, at any threshold.
+
+    Args:
+        digits: confidences (clips,) of digits.
+        others: by name, confidences (clips,) of non-digits.
+    """
+    ax = ax or new_axes(4.5, 4)
+    for name, confidence in others.items():
+        labels = np.concatenate([np.ones(len(digits)), np.zeros(len(confidence))])
+        accepted, rejected, _ = det_curve(labels, np.concatenate([digits, confidence]))
+        DetCurveDisplay(fpr=accepted, fnr=rejected, estimator_name=name).plot(ax)
+    ax.set(xlabel="non-digits accepted", ylabel="digits rejected")
     return ax
 
 

@@ -4,9 +4,10 @@ In: a YAML file, read into one frozen dataclass per section (`config`). Out: the
 model trained in all its stages (`fitting`, `stages`), a result and a checkpoint (`runs`, `checkpoints`), and the tables
 of results (`reproducing`, `reporting`).
 
-experiments    config, models, contract, clips, fitting, stages, runs, fingerprints, renames, notebook
+experiments    config, models, contract, clips, fitting, stages, mixtures, field_tests, runs,
+               fingerprints, renames, notebook
 tables         reproducing, reporting
 checkpoints    checkpoints, model_card, hub, published, calibrating, exporting
-applications   quickstart, page, benchmark, field_tests; recording, recording_server, recording_terminal;
+applications   quickstart, page, benchmark; recording, recording_server, recording_terminal;
                language, language_training, language_results, language_report; corpus_check
 """
