@@ -126,9 +126,7 @@ def accuracy_by_snr(rows: Sequence[dict], ax: Axes | None = None, title: str = "
     for row in rows:
         percent = 100 * np.array([row["conditions"][name] for name in ratios])  # (ratios, seeds)
         deviation = percent.std(1, ddof=1) if percent.shape[1] > 1 else None
-        ax.errorbar(
-            [float(name) for name in ratios], percent.mean(1), deviation, fmt=".-", label=row["model"], capsize=2
-        )
+        ax.errorbar(places, percent.mean(1), deviation, fmt=".-", label=row["model"], capsize=2)
     ax.set(title=title, xlabel="signal-to-noise ratio / dB", ylabel="accuracy / %", ylim=(0, 100))
     ax.invert_xaxis()
     ax.legend()
