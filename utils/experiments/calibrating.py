@@ -1,11 +1,12 @@
-"""Calibration of a trained model on its training speakers, leaving one out at a time."""
+"""Calibration of a trained model: on its training speakers, leaving one out at a time, or on held-out speakers."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import joblib
+import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from utils import InputError
@@ -23,7 +24,13 @@ from utils.paths import find_metadata
 from utils.training.prediction import predict_logits
 
 
-def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store: Path = results.STORE) -> Calibration:
+def calibrate(
+    experiment: Experiment,
+    seed: int,
+    jobs: int | None = None,
+    store: Path = results.STORE,
+    accepted: float = ACCEPTED,
+) -> Calibration:
     """Set the temperature and the threshold of a trained model, and save them with its checkpoint.
 
     Each TRAIN speaker of the table is left out in turn, and a model trained on the others predicts that speaker's
@@ -35,6 +42,7 @@ def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store:
         seed: of the checkpoint, and of the models that leave a speaker out.
         jobs: number of models trained in parallel; None: one per core.
         store: the folder of the results.
+        accepted: the share of unseen speakers' digits that the threshold accepts.
 
     Raises:
         InputError: the experiment has not been trained with these settings, has another protocol, or has only one
@@ -47,20 +55,49 @@ def calibrate(experiment: Experiment, seed: int, jobs: int | None = None, store:
         raise InputError(f"{data.metadata}: calibration leaves each TRAIN speaker out in turn, but there is only one")
     if data.protocol not in ("course", "split"):
         raise InputError(f"protocol {data.protocol}: calibration uses the TRAIN speakers of 'course' or 'split'")
-    folder = checkpoint_folder(experiment, split_name(data.protocol, data.fold, data.repetitions), seed)
-    if not folder.exists():
-        raise InputError(f"{folder}: no such checkpoint; train it first (`sdr train`)")
-    if checkpoints.load(folder)[1] != experiment:
-        raise InputError(f"{folder}: trained with other settings than those of the config now; train it again")
+    folder, _ = _trained(experiment, seed)
     left_out = [replace(data, protocol="inside-train", fold=name, also_test=()) for name in speakers]
     split_clips(replace(experiment, data=left_out[0]))  # synthesise clips once, before parallel runs need them
     work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator")(
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
     logits, labels = zip(*tqdm(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
-    made = calibration.calibrate(torch.cat(logits), torch.cat(labels), ACCEPTED, data.learns_non_digits)
+    made = calibration.calibrate(torch.cat(logits), torch.cat(labels), accepted, data.learns_non_digits)
     checkpoints.save_calibration(folder, made)
     return made
+
+
+def calibrate_on_held_out(experiment: Experiment, seed: int, accepted: float = ACCEPTED) -> Calibration:
+    """As `calibrate`, on the digits of speakers whom the experiment holds out of further tables: nothing is trained.
+
+    They are the DEV speakers of the tables `also_train`, and the TEST speakers of the tables `also_test`.
+
+    Raises:
+        InputError: there are no such speakers, or the experiment has not been trained with these settings.
+    """
+    data = experiment.data
+    folder, model = _trained(experiment, seed)
+    parts = [(name, "DEV") for name in data.also_train] + [(name, "TEST") for name in data.also_test]
+    clips = [table[table["split"] == part] for name, part in parts for table in [read_metadata(find_metadata(name))]]
+    if not sum(map(len, clips)):
+        raise InputError(f"{experiment.name}: no speakers are held out of also_train (DEV) or also_test (TEST)")
+    features, labels = clip_features(pd.concat(clips, ignore_index=True), experiment.features)
+    logits = predict_logits(model, features, experiment.features.floor)
+    made = calibration.calibrate(logits, labels, accepted, data.learns_non_digits)
+    checkpoints.save_calibration(folder, made)
+    return made
+
+
+def _trained(experiment: Experiment, seed: int) -> tuple[Path, nn.Module]:
+    """The checkpoint of a run and its model. Raises `InputError` if there is none with these settings."""
+    data = experiment.data
+    folder = checkpoint_folder(experiment, split_name(data.protocol, data.fold, data.repetitions), seed)
+    if not folder.exists():
+        raise InputError(f"{folder}: no such checkpoint; train it first (`sdr train`)")
+    model, trained = checkpoints.load(folder)
+    if trained != experiment:
+        raise InputError(f"{folder}: trained with other settings than those of the config now; train it again")
+    return folder, model
 
 
 def _logits(experiment: Experiment, seed: int, store: Path) -> tuple[Tensor, Tensor]:
