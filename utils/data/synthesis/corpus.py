@@ -17,7 +17,7 @@ from utils.data.synthesis.espeak import NATIVE_RATE, speak_word
 from utils.data.synthesis.noises import make_noise
 from utils.data.synthesis.voices import draw_speaker, generator
 from utils.data.synthesis.words import ALL_WORDS, DIGITS, TEST_WORDS, TRAIN_WORDS
-from utils.files import sha256
+from utils.files import one_process, sha256
 
 
 def speak(
@@ -93,7 +93,16 @@ def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress:
     table = folder / "metadata.tsv"
     if _is_spoken(table, rows, seed, sample_rate, progress):
         return table
-    unfinished = folder / f".unfinished-{os.getpid()}"  # unique, as another process may be speaking the same corpus
+    with one_process(folder):  # a second one would replace clips that the first has begun to read
+        if not _is_spoken(table, rows, seed, sample_rate, progress):
+            _write_clips(table, rows, seed, sample_rate, progress)
+    return table
+
+
+def _write_clips(table: Path, rows: list[dict], seed: int, sample_rate: int, progress: bool) -> None:
+    """Speak the clips of all rows, and replace the corpus that was there."""
+    folder = table.parent
+    unfinished = folder / ".unfinished"
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
@@ -115,7 +124,6 @@ def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return table
 
 
 def _plan(speakers: int, repetitions: int, seed: int) -> list[dict]:
