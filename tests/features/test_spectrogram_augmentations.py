@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from utils.features.extraction import extract
-from utils.features.log_mel import FeatureConfig, LogMel, pad
+from utils.features.log_mel import FeatureConfig, pad
 from utils.features.spectrogram_augmentations import (
     jitter_ends,
     mask_bands,
@@ -19,7 +19,6 @@ from utils.features.spectrogram_augmentations import (
     tilt_spectrum,
     warp_frequency,
     warp_time,
-    weaken_fricatives,
 )
 
 
@@ -175,18 +174,3 @@ def test_a_spectrogram_is_changed_in_the_same_way_in_any_batch(name):
     together = change(features, frames)
     torch.testing.assert_close(unpadded(together, 0), alone, atol=1e-6, rtol=0)
     torch.testing.assert_close(together[0][0, len(alone) :], torch.full_like(together[0][0, len(alone) :], FLOOR))
-
-
-def test_fricatives_are_weakened_and_vowels_are_not():
-    config = FeatureConfig(level="none")
-    noise = torch.randn(4000, generator=torch.Generator().manual_seed(0))
-    hiss = 0.1 * torch.diff(noise, 3)  # most of its energy is above 2 kHz
-    vowel = torch.from_numpy(tone(300.0, 0.5))
-    waveforms = torch.stack([torch.cat([hiss, vowel[:3900]])])
-    features, frames = LogMel(config)(waveforms, torch.tensor([waveforms.shape[1]]))
-    loss = torch.tensor([10 / config.std_db])
-    weaker, same_frames = weaken_fricatives(features, frames, loss, config)
-    assert torch.equal(frames, same_frames)
-    change = (features - weaker)[0].mean(1) * config.std_db
-    assert 8 < change[10:40].min() and change[10:40].max() <= 10.001
-    assert change[60:90].abs().max() < 0.5

@@ -33,9 +33,15 @@ from utils.features.spectrogram_augmentations import (
     tilt_spectrum,
     warp_frequency,
     warp_time,
+)
+from utils.features.waveform_augmentations import (
+    add_noise,
+    change_gain,
+    change_speed,
+    equalise,
+    shift_pitch,
     weaken_fricatives,
 )
-from utils.features.waveform_augmentations import add_noise, change_gain, change_speed, equalise, shift_pitch
 from utils.settings import check_limits
 
 DECIBELS = (
@@ -158,6 +164,10 @@ class Augmenter:
             waveforms, lengths = change_speed(waveforms, lengths, self.draw(*config.speed, n))
         if config.pitch is not None:
             waveforms, lengths = shift_pitch(waveforms, lengths, self.draw(*config.pitch, n))
+        if config.fricatives_db is not None:
+            loss_db = self.draw(0, config.fricatives_db, n)
+            weakened, _ = weaken_fricatives(waveforms, lengths, loss_db, self.front_end.config.sample_rate)
+            waveforms = self.choose(0.5, weakened, waveforms)
         if config.equaliser_db is not None:
             bands_db = self.draw(-config.equaliser_db, config.equaliser_db, n, self.EQUALISER_BANDS)
             waveforms, lengths = equalise(waveforms, lengths, bands_db)
@@ -178,10 +188,6 @@ class Augmenter:
             margin = self.draw(0, config.noise_gate_db / self.front_end.config.std_db, n)
             gated, _ = noise_gate(features, frames, margin, floor)
             features = self.choose(0.5, gated, features)
-        if config.fricatives_db is not None:
-            loss = self.draw(0, config.fricatives_db / self.front_end.config.std_db, n)
-            weakened, _ = weaken_fricatives(features, frames, loss, self.front_end.config)
-            features = self.choose(0.5, weakened, features)
         if config.stretch is not None:
             features, frames = stretch_time(features, frames, self.draw(*config.stretch, n), floor)
         if config.vtlp is not None:

@@ -78,20 +78,6 @@ def tilt_spectrum(features: Tensor, frames: Tensor, gains: Tensor, floor: float)
     return torch.where(features > floor, (features + gain).clamp_min(floor), features), frames
 
 
-def weaken_fricatives(features: Tensor, frames: Tensor, loss: Tensor, config: FeatureConfig) -> Padded:
-    """Lower the frames of fricatives and bursts by up to `loss` (batch,), in units of the features.
-
-    Much of their energy is above 4 kHz, so how much of a "six" is left depends on the microphone and on the sampling.
-    A frame counts as a fricative by the sigmoid of how far its bands above 2 kHz exceed those below 1 kHz, in units of
-    3 dB.
-    """
-    lowest, highest = _hz_to_mel(torch.tensor([config.f_min, config.f_max]))
-    centres = _mel_to_hz(torch.linspace(lowest, highest, config.n_mels + 2)[1:-1])
-    excess = features[..., centres > 2000].mean(2) - features[..., centres < 1000].mean(2)  # (batch, frames)
-    fricative = torch.sigmoid(excess * config.std_db / 3)
-    return (features - (fricative * loss.unsqueeze(1)).unsqueeze(2)).clamp_min(config.floor), frames
-
-
 def noise_gate(features: Tensor, frames: Tensor, margin: Tensor, floor: float) -> Padded:
     """Set quiet parts to the floor, as recorders and phone calls do: room noise is lost, and weak consonants too.
 
