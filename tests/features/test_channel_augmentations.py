@@ -64,3 +64,18 @@ def test_a_telephone_has_eight_bits():
     assert len(called.unique()) <= channel.MU_LAW_LEVELS
     silence, _ = channel.telephone(torch.zeros(1, 100), torch.tensor([100]), RATE)
     assert silence.isfinite().all()
+
+
+def test_fricatives_are_weakened_and_vowels_are_not():
+    noise = torch.randn(4003, generator=torch.Generator().manual_seed(0))
+    hiss = 0.1 * torch.diff(noise, 3)  # most of its energy is above 2 kHz
+    waveforms = torch.cat([hiss, torch.from_numpy(tone(300.0, 0.5))]).expand(2, -1)
+    lengths = torch.full((2,), waveforms.shape[1])
+    weaker, same = channel.weaken_fricatives(waveforms, lengths, torch.tensor([20.0, 0.0]), RATE)
+    assert torch.equal(same, lengths)
+    torch.testing.assert_close(weaker[1], waveforms[1])
+    loss_db = [
+        20 * torch.log10(waveforms[0, part].std() / weaker[0, part].std())
+        for part in (slice(200, 3800), slice(4200, 7800))
+    ]
+    assert 17 < loss_db[0] <= 20 and loss_db[1] < 0.5

@@ -8,14 +8,7 @@ import torch
 from augmentation_helpers import batch, seeded, unpadded
 from conftest import RATE, level_of, pitch_of, speak, tone
 
-from utils.features.waveform_augmentations import (
-    add_noise,
-    change_gain,
-    change_speed,
-    equalise,
-    shift_pitch,
-    weaken_fricatives,
-)
+from utils.features.waveform_augmentations import add_noise, change_gain, change_speed, equalise, shift_pitch
 
 
 def test_gain_is_in_decibels():
@@ -100,18 +93,3 @@ def test_a_waveform_is_changed_in_the_same_way_in_any_batch(name):
     together = unpadded(change(*batch(clip, tone(700, 1.1))), 0)
     assert len(alone) == len(together)
     assert (alone - together).abs().max() <= TOLERANCES[name] * alone.abs().max()
-
-
-def test_fricatives_are_weakened_and_vowels_are_not():
-    noise = torch.randn(4003, generator=torch.Generator().manual_seed(0))
-    hiss = 0.1 * torch.diff(noise, 3)  # most of its energy is above 2 kHz
-    waveforms = torch.cat([hiss, torch.from_numpy(tone(300.0, 0.5))]).expand(2, -1)
-    lengths = torch.full((2,), waveforms.shape[1])
-    weaker, same = weaken_fricatives(waveforms, lengths, torch.tensor([20.0, 0.0]), RATE)
-    assert torch.equal(same, lengths)
-    torch.testing.assert_close(weaker[1], waveforms[1])
-    loss_db = [
-        20 * torch.log10(waveforms[0, part].std() / weaker[0, part].std())
-        for part in (slice(200, 3800), slice(4200, 7800))
-    ]
-    assert 17 < loss_db[0] <= 20 and loss_db[1] < 0.5

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from utils.features.channel_augmentations import add_clicks, add_offset, clip_peaks, telephone
+from utils.features.channel_augmentations import add_clicks, add_offset, clip_peaks, telephone, weaken_fricatives
 from utils.features.log_mel import FeatureConfig, LogMel, Padded
 from utils.features.room_augmentations import (
     babble,
@@ -34,14 +34,7 @@ from utils.features.spectrogram_augmentations import (
     warp_frequency,
     warp_time,
 )
-from utils.features.waveform_augmentations import (
-    add_noise,
-    change_gain,
-    change_speed,
-    equalise,
-    shift_pitch,
-    weaken_fricatives,
-)
+from utils.features.waveform_augmentations import add_noise, change_gain, change_speed, equalise, shift_pitch
 from utils.settings import check_limits
 
 DECIBELS = (

@@ -47,23 +47,6 @@ def equalise(waveforms: Tensor, lengths: Tensor, bands_db: Tensor) -> Padded:
     return filtered * valid_frames(lengths, waveforms.shape[1]), lengths
 
 
-def weaken_fricatives(waveforms: Tensor, lengths: Tensor, loss_db: Tensor, sample_rate: int) -> Padded:
-    """Make fricatives and bursts softer by up to `loss_db` (batch,) dB.
-
-    Much of their energy is above 4 kHz, so how much is left of the first sound of "six" depends on the microphone and
-    on the sampling; what falls below the front end's threshold is even trimmed. A moment counts as a fricative by the
-    sigmoid of how far the power above 2 kHz exceeds that below 1 kHz, in units of 3 dB.
-    """
-    hop = round(0.01 * sample_rate)
-    windows = F.pad(waveforms, (hop, hop)).unfold(1, 2 * hop, hop) * torch.hann_window(2 * hop)
-    power = torch.fft.rfft(windows).abs().square()
-    frequency = torch.fft.rfftfreq(2 * hop, 1 / sample_rate)
-    low, high = power[..., frequency < 1000].sum(2), power[..., frequency > 2000].sum(2)
-    excess_db = 10 * torch.log10((high + 1e-9) / (low + 1e-9))  # (batch, windows)
-    fricative = F.interpolate(torch.sigmoid(excess_db / 3).unsqueeze(1), waveforms.shape[1], mode="linear").squeeze(1)
-    return waveforms * 10 ** (-fricative * loss_db.unsqueeze(1) / 20), lengths
-
-
 def change_speed(waveforms: Tensor, lengths: Tensor, factor: Tensor) -> Padded:
     """Play faster or slower: divide the duration by `factor` (batch,), multiply the pitch and the formants by it."""
     steps = (factor * STEPS).round().int()
