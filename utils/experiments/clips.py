@@ -104,6 +104,13 @@ def synthetic_voices(number: int) -> pd.DataFrame:
     return read_metadata(corpus.speak(folder, speakers=number, repetitions=1, progress=False)).assign(split="TRAIN")
 
 
+def synthetic_speakers(data: DataConfig) -> set[str]:
+    """The names of all speakers of digits who are not people."""
+    made = [synthetic_voices(data.synthetic_voices)] if data.synthetic_voices else []
+    made += [synthetic_speech(data)] if data.synthetic_language else []
+    return {speaker for clips in made for speaker in clips["speaker"]}
+
+
 def synthetic_non_digits(number: int) -> pd.DataFrame:
     """Synthetic words other than digits, and noises (see `corpus.speak_non_digits`). Kept in `.cache/` as well."""
     folder = CACHE / f"others-{number}"  # the name that earlier versions gave it

@@ -14,6 +14,7 @@ from utils.experiments.models import find_model
 from utils.experiments.renames import current_names
 from utils.features.augmentation import AugmentationConfig
 from utils.features.log_mel import FeatureConfig
+from utils.features.strings import StringConfig
 from utils.files import check_name
 from utils.settings import as_mapping, build, load_yaml, nearest, to_dict
 from utils.training.objectives import TrainingConfig
@@ -32,7 +33,7 @@ class Experiment:
     """Everything that a run depends on, except its seed.
 
     `augmentation` and `training` are None for the linear model. `pretraining` and `self_training` are None for networks
-    that are only trained on labelled clips.
+    that are only trained on labelled clips, `strings` for those that are trained on single digits.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Experiment:
     training: TrainingConfig | None
     pretraining: PretrainingConfig | None = None
     self_training: SelfTrainingConfig | None = None
+    strings: StringConfig | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -141,7 +143,7 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
     Raises:
         InputError: names the unknown section or key and the closest known one, or the invalid value.
     """
-    learning = ("augmentation", "training", "pretraining", "self_training")
+    learning = ("augmentation", "training", "pretraining", "self_training", "strings")
     sections = ("experiment", "data", "features", "model", *learning)
     for key in values:
         if key not in sections:
@@ -149,13 +151,15 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
     model = dict(as_mapping(values.get("model"), f"{where}: model"))
     model_name = model.pop("name", None)
     try:
-        _, model_config = find_model(model_name)
+        network, model_config = find_model(model_name)
     except InputError as error:
         raise InputError(f"{where}: model: {error}") from None
     linear = model_name == "linear"
     for key in learning:
         if linear and key in values:
             raise InputError(f"{where}: a linear model is fitted by scikit-learn, so it cannot have a section '{key}'")
+    if values.get("strings") is not None:
+        _check_strings(network, values, where)
 
     def section(kind: type[T], key: str) -> T:
         return build(kind, values.get(key, {}), f"{where}: {key}")
@@ -176,7 +180,24 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
         training=None if linear else section(TrainingConfig, "training"),
         pretraining=optional(PretrainingConfig, "pretraining"),
         self_training=optional(SelfTrainingConfig, "self_training"),
+        strings=optional(StringConfig, "strings"),
     )
+
+
+def _check_strings(network: type[nn.Module], values: dict, where: str) -> None:
+    """Check what training on strings of digits asks for."""
+    if not hasattr(network, "label"):
+        raise InputError(f"{where}: strings: {network.__name__} gives one answer for a whole clip; use the model crnn")
+    if as_mapping(values.get("features", {}), f"{where}: features").get("trim_db", 0) is not None:
+        raise InputError(f"{where}: strings: need features: {{trim_db: null}}, as trimming would move the digits")
+    for section, keys in {"augmentation": ("speed",), "training": ("mixup", "only_head", "contrastive_weight")}.items():
+        given = as_mapping(values.get(section, {}), f"{where}: {section}")
+        for key in keys:
+            if given.get(key):
+                raise InputError(f"{where}: strings: cannot be combined with {section}: {key}")
+    for key in ("pretraining", "self_training"):
+        if values.get(key) is not None:
+            raise InputError(f"{where}: strings: cannot be combined with a section '{key}'")
 
 
 def _check_sizes(model: object, features: FeatureConfig, where: str) -> None:
@@ -207,7 +228,7 @@ def snapshot(experiment: Experiment) -> dict:
     }
     if experiment.training is not None:
         sections |= {"augmentation": to_dict(experiment.augmentation), "training": to_dict(experiment.training)}
-    for key in ("pretraining", "self_training"):
+    for key in ("pretraining", "self_training", "strings"):
         if getattr(experiment, key) is not None:
             sections[key] = to_dict(getattr(experiment, key))
     return sections

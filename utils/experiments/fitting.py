@@ -21,6 +21,7 @@ from utils.training.contrastive_objectives import Joint
 from utils.training.loop import train
 from utils.training.objectives import NON_DIGIT, Objective, Supervised
 from utils.training.prediction import embedding_width
+from utils.training.string_objective import Strings
 
 
 def fit(
@@ -75,7 +76,10 @@ def _learn(
     config, features, augmentation = experiment.training, experiment.features, experiment.augmentation
     assert config is not None and augmentation is not None
     objective: Objective
-    if config.contrastive_weight:
+    if experiment.strings is not None:
+        waveforms = SpokenDigits(split.train, features.sample_rate, progress, room_noises(experiment))
+        objective = Strings(waveforms, features, augmentation, config, experiment.strings)
+    elif config.contrastive_weight:
         waveforms = SpokenDigits(split.train, features.sample_rate, progress, room_noises(experiment))
         torch.manual_seed(seed)
         objective = Joint(embedding_width(model), waveforms, features, augmentation, config)

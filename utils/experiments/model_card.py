@@ -12,11 +12,12 @@ CREDITS = {  # of known corpora, by the name of their table; other corpora go by
     "speech_commands": "Speech Commands (CC BY 4.0)",
     "speech_commands_words": "other words of Speech Commands (CC BY 4.0)",
 }
+FEW = 40  # speakers are named, more are counted
 CARD_TEXT = """\
 # {name}: spoken digits 0-9
 
 A `{model}` of {parameters:,} parameters on {n_mels} log-mels of {sample_rate} Hz audio. Trained with the protocol
-{protocol} (seed {seed}) on {clips:,} clips of {corpora}; speakers: {speakers}.
+{protocol} (seed {seed}) on {clips:,} clips of {corpora}; {speakers}.
 
 | tested on | unseen speakers | clips | accuracy | macro F1 |
 |---|---|---|---|---|
@@ -26,7 +27,7 @@ This folder can be passed to `sdr predict` and `sdr evaluate`; `config_snapshot.
 
 **Intended use.** Teaching and demonstrations, on short clips of one digit spoken close to a microphone.
 
-**Limitations.** Trained on few adult voices. {non_digits}
+**Limitations.** Trained on {variety}. {non_digits}
 Do not use it where errors have serious consequences.
 """
 NON_DIGITS = {
@@ -38,7 +39,7 @@ NON_DIGITS = {
 def model_card(experiment: Experiment, result: dict) -> str:
     """The text of the model card. `result` is that of `utils.experiments.runs.run`."""
     rows = [
-        f"| {name} | {', '.join(m['per_speaker'])} | {m['n']} | {m['accuracy']:.3f} | {m['macro_f1']:.3f} |"
+        f"| {_condition(name)} | {', '.join(m['per_speaker'])} | {m['n']} | {m['accuracy']:.3f} | {m['macro_f1']:.3f} |"
         for name, m in result["metrics"].items()
     ]
     data = experiment.data
@@ -46,6 +47,8 @@ def model_card(experiment: Experiment, result: dict) -> str:
     corpora = [CREDITS.get(name, name) for name in names]
     if data.synthetic_voices:
         corpora.append(f"{data.synthetic_voices} synthetic voices (eSpeak NG)")
+    if data.synthetic_language:
+        corpora.append(f"the archive of synthetic speech ({data.synthetic_language})")
     if data.synthetic_non_digits:
         corpora.append("other words by synthetic voices, and noises")
     words = experiment.pretraining.words if experiment.pretraining else None
@@ -53,6 +56,10 @@ def model_card(experiment: Experiment, result: dict) -> str:
         names = [CREDITS.get(Path(table).stem, Path(table).stem) for table in (*words.tables, *words.digits)]
         names += [f"{words.voices} voices of eSpeak NG in {', '.join(words.languages)}"] if words.languages else []
         corpora.append(f"after pre-training on words of {' and '.join(names)}")
+    if data.noises:
+        corpora.append(f"with recorded noise ({', '.join(data.noises)})")
+    speakers = result["train_speakers"]
+    few = len(speakers) <= FEW
     return CARD_TEXT.format(
         name=experiment.name,
         model=experiment.model_name,
@@ -64,6 +71,12 @@ def model_card(experiment: Experiment, result: dict) -> str:
         clips=result["train_clips"],
         corpora=", ".join(corpora),
         non_digits=NON_DIGITS[experiment.data.learns_non_digits],
-        speakers=", ".join(result["train_speakers"]),
+        speakers=f"speakers: {', '.join(speakers)}" if few else f"{len(speakers)} recorded speakers",
+        variety="few adult voices" if few else "isolated words",
         rows="\n".join(rows),
     )
+
+
+def _condition(name: str) -> str:
+    """What a test is called: those in noise are named after their signal-to-noise ratio (see `mixtures`)."""
+    return f"TEST at {name} dB SNR" if name.lstrip("-").isdecimal() else name

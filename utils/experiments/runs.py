@@ -13,7 +13,7 @@ from utils.data.splits import split_name
 from utils.evaluation import results
 from utils.evaluation.metrics import cost, metrics
 from utils.experiments import checkpoints
-from utils.experiments.clips import split_clips, synthetic_voices
+from utils.experiments.clips import split_clips, synthetic_speakers
 from utils.experiments.config import Experiment, made_by, snapshot
 from utils.experiments.field_tests import field_tests
 from utils.experiments.fingerprints import code_digests, short_key
@@ -64,7 +64,7 @@ def run(
     config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.sources)
     # the key prevents resuming after a change of config, clips or code
     state = folder.parent / f".seed-{seed}-{short_key(config, clips_sha256, code_digests())}.state"
-    voices = synthetic_voices(experiment.data.synthetic_voices)["speaker"] if experiment.data.synthetic_voices else ()
+    voices = synthetic_speakers(experiment.data)
     digits = split.train[split.train["label"] != NON_DIGIT]
     for folder_to_write in (store, runs):
         check_writable(folder_to_write)
@@ -87,7 +87,7 @@ def run(
             "seed": seed,
             "config": config,
             "metadata_sha256": clips_sha256,
-            "train_speakers": sorted(set(digits["speaker"]) - set(voices)),
+            "train_speakers": sorted(set(digits["speaker"]) - voices),
             "train_clips": len(split.train),
             "metrics": measured,
             **({"field": field.measure(model, experiment)} if field else {}),
