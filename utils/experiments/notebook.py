@@ -14,18 +14,24 @@ import soundfile
 from IPython.display import HTML
 
 from utils import InputError
-from utils.data.corpora import audiomnist
+from utils.data.audio import read_audio
+from utils.data.config import FIELD_WORDS
+from utils.data.corpora import audiomnist, noises
 from utils.data.metadata import read_metadata
 from utils.data.synthesis import archive, corpus, speaking
 from utils.evaluation import speech_figures
+from utils.experiments.clips import noise_clips, synthetic_non_digits
 from utils.experiments.config import Experiment
-from utils.paths import CACHE, COURSE_METADATA, PROJECT, RUNS
+from utils.experiments.mixtures import NOISE, STRINGS, cached_mixtures
+from utils.paths import CACHE, COURSE_METADATA, PROJECT, RUNS, find_metadata
 
 SMALL = os.environ.get("SDR_SMALL") == "1"
 REPETITIONS = 3  # in a small run, of each digit by each speaker
 EPOCHS = 2  # in a small run
 ACCENTED = 120  # speakers of eSpeak NG, as many as in configs/synthesis.yaml
 ACCENTED_IN_SMALL = 8
+UNSEEN_NOISE = noises.FOLDS["a"][1]  # the sources of noise that no model of the project has been trained on
+NON_DIGITS = 20 if SMALL else 1200  # clips by synthetic voices, as many as in configs/digits.yaml
 SOUNDS = RUNS / "sounds"  # waveforms that notebooks play
 STAND_IN = CACHE / "stand-in"  # synthetic clips in place of the recordings, in a small run
 
@@ -61,6 +67,58 @@ def synthetic_clips(language: str = "en") -> pd.DataFrame:
     tables = [read_metadata(table) for table in (archive.unpack(language), accented)]
     clips = pd.concat(tables, ignore_index=True)
     return clips.groupby(["engine", "label"]).head(REPETITIONS) if SMALL else clips
+
+
+def mixtures_of(clips: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Clips in unseen noise, and strings made of them, by condition (see `utils.experiments.mixtures`).
+
+    Without the recordings of noise, a small run uses the clips themselves in each condition.
+    """
+    try:
+        folder = cached_mixtures(clips, UNSEEN_NOISE)
+    except InputError:
+        if not SMALL:
+            raise
+        return dict.fromkeys(NOISE, clips) | dict.fromkeys(STRINGS, clips.astype({"label": str}))
+    tables = {name: folder / name / "metadata.tsv" for name in (*NOISE, *STRINGS)}
+    return {name: read_metadata(table, digits=name in NOISE) for name, table in tables.items()}
+
+
+def unseen_noises(sample_rate: int) -> dict[str, np.ndarray]:
+    """A recording (samples,) of each kind of unseen noise. Without them, a small run uses white noise."""
+    try:
+        listed = noises.read_noises(UNSEEN_NOISE)
+    except InputError:
+        if not SMALL:
+            raise
+        return {"white": np.random.default_rng(0).normal(size=sample_rate).astype(np.float32)}
+    first = listed.groupby("kind").head(1)
+    return {row.kind: read_audio(row.path, sample_rate) for row in first.itertuples()}
+
+
+def non_digit_clips() -> dict[str, pd.DataFrame]:
+    """Clips without a digit by kind: words by unseen speakers, of the corpora that are here, and unseen noise.
+
+    Without the recordings of noise, a small run uses synthetic noise.
+    """
+    made = synthetic_non_digits(NON_DIGITS)
+    made = made[made["split"] == "TEST"]
+    is_noise = made["label"] == "noise"
+    kinds = {}
+    for name, (table, split) in FIELD_WORDS.items():
+        try:
+            words = read_metadata(find_metadata(table), digits=False)
+        except InputError:
+            continue
+        kinds[name] = words[words["split"] == split]
+    kinds["synthetic words"] = made[~is_noise]
+    try:
+        kinds["noises"] = noise_clips(UNSEEN_NOISE)
+    except InputError:
+        if not SMALL:
+            raise
+        kinds["noises"] = made[is_noise]
+    return kinds
 
 
 def sound_players(sounds: Mapping[str, np.ndarray], sample_rate: int) -> HTML:

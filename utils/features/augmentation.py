@@ -152,7 +152,11 @@ class Augmenter:
 
     def __call__(self, waveforms: Tensor, lengths: Tensor) -> Padded:
         """Waveforms (batch, samples) with lengths (batch,) to features (batch, frames, mels) with lengths in frames."""
-        config, floor, n = self.config, self.front_end.config.floor, len(waveforms)
+        return self.change_features(*self.front_end(*self.change_waveforms(waveforms, lengths)))
+
+    def change_waveforms(self, waveforms: Tensor, lengths: Tensor) -> Padded:
+        """The changes before the front end."""
+        config, n = self.config, len(waveforms)
         if config.speed is not None:
             waveforms, lengths = change_speed(waveforms, lengths, self.draw(*config.speed, n))
         if config.pitch is not None:
@@ -174,9 +178,11 @@ class Augmenter:
         waveforms = self.record(waveforms, lengths)
         if config.gain_db is not None:
             waveforms, lengths = change_gain(waveforms, lengths, self.draw(*config.gain_db, n))
+        return waveforms, lengths
 
-        features, frames = self.front_end(waveforms, lengths)
-
+    def change_features(self, features: Tensor, frames: Tensor) -> Padded:
+        """The changes after the front end."""
+        config, floor, n = self.config, self.front_end.config.floor, len(features)
         if config.noise_gate_db is not None:
             margin = self.draw(0, config.noise_gate_db / self.front_end.config.std_db, n)
             gated, _ = noise_gate(features, frames, margin, floor)
