@@ -96,14 +96,18 @@ def test_its_metadata_is_plain(path):
     assert all(set(cell["metadata"]) <= {"tags"} for cell in saved["cells"])
 
 
-def test_every_augmentation_is_pictured():
-    shown = "".join(cell.source for cell in cells(NOTEBOOKS / "02_cnn1d.ipynb", "code"))
-    for kind in ("waveform", "spectrogram"):
+@pytest.mark.parametrize(
+    ("name", "kinds"), [("02_cnn1d", ("waveform", "spectrogram")), ("09_in_a_room", ("room", "channel"))]
+)
+def test_every_augmentation_is_pictured(name, kinds):
+    shown = "".join(cell.source for cell in cells(NOTEBOOKS / f"{name}.ipynb", "code"))
+    for kind in kinds:
         path = PROJECT / "utils" / "features" / f"{kind}_augmentations.py"
         tree = ast.parse(path.read_text(encoding="utf-8"))
         functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name[0] != "_"}
         assert functions
-        assert [name for name in sorted(functions) if not re.search(rf"\b{name}\(", shown)] == []
+        pictured = functions - {"peaks"}  # which measures and changes nothing
+        assert [name for name in sorted(pictured) if not re.search(rf"\b{name}\(", shown)] == []
 
 
 # The runner
@@ -234,6 +238,24 @@ def test_a_small_run_uses_every_engine_and_digit(monkeypatch):
     sizes = notebook.synthetic_clips("en").groupby(["engine", "label"]).size()
     assert len(sizes) == 10 * 6
     assert set(sizes) == {notebook.REPETITIONS}
+
+
+def test_without_the_noises_small_runs_go_on_and_full_runs_do_not(monkeypatch, tmp_path):
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
+    clips = notebook.synthetic_non_digits(20)
+    for small in (True, False):
+        monkeypatch.setattr(notebook, "SMALL", small)
+        monkeypatch.setattr(notebook, "NON_DIGITS", 20)
+        for made in (
+            lambda: notebook.mixtures_of(clips)["0"],
+            lambda: notebook.unseen_noises(8000)["white"],
+            lambda: notebook.non_digit_clips()["noises"],
+        ):
+            if small:
+                assert len(made()) > 0
+            else:
+                with pytest.raises(InputError, match="sdr data noises"):
+                    made()
 
 
 def test_sounds_are_played_from_files_that_jupyter_serves(monkeypatch, tmp_path):
