@@ -22,6 +22,7 @@ from utils.experiments.renames import current_names
 from utils.files import atomic_folder, sha256, write_atomically
 from utils.inference.calibration import Calibration
 from utils.inference.recogniser import Recogniser
+from utils.inference.strings import StringRecogniser
 from utils.paths import CHECKPOINTS
 from utils.settings import as_mapping, build, load_yaml
 
@@ -29,7 +30,8 @@ WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "met
 CALIBRATION = "calibration.json"  # only if the model has been calibrated
 CHECKSUMS = "checksums.json"  # of the weights and the snapshot; older checkpoints have none
 OWN = (SNAPSHOT, WEIGHTS, METRICS, CARD, CALIBRATION, CHECKSUMS, "figures/*.png")  # what such a folder may hold
-DEFAULT = CHECKPOINTS / "digits"  # the project's own model
+DEFAULT = CHECKPOINTS / "digits"  # the project's own model, for clips of one digit
+STRINGS = CHECKPOINTS / "strings"  # and for strings of digits
 # errors raised by reading a file that does not hold the weights of a model
 DAMAGED = (
     zipfile.BadZipFile,
@@ -193,7 +195,13 @@ def load_recogniser(checkpoint: str | Path = DEFAULT) -> Recogniser:
     """A recogniser from a checkpoint, by default the project's own model. Errors as for `load`."""
     folder = find(checkpoint)
     model, experiment = load(folder)
-    return Recogniser(experiment.name, model, experiment.features, load_calibration(folder, experiment))
+    return make_recogniser(model, experiment, load_calibration(folder, experiment))
+
+
+def make_recogniser(model: nn.Module, experiment: Experiment, calibration: Calibration) -> Recogniser:
+    """The recogniser of a trained model: of strings, if it was trained on strings."""
+    kind = Recogniser if experiment.strings is None else StringRecogniser
+    return kind(experiment.name, model, experiment.features, calibration)
 
 
 def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:

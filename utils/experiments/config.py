@@ -190,6 +190,10 @@ def _check_strings(network: type[nn.Module], values: dict, where: str) -> None:
         raise InputError(f"{where}: strings: {network.__name__} gives one answer for a whole clip; use the model crnn")
     if as_mapping(values.get("features", {}), f"{where}: features").get("trim_db", 0) is not None:
         raise InputError(f"{where}: strings: need features: {{trim_db: null}}, as trimming would move the digits")
+    if values["features"].get("level") != "none":
+        raise InputError(
+            f"{where}: strings: need features: {{level: none}}, as a sound's peak is not known before its end"
+        )
     for section, keys in {"augmentation": ("speed",), "training": ("mixup", "only_head", "contrastive_weight")}.items():
         given = as_mapping(values.get(section, {}), f"{where}: {section}")
         for key in keys:

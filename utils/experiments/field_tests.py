@@ -17,6 +17,7 @@ from utils.data.config import FIELD_DIGITS, FIELD_WORDS, DataConfig
 from utils.data.corpora import arabic, audiomnist
 from utils.data.metadata import read_metadata
 from utils.data.splits import Split
+from utils.experiments.checkpoints import make_recogniser
 from utils.experiments.clips import noise_clips, synthetic_non_digits
 from utils.experiments.config import Experiment
 from utils.experiments.mixtures import NOISE, STRINGS, cached_mixtures
@@ -60,7 +61,7 @@ class FieldTests:
             return (best >= calibration.threshold).float().mean().item()
 
         outcome = {"threshold": calibration.threshold, "accepted": accepted(self.clips)}
-        recogniser = Recogniser(experiment.name, model, features, replace(calibration, threshold=0.0))
+        recogniser = make_recogniser(model, experiment, replace(calibration, threshold=0.0))
         for name, clips in self.strings.items():
             outcome[name] = float((recognised_strings(recogniser, clips) == clips["label"]).mean())
         return outcome | {name: 1 - accepted(clips) for name, clips in self.non_digits.items()}

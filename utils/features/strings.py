@@ -1,5 +1,6 @@
 """Strings of spoken digits for training, composed at random of clips of single words."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ class StringConfig:
 
     number: int = 8000  # of the strings in an epoch
     most_words: int = 8  # in a string; all strings of a batch have equally many, one at least
-    around: tuple[float, float] = (0.05, 0.8)  # of silence before the first word and after the last
+    around: tuple[float, float] = (0.05, 0.5)  # of silence before the first word and after the last
     pause: tuple[float, float] = (0.0, 0.6)  # between two words
     connected: float = 0.33  # share of the strings without any pauses
     overlap: tuple[float, float] = (0.005, 0.05)  # of the words of such strings
@@ -54,9 +55,10 @@ class DigitStrings:
 
 
 class StringComposer:
-    """Composes batches of strings, each of one speaker's digits. Non-digits among them may be anybody's.
+    """Composes batches of strings, each of one speaker's digits.
 
-    A clip is as likely as any other to decide who is the speaker of a string.
+    All digits are equally likely. Those of which there is no clip of the speaker, and non-digits, may be anybody's. A
+    clip is as likely as any other to decide who is the speaker of a string.
 
     Args:
         words: the clips; those with a negative label are non-digits.
@@ -75,12 +77,12 @@ class StringComposer:
         self.labels = words.labels.numpy()
         digits = [index for index in sounding if self.labels[index] >= 0]
         self.non_digits = np.array([index for index in sounding if self.labels[index] < 0])
-        speakers = words.speakers.numpy()
-        self.same_speaker = {index: np.array([], int) for index in digits}
-        for speaker in np.unique(speakers[digits]):
-            own = np.array([index for index in digits if speakers[index] == speaker])
-            self.same_speaker |= dict.fromkeys(own.tolist(), own)
-        self.digits = np.array(digits)
+        self.digits, self.speakers = np.array(digits), words.speakers.numpy()
+        self.by_label: dict[int, list[int]] = defaultdict(list)
+        self.by_speaker: dict[tuple[int, int], list[int]] = defaultdict(list)  # and label
+        for index in digits:
+            self.by_label[self.labels[index]].append(index)
+            self.by_speaker[self.speakers[index], self.labels[index]].append(index)
 
     def __len__(self) -> int:
         return max(1, self.config.number // self.batch_size)
@@ -93,8 +95,10 @@ class StringComposer:
 
     def choose(self, number: int, draw: np.random.Generator) -> np.ndarray:
         """The clips (number,) of a string."""
-        own = self.same_speaker[int(draw.choice(self.digits))]
-        chosen = draw.choice(own, number)
+        speaker = self.speakers[draw.choice(self.digits)]
+        labels = draw.choice(sorted(self.by_label), number)
+        own = [self.by_speaker.get((speaker, label)) or self.by_label[label] for label in labels]
+        chosen = np.array([draw.choice(clips) for clips in own])
         kind = draw.random() if len(self.non_digits) else 1.0
         if kind < self.config.only_non_digits:
             return draw.choice(self.non_digits, number)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from utils.inference.endpointing import MARGIN
-from utils.inference.recogniser import Recogniser, Stream, Word
+from utils.inference.recogniser import Recogniser, Word
 
 STRING_PAUSE = 1.0  # seconds; digits closer to one another are one string
 
@@ -46,7 +46,7 @@ class Listener:
     """Chunks of sound in, events out as they happen. Memory stays flat, however long it listens."""
 
     def __init__(self, recogniser: Recogniser):
-        self.stream = Stream(recogniser)
+        self.stream = recogniser.stream()
         self.level = -100.0  # dB of full scale, of the last chunk
         self.words: list[Word] = []  # since the last pause between strings
         self.digits = self.rejected = self.strings = 0

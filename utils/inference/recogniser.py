@@ -88,7 +88,9 @@ class Recogniser:
         return [self._prediction(*row) for row in zip(digits.tolist(), probabilities.tolist(), strict=True)]
 
     def predict_words(self, file: str | Path) -> list[Word]:
-        """Recognise the words of a recording with pauses between them, such as "four ... two ... seven", in order.
+        """Recognise the words of a recording, such as "four two seven", in order.
+
+        Those of most models need pauses between them; those of a `StringRecogniser` do not.
 
         Raises:
             InputError: as for `read_audio`, for recordings of up to two minutes.
@@ -97,8 +99,12 @@ class Recogniser:
 
     def recognise_words(self, waveform: np.ndarray) -> list[Word]:
         """Like `predict_words`, for a waveform (samples,); errors as for `recognise`."""
-        stream = Stream(self)
+        stream = self.stream()
         return stream.push(_checked(waveform)) + stream.flush()
+
+    def stream(self) -> "Stream":
+        """A new sound, whose words are recognised while it arrives."""
+        return Stream(self)
 
     def _prediction(self, digits: list[int], probabilities: list[float]) -> Prediction:
         accepted = probabilities[0] >= self.calibration.threshold
@@ -109,7 +115,7 @@ class Recogniser:
 class Stream:
     """Sound in, in chunks of any size; words out, each once it has ended. Memory stays flat.
 
-    >>> stream = Stream(recogniser)
+    >>> stream = recogniser.stream()
     >>> for chunk in chunks:
     ...     print(stream.push(chunk))
     >>> print(stream.flush())

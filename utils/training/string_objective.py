@@ -20,7 +20,7 @@ TIMES_WEIGHT = 1.0  # of the loss of the times, in seconds, beside that of the l
 
 
 class Strings(Objective):
-    """The CTC loss of composed strings, in which each digit may only be named near its end.
+    """The CTC loss of composed strings, in which a digit may only be named near its end, or that of an equal one.
 
     The time limit (Senior et al., "Acoustic modelling with CD-CTC-SMBR LSTM RNNs", 2015) makes a network that cannot
     look far ahead answer soon. It is possible because the times are known: the strings are composed.
@@ -37,7 +37,9 @@ class Strings(Objective):
         nn.Module.__init__(self)
         self.floor, self.features, self.precision = features.floor, features, PRECISIONS[config.precision]
         self.generator = torch.Generator()
-        self.batches = cast(Any, StringComposer(words, features.sample_rate, strings, config.batch_size, self.generator))
+        self.batches = cast(
+            Any, StringComposer(words, features.sample_rate, strings, config.batch_size, self.generator)
+        )
         # those that move digits in time are applied here, where the digits' times are moved as well
         self.moving = augmentation
         still = replace(augmentation, stretch=None, warp_time=None, jitter_frames=None, room_seconds=0.0)
@@ -92,6 +94,7 @@ def string_loss(
         starts, ends: (batch, most digits) of the digits, in seconds.
         seconds: from one step to the next.
     """
+    digits, starts, ends = F.pad(digits, (0, 1), value=-1), F.pad(starts, (0, 1)), F.pad(ends, (0, 1))  # never none
     time = seconds * torch.arange(labels.shape[1])
     present = digits >= 0
     # (batch, most digits, steps): whether a digit may be named at a step

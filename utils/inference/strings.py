@@ -1,0 +1,233 @@
+"""Strings of digits by a model that follows the sound: digits with their times, without any pauses between them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from utils.features.log_mel import FeatureConfig, LogMel
+from utils.inference.recogniser import Prediction, Recogniser, Stream, Word
+
+BLOCK = 10.0  # seconds that are processed at once, at most
+BEAM = 8  # prefixes kept
+UNLIKELY = 1e-4  # labels and prefixes below this share of the best are dropped
+CERTAIN = 0.99  # a digit more probable than this is final
+PATIENCE = 4  # steps after which it is final in any case
+SHORTEST = 0.05  # seconds of a digit
+
+Probabilities = dict[int, float]
+
+
+@dataclass(frozen=True)
+class Digit:
+    """A digit of a string: the step at which the model names it, and the probabilities of the digits there."""
+
+    label: int
+    step: int
+    probabilities: Probabilities  # what is missing to 1 is the probability that there is none
+
+
+@dataclass
+class Prefix:
+    """A string that may have been said since the last final digit."""
+
+    blank: float = 0.0  # probability of all paths that end with the blank
+    named: float = 0.0  # and of those that end with the last digit
+    steps: tuple[tuple[int, float], ...] = ()  # of each digit, the step at which it is the most probable, and how much
+
+    @property
+    def total(self) -> float:
+        return self.blank + self.named
+
+
+class PrefixBeam:
+    """CTC prefix beam search (Hannun et al., arXiv:1408.2873, 2014) that decides about each digit as it goes.
+
+    A digit's probability is that of all strings in the beam that continue with it.
+    """
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.last: int | None = None  # the last final digit
+        self.prefixes: dict[tuple[int, ...], Prefix] = {(): Prefix(blank=1.0)}
+
+    def push(self, probabilities: np.ndarray) -> list[Digit]:
+        """Probabilities (steps, 11) of the digits and the blank at the next steps to the digits that are final now."""
+        found = []
+        for row in probabilities.tolist():
+            self._extend(row)
+            self.step += 1
+            while (digit := self._final(CERTAIN, PATIENCE)) is not None:
+                found.append(digit)
+        return found
+
+    def flush(self) -> list[Digit]:
+        """The digits that remain at the end."""
+        found = []
+        while (digit := self._final(0.0, 0)) is not None:
+            found.append(digit)
+        return found
+
+    @property
+    def pending(self) -> bool:
+        """Whether a digit has probably been said that is not final yet."""
+        return bool(max(self.prefixes, key=lambda prefix: self.prefixes[prefix].total))
+
+    def _extend(self, row: list[float]) -> None:
+        """One step further: every prefix goes on with the blank, its own last digit, or another digit."""
+        *digits, blank = row
+        likely = [label for label, chance in enumerate(digits) if chance >= UNLIKELY]
+        extended: dict[tuple[int, ...], Prefix] = {}
+
+        def add(prefix: tuple[int, ...], steps: tuple, blank: float = 0.0, named: float = 0.0) -> None:
+            known = extended.setdefault(prefix, Prefix())
+            if blank + named > known.total or len(known.steps) != len(prefix):
+                known.steps = steps
+            known.blank, known.named = known.blank + blank, known.named + named
+
+        for prefix, path in sorted(self.prefixes.items(), key=lambda item: -item[1].total):
+            ends_with = prefix[-1] if prefix else self.last
+            add(prefix, path.steps, blank=path.total * blank)
+            for label in likely:
+                chance = digits[label]
+                new = (*path.steps, (self.step, chance))
+                if label != ends_with:
+                    add((*prefix, label), new, named=path.total * chance)
+                    continue
+                add((*prefix, label), new, named=path.blank * chance)
+                stays = path.steps
+                if prefix and chance > stays[-1][1]:
+                    stays = (*stays[:-1], (self.step, chance))
+                if path.named:
+                    add(prefix, stays, named=path.named * chance)
+        best = sorted(extended.items(), key=lambda item: -item[1].total)[:BEAM]
+        kept = [(prefix, path) for prefix, path in best if path.total >= UNLIKELY * best[0][1].total]
+        self._keep(dict(kept))
+
+    def _final(self, certain: float, patience: int) -> Digit | None:
+        """The next digit of the most probable string, if it is certain or old enough."""
+        best = max(self.prefixes, key=lambda prefix: self.prefixes[prefix].total)
+        if not best:
+            return None
+        step = self.prefixes[best].steps[0][0]
+        chances: Probabilities = {}
+        for prefix, path in self.prefixes.items():
+            if prefix:
+                chances[prefix[0]] = chances.get(prefix[0], 0.0) + path.total
+        if chances[best[0]] < certain and self.step - step <= patience:
+            return None
+        going_on = {prefix: path for prefix, path in self.prefixes.items() if prefix[:1] == best[:1]}
+        self.last = best[0]
+        self._keep({p[1:]: Prefix(path.blank, path.named, path.steps[1:]) for p, path in going_on.items()})
+        return Digit(best[0], step, chances)
+
+    def _keep(self, prefixes: dict[tuple[int, ...], Prefix]) -> None:
+        total = sum(path.total for path in prefixes.values())
+        for path in prefixes.values():
+            path.blank, path.named = path.blank / total, path.named / total
+        self.prefixes = prefixes
+
+
+class StepLabeller:
+    """Samples in, in chunks of any size; the labels of the model's steps out. Memory stays flat."""
+
+    def __init__(self, model: Any, features: FeatureConfig):
+        self.model, self.front_end = model.eval(), LogMel(features)
+        self.hop = features.hop_length
+        self.margin = -(-features.n_fft // (2 * self.hop))  # frames whose windows reach beyond the end of a piece
+        self.received = 0  # samples
+        self.kept = np.zeros(0, np.float32)  # the last of them
+        self.steps = 0  # labelled so far
+        self.state: Tensor | None = None  # of the recurrent layer
+
+    def push(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities (steps, 11) and times (steps, 2) of the steps that further samples (samples,) complete."""
+        return self._label(samples, end=False)
+
+    def flush(self) -> tuple[np.ndarray, np.ndarray]:
+        """Those of the last steps: the sound ends here."""
+        return self._label(np.zeros(0, np.float32), end=True)
+
+    @torch.inference_mode()
+    def _label(self, samples: np.ndarray, end: bool) -> tuple[np.ndarray, np.ndarray]:
+        stride, context = self.model.STRIDE, self.model.CONTEXT
+        self.kept = np.concatenate([self.kept, samples])
+        self.received += len(samples)
+        first = max(0, stride * self.steps - context)  # the first frame needed, and before it those of the windows
+        before = self.margin if first else 0
+        start = (first - before) * self.hop
+        self.kept = self.kept[start - (self.received - len(self.kept)) :]
+        frames = 1 + self.received // self.hop - (0 if end else self.margin)
+        ready = -(-frames // stride) if end else (frames - context - 1) // stride + 1
+        if ready <= self.steps or not self.received:
+            return np.zeros((0, 11), np.float32), np.zeros((0, 2), np.float32)
+        features, _ = self.front_end(torch.from_numpy(self.kept).unsqueeze(0), torch.tensor([len(self.kept)]))
+        features = features[:, before : before + frames - first]
+        encoded, _ = self.model.encode(features, torch.tensor([features.shape[1]]))
+        own = encoded[:, self.steps - first // stride : ready - first // stride]
+        labels, passed, self.state = self.model.label(own, self.state)
+        self.steps = ready
+        return labels[0].exp().numpy(), passed[0].numpy()
+
+
+class StringStream(Stream):
+    """Sound in, in chunks of any size; digits out, each about a quarter of a second after its end.
+
+    What is no digit is passed over. Memory stays flat.
+    """
+
+    def __init__(self, recogniser: Recogniser):
+        self.recogniser = recogniser
+        self.labeller = StepLabeller(recogniser.model, recogniser.features)
+        self.beam = PrefixBeam()
+        self.passed: dict[int, np.ndarray] = {}  # the times of the steps that a digit may still be named at
+        self.end = 0.0  # of the last digit
+
+    @property
+    def seconds(self) -> float:
+        return self.labeller.received / self.recogniser.features.sample_rate
+
+    @property
+    def in_word(self) -> bool:
+        return self.beam.pending
+
+    def push(self, waveform: np.ndarray) -> list[Word]:
+        size = round(BLOCK * self.recogniser.features.sample_rate)
+        pieces = [waveform[start : start + size] for start in range(0, len(waveform), size)]
+        return [word for piece in pieces for word in self._words(*self.labeller.push(piece))]
+
+    def flush(self) -> list[Word]:
+        rest = self._words(*self.labeller.flush())
+        return rest + [self._word(digit) for digit in self.beam.flush()]
+
+    def _words(self, probabilities: np.ndarray, passed: np.ndarray) -> list[Word]:
+        self.passed |= dict(enumerate(passed, start=self.beam.step))
+        words = [self._word(digit) for digit in self.beam.push(probabilities)]
+        oldest = min((path.steps[0][0] for path in self.beam.prefixes.values() if path.steps), default=self.beam.step)
+        self.passed = {step: times for step, times in self.passed.items() if step >= oldest}
+        return words
+
+    def _word(self, digit: Digit) -> Word:
+        features = self.recogniser.features
+        time = digit.step * self.labeller.model.STRIDE * features.hop_length / features.sample_rate
+        since_start, since_end = self.passed[digit.step].tolist()
+        start = min(max(time - since_start, self.end), self.seconds)
+        self.end = max(start, min(max(time - since_end, start + SHORTEST), self.seconds))
+        ranking = sorted(
+            ((label, digit.probabilities.get(label, 0.0)) for label in range(10)), key=lambda pair: -pair[1]
+        )
+        rounded = tuple((label, round(chance, 4)) for label, chance in ranking)
+        probability = round(digit.probabilities[digit.label], 4)
+        return Word(start, self.end, Prediction(digit.label, probability, rounded))
+
+
+class StringRecogniser(Recogniser):
+    """A recogniser whose model labels each step of a sound, so that a recording is not cut into words."""
+
+    def stream(self) -> StringStream:
+        return StringStream(self)
+
+    def _words_of(self, clip: np.ndarray) -> list[np.ndarray]:
+        return [clip]  # the model searches all of it
