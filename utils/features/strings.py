@@ -156,7 +156,7 @@ def _word(clip: np.ndarray, rate: int) -> tuple[np.ndarray, int, int]:
     )
     word = clip[loose_start:loose_end]
     active = power[power >= power.max() * 10**-1.5].mean()
-    return np.float32(word / np.sqrt(active)), tight_start - loose_start, loose_end - tight_end
+    return (word / np.sqrt(active)).astype(np.float32), tight_start - loose_start, loose_end - tight_end
 
 
 def _faded(word: np.ndarray, samples: int) -> np.ndarray:
