@@ -28,7 +28,7 @@ class CRNNConfig:
 
 
 class CRNN(nn.Module):
-    """`encode`, then `label`, say what is said at each step. `forward` has the contract of all models: one digit a clip.
+    """`encode`, then `label`, label each step. `forward` has the contract of all models, for clips of one digit.
 
     A step is `STRIDE` frames. The frames after the end of a clip are set to zero before every convolution, so a clip's
     labels do not depend on how much padding its batch adds. For a sound that arrives piece by piece, `encode` needs

@@ -211,10 +211,12 @@ class StringStream(Stream):
 
     def _word(self, digit: Digit) -> Word:
         features = self.recogniser.features
-        time = digit.step * self.labeller.model.STRIDE * features.hop_length / features.sample_rate
+        hop, model = features.hop_length / features.sample_rate, self.labeller.model
+        time = digit.step * model.STRIDE * hop
+        seen = min(time + model.CONTEXT * hop, self.seconds)  # the end of what the model had heard at this step
         since_start, since_end = self.passed[digit.step].tolist()
-        start = min(max(time - since_start, self.end), self.seconds)
-        self.end = max(start, min(max(time - since_end, start + SHORTEST), self.seconds))
+        start = min(max(time - since_start, self.end), seen)
+        self.end = max(start, min(max(time - since_end, start + SHORTEST), seen))
         ranking = sorted(
             ((label, digit.probabilities.get(label, 0.0)) for label in range(10)), key=lambda pair: -pair[1]
         )

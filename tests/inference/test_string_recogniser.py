@@ -1,0 +1,181 @@
+"""Strings of digits by a model: the beam's decisions, and that a stream gives the answer of the whole recording."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from conftest import RATE, experiment_of
+
+from model_neural.crnn import BLANK, CRNN, CRNNConfig
+from utils import InputError
+from utils.experiments import checkpoints, runs
+from utils.experiments.checkpoints import load_recogniser
+from utils.features.log_mel import FeatureConfig, LogMel
+from utils.inference import strings
+from utils.inference.calibration import Calibration
+from utils.inference.listening import DigitString, Heard, Listener
+from utils.inference.recogniser import Word
+from utils.inference.strings import PrefixBeam, StepLabeller, StringRecogniser
+
+FEATURES = FeatureConfig(n_mels=20, trim_db=None, level="none", range_db=80.0, mean_db=-40.0)
+
+
+def rows(*said: tuple[int, float] | None) -> np.ndarray:
+    """Probabilities (steps, 11): each step names a digit this probably, and otherwise the blank."""
+    made = np.zeros((len(said), 11))
+    for row, named in zip(made, said, strict=True):
+        row[BLANK] = 1.0
+        if named:
+            row[named[0]], row[BLANK] = named[1], 1 - named[1]
+    return made
+
+
+def read(probabilities: np.ndarray) -> list[tuple[int, int, float]]:
+    """The label, the step and the probability of each digit."""
+    beam = PrefixBeam()
+    digits = beam.push(probabilities) + beam.flush()
+    return [(digit.label, digit.step, digit.probabilities[digit.label]) for digit in digits]
+
+
+def test_digits_are_read_at_the_steps_that_name_them_most_clearly():
+    made = rows(None, (4, 0.6), (4, 0.95), (4, 0.7), None, None, (2, 1.0), None, (7, 0.9))
+    assert [digit[:2] for digit in read(made)] == [(4, 2), (2, 6), (7, 8)]
+
+
+def test_equal_digits_need_a_blank_between_them_and_others_do_not():
+    assert [digit[0] for digit in read(rows((3, 1.0), (3, 1.0), None, (3, 1.0)))] == [3, 3]
+    assert [digit[0] for digit in read(rows((3, 1.0), (5, 1.0), (5, 1.0), (3, 1.0)))] == [3, 5, 3]
+    long = rows(*[(6, 1.0)] * 30)  # it becomes final while it is still being named
+    assert [digit[0] for digit in read(long)] == [6]
+
+
+def test_no_digit_is_read_in_blanks_or_in_nothing():
+    assert read(rows(*[None] * 50)) == [] and read(rows()) == []
+    assert read(rows(*[(8, 0.05)] * 3)) == []
+
+
+def test_a_digit_that_two_steps_share_is_read_and_its_probability_is_that_of_all_paths():
+    ((label, _, probability),) = read(rows(None, (7, 0.4), (7, 0.4), None))
+    assert label == 7 and probability == pytest.approx(1 - 0.6 * 0.6)
+
+
+def test_a_beam_wide_enough_has_the_probability_of_every_string(monkeypatch):
+    monkeypatch.setattr(strings, "BEAM", 1000)
+    monkeypatch.setattr(strings, "UNLIKELY", 0.0)
+    draw = np.random.default_rng(0)
+    for _ in range(3):
+        made = draw.dirichlet([0.2, 0.2, 0.4], size=4)
+        wide = np.zeros((4, 11))
+        wide[:, [3, 5, BLANK]] = made
+        total: dict[tuple, float] = {}
+        for path in itertools.product((0, 1, 2), repeat=4):
+            read_as = tuple((3, 5)[label] for label, _ in itertools.groupby(path) if label < 2)
+            total[read_as] = total.get(read_as, 0.0) + float(np.prod(made[range(4), path]))
+        beam = PrefixBeam()
+        for row in wide:
+            beam._extend(row.tolist())
+            beam.step += 1
+        found = {prefix: path.total for prefix, path in beam.prefixes.items() if set(prefix) <= {3, 5}}
+        assert found.keys() >= total.keys()
+        assert all(found[prefix] == pytest.approx(chance) for prefix, chance in total.items())
+
+
+def test_a_digit_is_final_once_it_is_certain_and_after_some_steps_in_any_case():
+    beam = PrefixBeam()
+    (digit,) = beam.push(rows((4, 1.0)))
+    assert digit.label == 4 and not beam.pending
+    assert beam.push(rows((2, 0.8))) == [] and beam.pending
+    assert [digit.label for digit in beam.push(rows(*[None] * strings.PATIENCE))] == [2]
+
+
+@pytest.fixture(scope="module")
+def recogniser() -> StringRecogniser:
+    """With random weights, under which noise is full of "digits"."""
+    torch.manual_seed(0)
+    model = CRNN(CRNNConfig(n_mels=20, channels=(16, 16, 16), width=16, units=16)).train()
+    with torch.no_grad():
+        for _ in range(3):
+            model(torch.randn(4, 200, 20), torch.full((4,), 200))  # the statistics of batch normalisation
+        model.head[1].weight *= 30
+    return StringRecogniser("random", model.eval(), FEATURES, Calibration(rejects=True))
+
+
+@pytest.fixture(scope="module")
+def noise() -> np.ndarray:
+    draw = np.random.default_rng(0)
+    loudness = np.repeat(10 ** draw.uniform(-3, -1, 40), 777)
+    return (loudness * draw.normal(size=len(loudness))).astype(np.float32)  # 3.9 s
+
+
+def test_the_labels_of_a_stream_are_those_of_the_whole_sound(recogniser, noise):
+    features, frames = LogMel(FEATURES)(torch.from_numpy(noise).unsqueeze(0), torch.tensor([len(noise)]))
+    with torch.inference_mode():
+        labels, passed, _ = recogniser.model.label(recogniser.model.encode(features, frames)[0])
+    for size in (len(noise), 8000, 801, 80):
+        labeller = StepLabeller(recogniser.model, FEATURES)
+        parts = [labeller.push(noise[start : start + size]) for start in range(0, len(noise), size)]
+        parts.append(labeller.flush())
+        found, times = (np.concatenate(each) for each in zip(*parts, strict=True))
+        np.testing.assert_allclose(found, labels[0].exp().numpy(), atol=2e-5)
+        np.testing.assert_allclose(times, passed[0].numpy(), atol=1e-3)
+        assert len(labeller.kept) < 2 * RATE or size == len(noise)
+
+
+@pytest.mark.parametrize("size", [8000, 801, 80])
+def test_a_stream_gives_the_words_of_the_whole_recording(recogniser, noise, size):
+    whole = recogniser.recognise_words(noise)
+    stream = recogniser.stream()
+    parts = [stream.push(noise[start : start + size]) for start in range(0, len(noise), size)] + [stream.flush()]
+    words = [word for part in parts for word in part]
+    assert len(whole) > 5
+    assert [word.prediction.digit for word in words] == [word.prediction.digit for word in whole]
+    for word, same in zip(words, whole, strict=True):
+        assert (word.start, word.end) == pytest.approx((same.start, same.end), abs=1e-3)
+        assert word.prediction.probability == pytest.approx(same.prediction.probability, abs=1e-3)
+    assert sum(map(len, parts[:-1])) > 0.8 * len(whole)  # most are known before the end
+
+
+def test_words_lie_within_the_sound_in_order(recogniser, noise):
+    words = recogniser.recognise_words(noise)
+    edges = [edge for word in words for edge in (word.start, word.end)]
+    assert edges == sorted(edges) and edges[0] >= 0 and edges[-1] <= len(noise) / RATE
+    for word in words:
+        made = word.prediction
+        assert made.ranking[0] == (made.digit, made.probability) and len(made.ranking) == 10
+        assert sum(chance for _, chance in made.ranking) <= 1.001
+
+
+@pytest.mark.parametrize("samples", [1, 79, 400, 1300])
+def test_the_shortest_sounds(recogniser, samples):
+    assert all(isinstance(word, Word) for word in recogniser.recognise_words(np.full(samples, 0.1, np.float32)))
+
+
+def test_bad_waveforms_are_refused(recogniser):
+    for bad, why in ((np.zeros(0, np.float32), "shape"), (np.full(800, np.nan, np.float32), "not numbers")):
+        with pytest.raises(InputError, match=why):
+            recogniser.recognise_words(bad)
+
+
+def test_listening_uses_the_stream(recogniser, noise):
+    listener = Listener(recogniser)
+    events = listener.push(noise) + listener.push(np.zeros(2 * RATE, np.float32)) + listener.end()
+    assert any(isinstance(event, Heard) for event in events) and any(isinstance(event, DigitString) for event in events)
+
+
+def test_a_network_trained_on_strings_is_the_same_from_its_checkpoint(corpus, tmp_path):
+    experiment = experiment_of(
+        corpus,
+        "crnn",
+        features={"trim_db": None, "level": "none", "range_db": 80, "mean_db": -40},
+        model={"channels": [16, 16, 16], "width": 16, "units": 16},
+        strings={"number": 16, "most_words": 3},
+        training={"epochs": 1},
+    )
+    result = runs.run(experiment, 0, store=tmp_path / "results", runs=tmp_path / "runs")
+    folder = runs.checkpoint_folder(experiment, "course", 0, tmp_path / "runs")
+    model, loaded = checkpoints.load(folder)
+    assert loaded == experiment
+    measured, _ = runs.evaluate(model, experiment, corpus.clips.query("split == 'TEST'"))  # single digits
+    assert measured["accuracy"] == result["metrics"]["TEST"]["accuracy"]
+    assert isinstance(load_recogniser(folder), StringRecogniser)
