@@ -145,6 +145,7 @@ with one_process({str(target)!r}):
     with one_process(target):
         second = subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True, cwd=PROJECT)
         assert "waiting for another process" in second.stderr.readline()
+        target.parent.mkdir()
         target.write_text("whole")
     output, _ = second.communicate(timeout=60)
     assert second.returncode == 0 and output == "whole\n"

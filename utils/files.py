@@ -1,5 +1,6 @@
 """Atomic writes: a file or folder is either complete or absent, even if the process is killed. And checksums."""
 
+import getpass
 import hashlib
 import os
 import re
@@ -117,22 +118,18 @@ def atomic_folder(path: str | Path, own: Sequence[str] = ()) -> Iterator[Path]:
 
 @contextmanager
 def one_process(path: str | Path) -> Iterator[None]:
-    """Hold a lock, so that no two processes make the file or folder `path` at once: the second one says so and waits.
+    """Hold a lock, so that no two processes of this machine make the file or folder `path` at once.
 
-    The lock is released even if the process is killed. Its file stays beside `path`, as others may be waiting for it.
-
-    Raises:
-        InputError: the folder of `path` cannot be written to.
+    The second one says so and waits. The lock is a file in the system's temporary folder, so that nothing is written
+    beside `path`; it is released even if the process is killed.
     """
-    path = Path(path)
-    with _plain_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.parent / f".{path.name}.lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            print(f"waiting for another process that is writing {path}", file=sys.stderr, flush=True)
-            lock.acquire()
+    name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir()) / f"sdr-{getpass.getuser()}-{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for another process that is writing {path}", file=sys.stderr, flush=True)
+        lock.acquire()
     try:
         yield
     finally:
