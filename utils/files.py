@@ -1,6 +1,5 @@
 """Atomic writes: a file or folder is either complete or absent, even if the process is killed. And checksums."""
 
-import getpass
 import hashlib
 import os
 import re
@@ -124,7 +123,8 @@ def one_process(path: str | Path) -> Iterator[None]:
     beside `path`; it is released even if the process is killed.
     """
     name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir()) / f"sdr-{getpass.getuser()}-{name}.lock")
+    user = getattr(os, "getuid", lambda: "")()  # on Windows, each user has a temporary folder
+    lock = FileLock(Path(tempfile.gettempdir()) / f"sdr-{user}-{name}.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
