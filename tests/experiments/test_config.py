@@ -330,3 +330,21 @@ def test_the_check_of_the_size_draws_no_random_numbers(name):
     torch.manual_seed(3)
     expected = find_model(name)[0](experiment.model).state_dict()
     assert all(torch.equal(checked[key], expected[key]) for key in expected)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"model": {"name": "cnn1d"}}, "use the model crnn"),
+        ({"features": {"level": "none"}}, "trim_db: null"),
+        ({"features": {"trim_db": None}}, "level: none"),
+        ({"augmentation": {"speed": [0.9, 1.1]}}, "augmentation: speed"),
+        ({"training": {"mixup": 0.2}}, "training: mixup"),
+        ({"strings": {"numbr": 3}}, "numbr"),
+    ],
+)
+def test_strings_need_a_model_and_settings_that_fit(changes, why):
+    good = {"model": {"name": "crnn"}, "features": {"trim_db": None, "level": "none"}, "strings": {"number": 100}}
+    assert snapshot(parse(good))["strings"]["number"] == 100
+    with pytest.raises(InputError, match=why):
+        parse(good | changes)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from utils.experiments.config import Experiment
+from utils.experiments.mixtures import STRINGS
 
 CREDITS = {  # of known corpora, by the name of their table; other corpora go by that name
     "SDR_metadata": "the Free Spoken Digit Dataset (CC BY-SA 4.0)",
@@ -22,10 +23,10 @@ A `{model}` of {parameters:,} parameters on {n_mels} log-mels of {sample_rate} H
 | tested on | unseen speakers | clips | accuracy | macro F1 |
 |---|---|---|---|---|
 {rows}
-
+{strings}
 This folder can be passed to `sdr predict` and `sdr evaluate`; `config_snapshot.yaml` has the complete configuration.
 
-**Intended use.** Teaching and demonstrations, on short clips of one digit spoken close to a microphone.
+**Intended use.** Teaching and demonstrations, on {use} spoken close to a microphone.
 
 **Limitations.** Trained on {variety}. {non_digits}
 Do not use it where errors have serious consequences.
@@ -74,7 +75,17 @@ def model_card(experiment: Experiment, result: dict) -> str:
         speakers=f"speakers: {', '.join(speakers)}" if few else f"{len(speakers)} recorded speakers",
         variety="few adult voices" if few else "isolated words",
         rows="\n".join(rows),
+        strings="" if experiment.strings is None else _strings(result),
+        use="short clips of one digit" if experiment.strings is None else "strings of digits, with or without pauses,",
     )
+
+
+def _strings(result: dict) -> str:
+    """Shares of strings wholly right, of a model that is trained on strings, if it was tested on some."""
+    if "field" not in result:
+        return ""
+    shares = ", ".join(f"{name} {result['field'][name]:.3f}" for name in STRINGS)
+    return f"\nStrings of three to seven digits of unseen speakers, wholly right (docs/results.md): {shares}.\n"
 
 
 def _condition(name: str) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from utils.inference.endpointing import MARGIN
 from utils.inference.recogniser import Recogniser, Word
 
 STRING_PAUSE = 1.0  # seconds; digits closer to one another are one string
@@ -76,12 +75,13 @@ class Listener:
             if self.words and word.start - self.words[-1].end > STRING_PAUSE:
                 events += self._end_string()
             self.words.append(word)
-            delay = self.stream.seconds - (word.end - MARGIN) + time.perf_counter() - begin
+            delay = self.stream.seconds - (word.end - self.stream.MARGIN) + time.perf_counter() - begin
             self.delays += delay
             self.digits += word.prediction.digit is not None
             self.rejected += word.prediction.digit is None
             events.append(Heard(word, delay))
-        if self.words and not self.stream.in_word and self.stream.seconds - self.words[-1].end > STRING_PAUSE:
+        ended = STRING_PAUSE + self.stream.UNNOTICED
+        if self.words and not self.stream.in_word and self.stream.seconds - self.words[-1].end > ended:
             events += self._end_string()
         return events
 

@@ -17,7 +17,7 @@ from utils.data.audio import LOUDEST, read_audio
 from utils.features.extraction import extract
 from utils.features.log_mel import FeatureConfig
 from utils.inference.calibration import Calibration
-from utils.inference.endpointing import Endpointer, Segment, find_words
+from utils.inference.endpointing import MARGIN, Endpointer, Segment, find_words
 from utils.training.prediction import predict_logits
 
 MAX_SECONDS = 120.0  # the longest recording of several digits
@@ -120,6 +120,9 @@ class Stream:
     ...     print(stream.push(chunk))
     >>> print(stream.flush())
     """
+
+    MARGIN = MARGIN  # seconds by which the end of a word lies after its last sound
+    UNNOTICED = 0.0  # seconds that a word may be going on before `in_word` tells
 
     def __init__(self, recogniser: Recogniser):
         self.recogniser = recogniser

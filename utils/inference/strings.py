@@ -178,6 +178,9 @@ class StringStream(Stream):
     What is no digit is passed over. Memory stays flat.
     """
 
+    MARGIN = 0.0
+    UNNOTICED = 1.0  # a digit is named near its end
+
     def __init__(self, recogniser: Recogniser):
         self.recogniser = recogniser
         self.labeller = StepLabeller(recogniser.model, recogniser.features)
