@@ -12,6 +12,8 @@ import pytest
 import soundfile
 from conftest import RATE, speak, write_wav
 
+from utils.experiments import checkpoints
+
 
 def in_hifi(path: Path) -> Path:
     """Stereo at 44.1 kHz, as phones and audio editors save it."""
@@ -98,6 +100,13 @@ def test_several_digits_in_one_file(sdr, trained, corpus, tmp_path):
     assert [word["digit"] for word in answer["words"]] == [4, 2, 7]
     assert answer["words"][0]["start"] == pytest.approx(0.5, abs=0.1)
     assert sdr("predict", trained.checkpoint, clip, "--several").out.startswith("4 2 7")
+
+
+def test_several_digits_are_by_default_recognised_by_the_model_of_strings(sdr, trained, corpus, monkeypatch):
+    monkeypatch.setattr(checkpoints, "STRINGS", trained.checkpoint)
+    monkeypatch.setattr(checkpoints, "DEFAULT", trained.checkpoint.parent / "none")
+    (answer,) = json.loads(sdr("predict", corpus.folder / "7_eve_1.wav", "--several", "--json").out)
+    assert [word["digit"] for word in answer["words"]] == [7]
 
 
 # What it refuses

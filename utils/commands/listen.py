@@ -14,7 +14,7 @@ QUIETEST, LOUDEST = -60, 0  # dB of full scale, the ends of the level meter
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("checkpoint", nargs="?", help="the folder of a model, or its name on the Hugging Face Hub (default: digits)")
+    add("checkpoint", nargs="?", help="the folder of a model, or its name on the Hugging Face Hub (default: strings)")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--file", metavar="FILE", help="listen to an audio file of any length instead")
     raw = "listen to standard input instead: raw samples of 16 bits, little-endian, mono, at this rate"
@@ -28,7 +28,7 @@ def run(given: argparse.Namespace) -> None:
     from utils.inference import microphone
     from utils.inference.listening import Listener
 
-    recogniser = checkpoints.load_recogniser(given.checkpoint or checkpoints.DEFAULT)
+    recogniser = checkpoints.load_recogniser(given.checkpoint or checkpoints.STRINGS)
     rate, live = recogniser.features.sample_rate, not given.file
     if given.file:
         sound = chunks.read_chunks(given.file, rate)

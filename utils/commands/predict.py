@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("files", nargs="*", metavar="[CHECKPOINT] FILE", help=names)
     add("--top", type=arguments.positive, metavar="N", help="list the N most probable digits")
-    add("--several", action="store_true", help="recognise several digits per file, separated by pauses")
+    add("--several", action="store_true", help="recognise several digits per file, with or without pauses")
     add("--record", type=arguments.positive, metavar="SECONDS", help="record from the microphone for this long")
     add("--json", action="store_true", help="print JSON")
 
@@ -31,6 +31,8 @@ def run(given: argparse.Namespace) -> None:
     from utils.inference import microphone, recogniser
 
     names, checkpoint = given.files, checkpoints.DEFAULT
+    if given.several:
+        checkpoint = checkpoints.STRINGS
     if names and checkpoints.is_checkpoint(names[0]):
         checkpoint, *names = names
         if not names and not Path(checkpoint).exists() and not given.record:
