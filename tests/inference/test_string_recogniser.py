@@ -31,11 +31,16 @@ def rows(*said: tuple[int, float] | None) -> np.ndarray:
     return made
 
 
-def read(probabilities: np.ndarray) -> list[tuple[int, int, float]]:
+def at_once(probabilities: np.ndarray) -> np.ndarray:
+    """Spans (steps, 2) of words that start and end where they are named: none can be the same as the one before."""
+    return 0.04 * np.repeat(np.arange(len(probabilities))[:, None], 2, axis=1)
+
+
+def read(probabilities: np.ndarray, spans: np.ndarray | None = None) -> list[tuple[int, int, float]]:
     """The label, the step and the probability of each digit."""
     beam = PrefixBeam()
-    digits = beam.push(probabilities) + beam.flush()
-    return [(digit.label, digit.step, digit.probabilities[digit.label]) for digit in digits]
+    digits = beam.push(probabilities, at_once(probabilities) if spans is None else spans) + beam.flush()
+    return [(digit.label, digit.named.step, digit.probabilities[digit.label]) for digit in digits]
 
 
 def test_digits_are_read_at_the_steps_that_name_them_most_clearly():
@@ -48,6 +53,15 @@ def test_equal_digits_need_a_blank_between_them_and_others_do_not():
     assert [digit[0] for digit in read(rows((3, 1.0), (5, 1.0), (5, 1.0), (3, 1.0)))] == [3, 5, 3]
     long = rows(*[(6, 1.0)] * 30)  # it becomes final while it is still being named
     assert [digit[0] for digit in read(long)] == [6]
+
+
+def test_a_word_that_is_named_twice_is_read_once():
+    twice = rows((3, 0.9), None, (3, 0.8), None, None)
+    one, two = np.array([[-0.3, 0.05]] * 5), np.array([[-0.3, 0.0]] * 2 + [[0.02, 0.1]] * 3)
+    assert [digit[:2] for digit in read(twice, one)] == [(3, 0)]
+    assert [digit[:2] for digit in read(twice, two)] == [(3, 0), (3, 2)]
+    late = rows((3, 1.0), *[None] * 9, (3, 1.0))  # the first is final by then
+    assert len(read(late, np.array([[-0.3, 0.05]] * 11))) == 1
 
 
 def test_no_digit_is_read_in_blanks_or_in_nothing():
@@ -73,8 +87,8 @@ def test_a_beam_wide_enough_has_the_probability_of_every_string(monkeypatch):
             read_as = tuple((3, 5)[label] for label, _ in itertools.groupby(path) if label < 2)
             total[read_as] = total.get(read_as, 0.0) + float(np.prod(made[range(4), path]))
         beam = PrefixBeam()
-        for row in wide:
-            beam._extend(row.tolist())
+        for step, row in enumerate(wide):
+            beam._extend(row.tolist(), 0.04 * step, 0.04 * step)
             beam.step += 1
         found = {prefix: path.total for prefix, path in beam.prefixes.items() if set(prefix) <= {3, 5}}
         assert found.keys() >= total.keys()
@@ -83,10 +97,11 @@ def test_a_beam_wide_enough_has_the_probability_of_every_string(monkeypatch):
 
 def test_a_digit_is_final_once_it_is_certain_and_after_some_steps_in_any_case():
     beam = PrefixBeam()
-    (digit,) = beam.push(rows((4, 1.0)))
+    (digit,) = beam.push(rows((4, 1.0)), at_once(rows(None)))
     assert digit.label == 4 and not beam.pending
-    assert beam.push(rows((2, 0.8))) == [] and beam.pending
-    assert [digit.label for digit in beam.push(rows(*[None] * strings.PATIENCE))] == [2]
+    assert beam.push(rows((2, 0.8)), at_once(rows(None))) == [] and beam.pending
+    silence = rows(*[None] * strings.PATIENCE)
+    assert [digit.label for digit in beam.push(silence, at_once(silence))] == [2]
 
 
 @pytest.fixture(scope="module")

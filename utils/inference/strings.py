@@ -1,7 +1,7 @@
 """Strings of digits by a model that follows the sound: digits with their times, without any pauses between them."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,18 +14,32 @@ BLOCK = 10.0  # seconds that are processed at once, at most
 BEAM = 8  # prefixes kept
 UNLIKELY = 1e-4  # labels and prefixes below this share of the best are dropped
 CERTAIN = 0.99  # a digit more probable than this is final
-PATIENCE = 4  # steps after which it is final in any case
+PATIENCE = 2  # steps after which it is final in any case
 SHORTEST = 0.05  # seconds of a digit
 
 Probabilities = dict[int, float]
 
 
+class Named(NamedTuple):
+    """A step that names a digit: how probable it is there, and when the digit starts and ends (seconds)."""
+
+    step: int
+    chance: float
+    start: float
+    end: float
+
+    def same_word(self, other: "Named") -> bool:
+        """Whether both lie upon one another for more than half of the shorter."""
+        shared = min(self.end, other.end) - max(self.start, other.start)
+        return shared > min(self.end - self.start, other.end - other.start) / 2
+
+
 @dataclass(frozen=True)
 class Digit:
-    """A digit of a string: the step at which the model names it, and the probabilities of the digits there."""
+    """A digit of a string: where it is named, and the probabilities of the digits there."""
 
     label: int
-    step: int
+    named: Named
     probabilities: Probabilities  # what is missing to 1 is the probability that there is none
 
 
@@ -35,7 +49,7 @@ class Prefix:
 
     blank: float = 0.0  # probability of all paths that end with the blank
     named: float = 0.0  # and of those that end with the last digit
-    steps: tuple[tuple[int, float], ...] = ()  # of each digit, the step at which it is the most probable, and how much
+    digits: tuple[Named, ...] = ()  # each where it is the most probable
 
     @property
     def total(self) -> float:
@@ -45,83 +59,93 @@ class Prefix:
 class PrefixBeam:
     """CTC prefix beam search (Hannun et al., arXiv:1408.2873, 2014) that decides about each digit as it goes.
 
-    A digit's probability is that of all strings in the beam that continue with it.
+    Networks tend to name a digit twice in noise. Where both times claim the same stretch of the sound, it is reported
+    once, although the blank between them makes two of them. A digit's probability is that of all strings in the beam
+    that continue with it.
     """
 
     def __init__(self) -> None:
         self.step = 0
         self.last: int | None = None  # the last final digit
+        self.reported: Digit | None = None
         self.prefixes: dict[tuple[int, ...], Prefix] = {(): Prefix(blank=1.0)}
 
-    def push(self, probabilities: np.ndarray) -> list[Digit]:
-        """Probabilities (steps, 11) of the digits and the blank at the next steps to the digits that are final now."""
+    def push(self, probabilities: np.ndarray, spans: np.ndarray) -> list[Digit]:
+        """The next steps to the digits that are final now.
+
+        Args:
+            probabilities: (steps, 11) of the digits and the blank.
+            spans: (steps, 2) of the digit that may be named at each step, its start and end in seconds.
+        """
         found = []
-        for row in probabilities.tolist():
-            self._extend(row)
+        for row, (start, end) in zip(probabilities.tolist(), spans.tolist(), strict=True):
+            self._extend(row, start, end)
             self.step += 1
-            while (digit := self._final(CERTAIN, PATIENCE)) is not None:
-                found.append(digit)
+            found += self._final_digits(CERTAIN, PATIENCE)
         return found
 
     def flush(self) -> list[Digit]:
         """The digits that remain at the end."""
-        found = []
-        while (digit := self._final(0.0, 0)) is not None:
-            found.append(digit)
-        return found
+        return self._final_digits(0.0, 0)
 
     @property
     def pending(self) -> bool:
         """Whether a digit has probably been said that is not final yet."""
         return bool(max(self.prefixes, key=lambda prefix: self.prefixes[prefix].total))
 
-    def _extend(self, row: list[float]) -> None:
+    def _extend(self, row: list[float], start: float, end: float) -> None:
         """One step further: every prefix goes on with the blank, its own last digit, or another digit."""
         *digits, blank = row
         likely = [label for label, chance in enumerate(digits) if chance >= UNLIKELY]
         extended: dict[tuple[int, ...], Prefix] = {}
 
-        def add(prefix: tuple[int, ...], steps: tuple, blank: float = 0.0, named: float = 0.0) -> None:
+        def add(prefix: tuple[int, ...], where: tuple[Named, ...], blank: float = 0.0, named: float = 0.0) -> None:
             known = extended.setdefault(prefix, Prefix())
-            if blank + named > known.total or len(known.steps) != len(prefix):
-                known.steps = steps
+            if blank + named > known.total or len(known.digits) != len(prefix):
+                known.digits = where
             known.blank, known.named = known.blank + blank, known.named + named
 
         for prefix, path in sorted(self.prefixes.items(), key=lambda item: -item[1].total):
             ends_with = prefix[-1] if prefix else self.last
-            add(prefix, path.steps, blank=path.total * blank)
+            add(prefix, path.digits, blank=path.total * blank)
             for label in likely:
-                chance = digits[label]
-                new = (*path.steps, (self.step, chance))
+                named = Named(self.step, digits[label], start, end)
+                longer = (*path.digits, named)
                 if label != ends_with:
-                    add((*prefix, label), new, named=path.total * chance)
+                    add((*prefix, label), longer, named=path.total * named.chance)
                     continue
-                add((*prefix, label), new, named=path.blank * chance)
-                stays = path.steps
-                if prefix and chance > stays[-1][1]:
-                    stays = (*stays[:-1], (self.step, chance))
-                if path.named:
-                    add(prefix, stays, named=path.named * chance)
+                add((*prefix, label), longer, named=path.blank * named.chance)
+                clearer = prefix and named.chance > path.digits[-1].chance
+                add(prefix, (*path.digits[:-1], named) if clearer else path.digits, named=path.named * named.chance)
         best = sorted(extended.items(), key=lambda item: -item[1].total)[:BEAM]
-        kept = [(prefix, path) for prefix, path in best if path.total >= UNLIKELY * best[0][1].total]
-        self._keep(dict(kept))
+        self._keep({prefix: path for prefix, path in best if path.total >= UNLIKELY * best[0][1].total})
+
+    def _final_digits(self, certain: float, patience: int) -> list[Digit]:
+        """All digits that are final now."""
+        found = []
+        while (digit := self._final(certain, patience)) is not None:
+            before = self.reported
+            if before is None or before.label != digit.label or not digit.named.same_word(before.named):
+                found.append(digit)
+                self.reported = digit
+        return found
 
     def _final(self, certain: float, patience: int) -> Digit | None:
         """The next digit of the most probable string, if it is certain or old enough."""
         best = max(self.prefixes, key=lambda prefix: self.prefixes[prefix].total)
         if not best:
             return None
-        step = self.prefixes[best].steps[0][0]
+        named = self.prefixes[best].digits[0]
         chances: Probabilities = {}
         for prefix, path in self.prefixes.items():
             if prefix:
                 chances[prefix[0]] = chances.get(prefix[0], 0.0) + path.total
-        if chances[best[0]] < certain and self.step - step <= patience:
+        if chances[best[0]] < certain and self.step - named.step <= patience:
             return None
         going_on = {prefix: path for prefix, path in self.prefixes.items() if prefix[:1] == best[:1]}
         self.last = best[0]
-        self._keep({p[1:]: Prefix(path.blank, path.named, path.steps[1:]) for p, path in going_on.items()})
-        return Digit(best[0], step, chances)
+        self._keep({p[1:]: Prefix(path.blank, path.named, path.digits[1:]) for p, path in going_on.items()})
+        return Digit(best[0], named, chances)
 
     def _keep(self, prefixes: dict[tuple[int, ...], Prefix]) -> None:
         total = sum(path.total for path in prefixes.values())
@@ -185,7 +209,6 @@ class StringStream(Stream):
         self.recogniser = recogniser
         self.labeller = StepLabeller(recogniser.model, recogniser.features)
         self.beam = PrefixBeam()
-        self.passed: dict[int, np.ndarray] = {}  # the times of the steps that a digit may still be named at
         self.end = 0.0  # of the last digit
 
     @property
@@ -206,26 +229,24 @@ class StringStream(Stream):
         return rest + [self._word(digit) for digit in self.beam.flush()]
 
     def _words(self, probabilities: np.ndarray, passed: np.ndarray) -> list[Word]:
-        self.passed |= dict(enumerate(passed, start=self.beam.step))
-        words = [self._word(digit) for digit in self.beam.push(probabilities)]
-        oldest = min((path.steps[0][0] for path in self.beam.prefixes.values() if path.steps), default=self.beam.step)
-        self.passed = {step: times for step, times in self.passed.items() if step >= oldest}
-        return words
+        time = self._seconds(self.beam.step + np.arange(len(passed)))
+        return [self._word(digit) for digit in self.beam.push(probabilities, time[:, None] - passed)]
 
     def _word(self, digit: Digit) -> Word:
-        features = self.recogniser.features
-        hop, model = features.hop_length / features.sample_rate, self.labeller.model
-        time = digit.step * model.STRIDE * hop
-        seen = min(time + model.CONTEXT * hop, self.seconds)  # the end of what the model had heard at this step
-        since_start, since_end = self.passed[digit.step].tolist()
-        start = min(max(time - since_start, self.end), seen)
-        self.end = max(start, min(max(time - since_end, start + SHORTEST), seen))
-        ranking = sorted(
-            ((label, digit.probabilities.get(label, 0.0)) for label in range(10)), key=lambda pair: -pair[1]
-        )
+        model = self.labeller.model  # which had heard the sound up to:
+        heard = min(self._seconds(digit.named.step + model.CONTEXT / model.STRIDE), self.seconds)
+        start = min(max(digit.named.start, self.end), heard)
+        self.end = max(start, min(max(digit.named.end, start + SHORTEST), heard))
+        chances = [(label, digit.probabilities.get(label, 0.0)) for label in range(10)]
+        ranking = sorted(chances, key=lambda pair: -pair[1])
         rounded = tuple((label, round(chance, 4)) for label, chance in ranking)
         probability = round(digit.probabilities[digit.label], 4)
         return Word(start, self.end, Prediction(digit.label, probability, rounded))
+
+    def _seconds(self, steps):
+        """The time of steps."""
+        features = self.recogniser.features
+        return steps * self.labeller.model.STRIDE * features.hop_length / features.sample_rate
 
 
 class StringRecogniser(Recogniser):
