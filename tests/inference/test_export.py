@@ -138,4 +138,4 @@ def test_the_exported_default_model_agrees_on_real_clips(tmp_path):
     assert np.abs(exported - exact).max() < 1e-3
     small = export_checkpoint(DEFAULT, tmp_path / "small.onnx", int8=True)
     accuracy = [(given.argmax(1) == clips["label"]).mean() for given in (exact, predictions(small, waveforms))]
-    assert small.stat().st_size < 150_000 and accuracy[1] > accuracy[0] - 0.003
+    assert small.stat().st_size < 450_000 and accuracy[1] > accuracy[0] - 0.003

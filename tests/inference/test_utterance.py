@@ -38,7 +38,7 @@ def test_a_word_is_cut_out(offset, wanted):
         (recording(word(0.003), noise=0), "hardly any sound"),
         (recording(word(), word()), "2 words"),
         (recording(word())[round(0.65 * RATE) :], "beginning is missing"),
-        (recording(word())[: round(0.75 * RATE)], "end is missing"),
+        (recording(word())[: round(0.8 * RATE)], "end is missing"),
         (recording(np.tile(0.3 * speak(7, "ada", 0)[500:1500], 20)), "lasts 2.6 seconds"),
     ],
 )
@@ -51,7 +51,7 @@ def test_what_makes_a_recording_useless(samples, problem):
     [
         (recording(word(12)).clip(-1, 1), "Too loud"),
         (recording(word(0.04)), "Rather quiet"),
-        (recording(word(), noise=0.015), "noise"),
+        (recording(word(), noise=0.012), "noise"),
     ],
 )
 def test_what_could_be_better(samples, advice):
