@@ -113,7 +113,9 @@ def test_a_piece_of_noise_is_not_nearly_silent():
 def test_the_cached_mixtures_follow_the_contents_of_the_clips(tmp_path, monkeypatch):
     monkeypatch.setattr(mixtures, "CACHE", tmp_path / "cache")
     made = []
-    monkeypatch.setattr(mixtures, "make_mixtures", lambda folder, clips, sources: (made.append(folder), folder.mkdir(parents=True)))
+    monkeypatch.setattr(
+        mixtures, "make_mixtures", lambda folder, clips, sources: (made.append(folder), folder.mkdir(parents=True))
+    )
     clip = write_wav(tmp_path / "0.wav", RECORDING)
     clips = pd.DataFrame({"identifier": ["0"], "speaker": ["eve"], "split": ["TEST"], "label": [0], "path": [clip]})
     first = mixtures.cached_mixtures(clips, ("esc10",))
