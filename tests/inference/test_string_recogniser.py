@@ -64,6 +64,12 @@ def test_a_word_that_is_named_twice_is_read_once():
     assert len(read(late, np.array([[-0.3, 0.05]] * 11))) == 1
 
 
+def test_no_digit_is_read_where_all_are_equally_probable():
+    unsure = rows(None, None, None)
+    unsure[1] = [0.099] * 10 + [0.01]
+    assert read(unsure) == []
+
+
 def test_no_digit_is_read_in_blanks_or_in_nothing():
     assert read(rows(*[None] * 50)) == [] and read(rows()) == []
     assert read(rows(*[(8, 0.05)] * 3)) == []

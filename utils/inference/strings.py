@@ -13,6 +13,7 @@ from utils.inference.recogniser import Prediction, Recogniser, Stream, Word
 BLOCK = 10.0  # seconds that are processed at once, at most
 BEAM = 8  # prefixes kept
 UNLIKELY = 1e-4  # labels and prefixes below this share of the best are dropped
+LEAST = 0.22  # a digit less probable than this is not reported: in noise, all digits can be a little probable
 CERTAIN = 0.99  # a digit more probable than this is final
 PATIENCE = 2  # steps after which it is final in any case
 SHORTEST = 0.05  # seconds of a digit
@@ -125,7 +126,8 @@ class PrefixBeam:
         found = []
         while (digit := self._final(certain, patience)) is not None:
             before = self.reported
-            if before is None or before.label != digit.label or not digit.named.same_word(before.named):
+            again = before is not None and before.label == digit.label and digit.named.same_word(before.named)
+            if digit.probabilities[digit.label] >= LEAST and not again:
                 found.append(digit)
                 self.reported = digit
         return found
