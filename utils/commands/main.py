@@ -17,6 +17,7 @@ COMMANDS = (
     "train",
     "calibrate",
     "evaluate",
+    "compare",
     "predict",
     "listen",
     "export",

@@ -24,10 +24,16 @@ def correct(experiment: str, split: str, part: str = "TEST", store: Path = resul
     paths = sorted((store / experiment / split).glob("seed-*.json"))
     if not paths:
         raise InputError(f"{store}: no run of {experiment} on {split}; `sdr reproduce` makes one")
+    tables = {int(path.stem.removeprefix("seed-")): results.load_predictions(path) for path in paths}
+    return correct_by_seed({seed: table[table["split"] == part] for seed, table in tables.items()})
+
+
+def correct_by_seed(predictions: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
+    """The same for tables of predictions by seed, with the columns of `results.load_predictions`."""
     columns = {}
-    for path in paths:
-        clips = results.load_predictions(path).query("split == @part").set_index(["identifier", "speaker"])
-        columns[int(path.stem.removeprefix("seed-"))] = (clips["label"] == clips["predicted"]).astype(int)
+    for seed, table in predictions.items():
+        clips = table.set_index(["identifier", "speaker"])
+        columns[seed] = (clips["label"] == clips["predicted"]).astype(int)
     return pd.DataFrame(columns).sort_index(axis=1).reset_index("speaker")
 
 
@@ -91,9 +97,13 @@ def compare(experiments: Sequence[str], split: str = "course", store: Path = res
         corrected for the number of pairs (see `holm`). `p McNemar` is descriptive: it shows what a typical pair of runs
         would suggest, but a median of p-values is not itself a valid p-value.
     """
-    scores = {name: correct(name, split, store=store) for name in experiments}
+    return compare_scores({name: correct(name, split, store=store) for name in experiments})
+
+
+def compare_scores(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Compare all pairs of models (see `compare`), given which clips each recognised correctly (see `correct`)."""
     rows = []
-    for pair in itertools.combinations(experiments, 2):
+    for pair in itertools.combinations(scores, 2):
         tables = sorted((scores[name].drop(columns="speaker") for name in pair), key=lambda t: -t.to_numpy().mean())
         names = sorted(pair, key=lambda name: -scores[name].drop(columns="speaker").to_numpy().mean())
         better, worse = tables[0], tables[1].loc[tables[0].index]

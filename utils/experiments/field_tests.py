@@ -79,13 +79,19 @@ def field_tests(data: DataConfig, split: Split) -> FieldTests:
     words = {name: _part_of(table, part, digits=False) for name, (table, part) in FIELD_WORDS.items()}
     made = FieldTests(
         tested,
-        {name: read_metadata(folder / name / "metadata.tsv") for name in NOISE},
+        noisy_clips(data, tested),
         {name: read_metadata(folder / name / "metadata.tsv", digits=False) for name in STRINGS},
         pd.concat(digits, ignore_index=True),
         words | {"noises": noise_clips(data.test_noises)},
     )
     Split(split.name, split.train, {"digits": made.digits, **made.non_digits})  # refuses those that are trained on
     return made
+
+
+def noisy_clips(data: DataConfig, tested: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The clips that an experiment is tested on, in each condition of `mixtures.NOISE` (cached)."""
+    folder = cached_mixtures(tested, data.test_noises)
+    return {name: read_metadata(folder / name / "metadata.tsv") for name in NOISE}
 
 
 def recognised_strings(recogniser: Recogniser, strings: pd.DataFrame) -> pd.Series:

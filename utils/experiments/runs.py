@@ -8,19 +8,21 @@ import pandas as pd
 import torch
 from torch import nn
 
-from utils.data.metadata import tables_sha256
-from utils.data.splits import split_name
+from utils import InputError
+from utils.data.metadata import read_metadata, tables_sha256, verify
+from utils.data.splits import PROTOCOLS, split_name
 from utils.evaluation import results
 from utils.evaluation.metrics import cost, metrics
 from utils.experiments import checkpoints
 from utils.experiments.clips import split_clips, synthetic_speakers
 from utils.experiments.config import Experiment, made_by, snapshot
-from utils.experiments.field_tests import field_tests
+from utils.experiments.field_tests import field_tests, noisy_clips
 from utils.experiments.fingerprints import code_digests, short_key
 from utils.experiments.fitting import fit
+from utils.experiments.mixtures import NOISE
 from utils.features.extraction import clip_features
 from utils.files import check_replaceable, check_writable, one_process, run_folder
-from utils.paths import RUNS
+from utils.paths import RUNS, find_metadata
 from utils.training.distributed import this_process
 from utils.training.objectives import NON_DIGIT
 from utils.training.prediction import embed, predict
@@ -124,6 +126,25 @@ def evaluate(
         predicted=predicted.numpy(), probability=probability.numpy().round(4)
     )
     return metrics(labels.numpy(), predicted.numpy(), clips["speaker"].to_numpy()), table
+
+
+def test_clips(experiment: Experiment, part: str) -> pd.DataFrame:
+    """The clips of one of an experiment's test sets, by its name in the results: "TEST", "arabic", "10" (in noise).
+
+    Unlike `split_clips`, it needs none of the clips to train on. Errors as there, and if there is no such test set.
+    """
+    data = experiment.data
+    also = {Path(name).stem: name for name in data.also_test}
+    if part in NOISE and data.field_tests:
+        return noisy_clips(data, test_clips(experiment, "TEST"))[part]
+    clips = read_metadata(find_metadata(also.get(part, data.metadata)))
+    verify(clips)
+    if part in also:
+        return clips[clips["split"] == "TEST"]
+    tests = PROTOCOLS[data.protocol](clips, data.fold).tests
+    if part not in tests:
+        raise InputError(f"{experiment.name}: is not tested on {part}; it is on {', '.join([*tests, *also])}")
+    return tests[part]
 
 
 def has_run(experiment: Experiment, seed: int, store: Path) -> bool:

@@ -1,0 +1,145 @@
+"""A comparison of models, as text and as a web page with players of the clips that only one of them recognises."""
+
+from html import escape
+from pathlib import Path
+
+from utils.evaluation.tables import cell, percent
+from utils.experiments.comparison import Comparison
+from utils.experiments.corpus_check.page import STYLE, source
+from utils.files import write_atomically
+
+FEW = 10  # speakers and clips that the text names; the page and the JSON have all of them
+HEADER = ("model", "accuracy, %", "95 % interval", "seeds", "parameters", "multiply-adds (1 s clip)", "training")
+CAUTION = """\
+p is corrected for the number of pairs (Holm); that of McNemar's test is the median over pairs of seeds. The tests tell
+how much is due to these clips and seeds, and not whether other speakers would rank the models alike."""
+
+
+def text(comparison: Comparison) -> str:
+    """The comparison, a line or a row for each thing that it says."""
+    speakers = [str(name) for name in comparison.clips["speaker"].unique()]
+    shown = speakers[:FEW]
+    lines = [f"{_tested(comparison)}", "", *_aligned(_models(comparison)), ""]
+    lines += ["Accuracy by speaker, %", *_aligned(_by_speaker(comparison, shown))]
+    lines += [f"({len(speakers) - FEW} more speakers: see --json or --html)"] if len(speakers) > FEW else []
+    lines += ["", "Which is better?", *(f"  {summary(pair)}" for pair in comparison.pairs), CAUTION, ""]
+    lines.append("Clips that only one of them recognises (in most of its seeds)")
+    for name, clips in comparison.only.items():
+        more = f", and {len(clips) - FEW} more (--html plays them)" if len(clips) > FEW else ""
+        lines.append(f"  {name}: {len(clips)}{': ' * bool(clips)}{', '.join(clips[:FEW])}{more}")
+    return "\n".join(lines)
+
+
+def summary(pair: dict) -> str:
+    """A pair in words, the better model first."""
+    better, worse, points = pair["better"], pair["worse"], 100 * pair["difference"]
+    low, high = (100 * end for end in pair["interval"])
+    tests = f"p {_p(pair['p_clips'])} over clips, {_p(pair['p_mcnemar'])} by McNemar's test, "
+    tests += "too few seeds to compare" if pair["p_seeds"] is None else f"{_p(pair['p_seeds'])} over seeds"
+    by = f"by {points:.1f} points (95 % interval {low:.1f} to {high:.1f}; {tests})"
+    if points == 0:
+        return f"{better} and {worse} are equally good on these clips ({tests})"
+    return {
+        "better": f"{better} is better than {worse} {by}",
+        "unclear": f"{better} did better than {worse} {by}, but not every test confirms it",
+        "no difference": f"{better} and {worse} cannot be told apart: {better} is ahead {by}",
+    }[pair["verdict"]]
+
+
+def write_page(comparison: Comparison, path: Path) -> None:
+    """Write the comparison as a web page, atomically. The players look for the clips where they are now."""
+    folder = path.resolve().parent
+    write_atomically(path, lambda temporary: temporary.write_text(page(comparison, folder), encoding="utf-8"))
+
+
+def page(comparison: Comparison, folder: Path) -> str:
+    """The HTML of the comparison, to be stored in `folder`."""
+    names = ", ".join(escape(model["name"]) for model in comparison.models)
+    speakers = [str(name) for name in comparison.clips["speaker"].unique()]
+    verdicts = "".join(f"<li>{escape(summary(pair))}</li>" for pair in comparison.pairs)
+    players = (
+        "The players need the clips where they were when it was made."
+        if comparison.paths
+        else "The clips are not on the machine where it was made, so it has no players."
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{names}</title>
+<style>
+{STYLE.read_text(encoding="utf-8")}table {{ border-collapse: collapse; }}
+th, td {{ padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; }}
+.wide {{ overflow-x: auto; }}
+</style>
+</head>
+<body>
+<main>
+<h1>{names}</h1>
+<p class="faint">Report of <code>sdr compare</code>. {escape(_tested(comparison))} {players}</p>
+<section><h2>Models</h2>{_html(_models(comparison))}</section>
+<section><h2>Which is better?</h2><ul>{verdicts}</ul><p class="faint">{CAUTION}</p></section>
+<section><h2>Accuracy by speaker, %</h2>{_html(_by_speaker(comparison, speakers))}</section>
+{"".join(_only(comparison, folder, name) for name in comparison.only)}
+</main>
+</body>
+</html>
+"""
+
+
+def _only(comparison: Comparison, folder: Path, name: str) -> str:
+    """The clips that only this model recognises, with players."""
+    items = []
+    for clip in comparison.clips[comparison.clips["identifier"].isin(comparison.only[name])].itertuples():
+        path = comparison.paths.get(clip.identifier)
+        player = f'<audio controls preload="none" src="{source(path, folder)}"></audio>' if path else ""
+        items.append(
+            f'<li><div class="clip"><span>{escape(clip.identifier)}: {clip.label} by {escape(clip.speaker)}</span>'
+            f"{player}</div></li>"
+        )
+    return f"""<section><h2>Clips that only {escape(name)} recognises: {len(items)}</h2>
+<p class="faint">In most of its seeds.</p><ul>{"".join(items)}</ul></section>
+"""
+
+
+def _tested(comparison: Comparison) -> str:
+    speakers = comparison.clips["speaker"].nunique()
+    return f"Tested on {len(comparison.clips)} clips of {speakers} speaker{'s' * (speakers > 1)} ({comparison.part})."
+
+
+def _models(comparison: Comparison) -> list[list[str]]:
+    rows = [list(HEADER)]
+    for model in comparison.models:
+        low, high = model["interval"]
+        rows.append([
+            model["name"],
+            percent(list(model["by_seed"].values())),
+            f"{100 * low:.1f} to {100 * high:.1f}",
+            str(len(model["by_seed"])),
+            *(cell(model, key) or "unknown" for key in ("parameters", "multiply_adds", "train_seconds")),
+        ])  # fmt: skip
+    return rows
+
+
+def _by_speaker(comparison: Comparison, speakers: list[str]) -> list[list[str]]:
+    rows = [["speaker", *(model["name"] for model in comparison.models)]]
+    return rows + [[name, *(f"{100 * m['per_speaker'][name]:.1f}" for m in comparison.models)] for name in speakers]
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    """Rows as lines, the columns as wide as their longest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True)) for row in rows]
+    return [f"  {line.rstrip()}" for line in lines]
+
+
+def _html(rows: list[list[str]]) -> str:
+    header, *others = rows
+    cells = [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in header)}</tr>"]
+    cells += [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in others]
+    return f'<div class="wide"><table>{"".join(cells)}</table></div>'
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
