@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--model", help="only this model's rows")
     which.add_argument("--with", dest="also", metavar="NAME", help="only this experiment, even if no table names it")
     add("--seeds", type=arguments.positive, help="number of seeds, at most that of the tables (default: all of them)")
-    add("--jobs", type=arguments.positive, help="runs in parallel (default: one per core)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--jobs", type=arguments.positive, help="runs in parallel (default: one per core)")
+    where.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of a Dask cluster make the runs")
     add("--again", action="store_true", help="repeat runs that have been made already")
 
 
@@ -47,5 +49,5 @@ def run(given: argparse.Namespace) -> None:
     from utils.commands import report
     from utils.experiments.reproducing import reproduce
 
-    reproduce(given.tables, given.model, given.also, given.seeds, given.jobs, given.again)
+    reproduce(given.tables, given.model, given.also, given.seeds, given.jobs, given.again, given.scheduler)
     report.run(argparse.Namespace(check=False, json=False, also=given.also, tables=given.tables))

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -14,6 +15,7 @@ from utils import InputError
 from utils.evaluation import results
 from utils.evaluation.tables import load_tables
 from utils.experiments.clips import split_clips, synthetic_non_digits, synthetic_voices
+from utils.experiments.cluster import cluster
 from utils.experiments.config import Experiment, find_experiment, make_model
 from utils.experiments.runs import has_run, run
 from utils.experiments.stages import pretrain, pretraining_clips, pretraining_state
@@ -27,6 +29,7 @@ def reproduce(
     seeds: int | None = None,
     jobs: int | None = None,
     again: bool = False,
+    scheduler: str | None = None,
     store: Path = results.STORE,
 ) -> None:
     """Make the missing runs of tables in parallel, with a progress bar.
@@ -36,14 +39,13 @@ def reproduce(
         model: only this experiment of the tables.
         also: only this experiment, which the tables need not name.
         seeds: number of seeds of each experiment, at most that of the tables; None: all of them.
-        jobs: number of parallel runs, one thread each; None: one per core. The runs are joblib tasks, so a registered
-            backend (Dask, Ray) can distribute them to other machines.
+        jobs: number of parallel runs, one thread each; None: one per core.
         again: repeat the runs that are in the store.
+        scheduler: the address of a Dask scheduler, whose workers make the runs (see `cluster`); None: this machine.
         store: the folder of the results.
     """
     planned = planned_runs(tables, model, also, seeds)
     missing = [(chosen, seed) for chosen, seed in planned if again or not has_run(chosen, seed, store)]
-    jobs = jobs or joblib.cpu_count()
     print(f"{_count(len(planned))}, {len(planned) - len(missing)} of them in the results already")
     shared = {}  # pre-trainings used by several runs: done once, before the parallel runs
     for chosen, seed in missing:
@@ -54,19 +56,20 @@ def reproduce(
         state.unlink(missing_ok=True)
     if not missing:
         return
-    print(_forecast(missing, list(shared.values()), jobs, store), flush=True)
-    for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
-        synthetic_voices(number)  # before parallel runs need them
-    for number in {chosen.data.synthetic_non_digits for chosen, _ in missing} - {0}:
-        synthetic_non_digits(number)
-    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered")
-    tasks = (joblib.delayed(_only_pretrain)(chosen, seed) for chosen, seed in shared.values())
-    for _ in tqdm(parallel(tasks), "pre-training", total=len(shared), unit="run", disable=not shared):
-        pass
-    work = parallel(joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing)
-    bar = tqdm(work, "runs", total=len(missing), unit="run")
-    for result in bar:
-        bar.set_postfix_str(f"{result['experiment']} {result['protocol']} seed {result['seed']}")
+    with nullcontext(jobs or joblib.cpu_count()) if scheduler is None else cluster(scheduler, store) as workers:
+        print(_forecast(missing, list(shared.values()), workers, store), flush=True)
+        for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
+            synthetic_voices(number)  # before parallel runs need them
+        for number in {chosen.data.synthetic_non_digits for chosen, _ in missing} - {0}:
+            synthetic_non_digits(number)
+        parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+        tasks = (joblib.delayed(_only_pretrain)(chosen, seed) for chosen, seed in shared.values())
+        for _ in tqdm(parallel(tasks), "pre-training", total=len(shared), unit="run", disable=not shared):
+            pass
+        work = parallel(joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing)
+        bar = tqdm(work, "runs", total=len(missing), unit="run")
+        for result in bar:
+            bar.set_postfix_str(f"{result['experiment']} {result['protocol']} seed {result['seed']}")
 
 
 def planned_runs(
