@@ -3,34 +3,28 @@
 import argparse
 
 import gradio as gr
-import numpy as np
 
-from utils.data.audio import convert_rate
+from utils import InputError
 from utils.experiments.checkpoints import load_recogniser
 
 recogniser = load_recogniser()
 
 
-def recognise(recording: tuple[int, np.ndarray] | None) -> tuple[str, dict[str, float]]:
-    """A Gradio recording (rate, samples or (samples, channels)) to a sentence and three probabilities."""
-    if recording is None or len(recording[1]) == 0:
+def recognise(recording: str | None) -> tuple[str, dict[str, float]]:
+    """The path of a recording, of any kind that `sdr predict` reads, to a sentence and three probabilities."""
+    if recording is None:
         return "Record a digit or choose a file first.", {}
-    rate, samples = recording
-    waveform = np.asarray(samples, dtype=np.float32).reshape(len(samples), -1).mean(1)
-    if np.issubdtype(samples.dtype, np.integer):
-        waveform /= np.iinfo(samples.dtype).max
-    if not np.isfinite(waveform).all() or not waveform.any():
-        return "The recording contains only silence. Is the microphone muted?", {}
-    if len(waveform) > 10 * rate:
-        return f"That is {len(waveform) / rate:.0f} s long; a clip of one digit may last 10 s at most.", {}
-    (prediction,) = recogniser.recognise([convert_rate(waveform, rate, recogniser.features.sample_rate)])
+    try:
+        (prediction,) = recogniser.predict([recording])
+    except InputError as error:
+        return str(error).replace(str(recording), "The recording"), {}
     sentence = "That does not sound like a digit." if prediction.digit is None else f"Recognised as {prediction.digit}."
     return sentence, {str(digit): probability for digit, probability in prediction.ranking[:3]}
 
 
 app = gr.Interface(
     recognise,
-    gr.Audio(sources=["microphone", "upload"], type="numpy", label="One digit, in English"),
+    gr.Audio(sources=["microphone", "upload"], type="filepath", label="One digit, in English"),
     [gr.Textbox(label="Prediction"), gr.Label(num_top_classes=3, label="The three most probable digits")],
     title="Say a digit",
     description=f"A network of {sum(w.numel() for w in recogniser.model.parameters()):,} parameters, trained on other "

@@ -83,7 +83,8 @@ def test_a_process_reports_bad_input_in_one_line(trained, tmp_path):
     clip = write_bytes(tmp_path / "clip.wav", b"seven")
     done = process([*SDR, "predict", trained.checkpoint, clip], cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"sdr: {clip}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one\n"
+    kinds = "such as WAV, FLAC, OGG, MP3, M4A or WebM"
+    assert done.stderr == f"sdr: {clip}: not an audio file ({kinds}), or a damaged one\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")

@@ -6,6 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
+import torch
+import torchaudio
 from conftest import RATE, level_of, pitch_of, tone
 
 from utils import InputError
@@ -67,6 +69,13 @@ def test_channels_are_averaged(clip):
     stereo = np.stack([tone(HERTZ, 0.5), tone(1000, 0.5)], axis=1)
     waveform = read_audio(clip(stereo), RATE)
     np.testing.assert_allclose(waveform, stereo.mean(axis=1), atol=1e-4)
+
+
+@pytest.mark.parametrize("right", [-1.0, -0.4])
+def test_channels_in_antiphase_do_not_cancel_each_other(clip, right):
+    left = tone(HERTZ, 0.5)
+    waveform = read_audio(clip(np.stack([left, right * left], axis=1)), RATE)
+    np.testing.assert_allclose(np.abs(waveform), np.abs(left) * (1 - right) / 2, atol=1e-4)
 
 
 def test_resampling_does_not_alias(clip):
@@ -191,6 +200,29 @@ def test_every_kind_that_libsndfile_writes_is_read(tmp_path, kind, subtype):
         assert level_of(waveform[: len(sound)]) == pytest.approx(LEVEL, abs=1)
 
 
+def test_a_damaged_mp3_is_never_read_as_if_it_were_whole(clip, capfd):
+    """The decoder leaves out what it cannot decode, so a digit could become another one."""
+    sound = tone(HERTZ, 1.5, 16000) * np.hanning(24000) + np.random.default_rng(0).normal(0, 0.01, 24000)
+    path = clip(sound.astype(np.float32), 16000, "MP3")
+    content = path.read_bytes()
+    frames = [at for at in range(len(content) - 1) if content[at : at + 2] == content[:2]]
+
+    def spoil(count: int, at: int, value: bytes, width: int) -> None:
+        damaged = bytearray(content)
+        for frame in frames[5 : 5 + count]:
+            damaged[frame + at : frame + at + width] = value * width
+        path.write_bytes(damaged)
+
+    spoil(1, 4, b"\xff", 10)
+    read_audio(path, RATE)
+    assert capfd.readouterr().err == f"{path}: one MP3 frame is damaged; the rest is read\n"
+    for count, at, value, width in ((4, 4, b"\xff", 10), (2, 0, b"\0", 4)):
+        spoil(count, at, value, width)
+        with pytest.raises(InputError, match="several of its MP3 frames cannot be decoded|truncated"):
+            read_audio(path, RATE)
+        assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("rate", [0, 1, 999, 768_001, 1_409_294_144, 2**31 - 1])
 def test_an_absurd_sample_rate_is_refused(clip, rate):
     path = clip(tone(HERTZ, 0.1))
@@ -216,6 +248,13 @@ def test_too_many_channels_or_samples_are_refused(clip, monkeypatch):
         read_audio(clip(np.tile(tone(HERTZ, 0.1)[:, None], 40)), RATE)
     with pytest.raises(InputError, match=r"76,800,000 samples; at most 67,108,864"):
         read_audio(clip(np.ones((768_000 * 5, 20)), 768_000, "8-bit WAV"), RATE)
+
+
+@pytest.mark.parametrize(("rate", "target"), [(48_000, 8000), (44_100, 8000), (22_050, 16_000), (8000, 11_025)])
+def test_rates_are_converted_as_torchaudio_does(rate, target):
+    sound = np.random.default_rng(0).normal(0, 0.2, rate // 2 + 17).astype(np.float32)
+    expected = torchaudio.functional.resample(torch.from_numpy(sound), rate, target).numpy()
+    np.testing.assert_allclose(convert_rate(sound, rate, target), expected, atol=1e-6)
 
 
 def test_a_rate_that_cannot_be_converted_is_refused():

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
-import numpy as np
 import pytest
+from conftest import tone, write_wav
 
 from utils import InputError
 from utils.experiments import page
@@ -108,24 +108,14 @@ def test_the_gradio_app_neither_keeps_nor_sends_recordings(app):
 
 
 def test_the_gradio_app_recognises_a_recording(app, corpus):
-    import soundfile
-
-    samples, rate = soundfile.read(corpus.folder / "7_eve_1.wav", dtype="int16")
-    for recording in ((rate, samples), (rate, np.stack([samples, samples], axis=1)), (2 * rate, samples.repeat(2))):
-        says, chances = app.recognise(recording)
-        assert says == "Recognised as 7." and len(chances) == 3 and max(chances, key=chances.get) == "7"
+    says, chances = app.recognise(str(corpus.folder / "7_eve_1.wav"))
+    assert says == "Recognised as 7." and len(chances) == 3 and max(chances, key=chances.get) == "7"
 
 
 @pytest.mark.parametrize(
-    ("recording", "says"),
-    [
-        (None, "Record a digit"),
-        ((8000, np.zeros(4000, np.int16)), "silence"),
-        ((8000, np.zeros(0, np.int16)), "Record a digit"),
-        ((8000, np.full(4000, np.nan, np.float32)), "silence"),
-        ((8000, np.ones(30 * 8000, np.int16)), "30 s long"),
-    ],
+    ("seconds", "level", "says"), [(0.5, 0, "The recording: contains only silence"), (30, 0.5, "30.0 s long")]
 )
-def test_the_gradio_app_explains_unusable_recordings(app, recording, says):
-    sentence, chances = app.recognise(recording)
+def test_the_gradio_app_explains_unusable_recordings(app, tmp_path, seconds, level, says):
+    assert "Record a digit" in app.recognise(None)[0]
+    sentence, chances = app.recognise(str(write_wav(tmp_path / "clip.wav", tone(300, seconds, level=level))))
     assert says in sentence and chances == {}

@@ -1,33 +1,41 @@
 """Reading audio files: every clip becomes a mono waveform at one sample rate, or an error explains why it cannot."""
 
+import functools
 import math
 import os
 import re
 import struct
-from collections.abc import Sequence
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from glob import glob
 from pathlib import Path
 
 import numpy as np
 import soundfile
-import torch
-import torchaudio
 
 from utils import InputError
+from utils.data import ffmpeg
 
 LOUDEST = 1e9  # limit for floating-point samples: the power of anything larger overflows, and NaN fails the comparison
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64")
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64", *ffmpeg.SUFFIXES)
 PATTERN = re.compile(r"[*?\[]")
 RATES, MAX_CHANNELS, MAX_SAMPLES = (1000, 768_000), 32, 2**26  # samples of all channels together: 256 MB
 MAX_SECONDS = 10.0  # a spoken digit lasts half a second, so anything longer is something else
+OPPOSITE = -0.5  # a channel whose correlation with the loudest is below this is in antiphase
+MP3 = re.compile(rb"ID3|\xff[\xe0-\xff]")  # the first bytes
+UNDECODED, RESYNC = re.compile(rb"part2_3_length|dequantization failed"), re.compile(rb"Skipped \d+ bytes")  # mpg123
+ZEROS, ROLLOFF = 6, 0.99  # of the filter of `convert_rate`: zero crossings on each side, and where it begins to fall
 
 
 def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECONDS) -> np.ndarray:
     """Read a clip as a mono waveform.
 
-    Accepts any file that libsndfile can read, such as WAV, FLAC, OGG, MP3 or AIFF, whatever its sample rate (1 to
-    768 kHz), bit depth, number of channels (up to 32) or file name. Channels are averaged; the rate is converted with
-    a windowed-sinc filter (see `convert_rate`).
+    Accepts any file that libsndfile can read, such as WAV, FLAC, OGG, MP3 or AIFF, and through FFmpeg what phones
+    record (`utils.data.ffmpeg`), whatever its sample rate (1 to 768 kHz), bit depth, number of channels (up to 32) or
+    file name. Channels are averaged, those in antiphase with their signs changed; the rate is converted by
+    `convert_rate`.
 
     Args:
         path: the audio file.
@@ -38,64 +46,184 @@ def read_audio(path: str | Path, sample_rate: int, max_seconds: float = MAX_SECO
         float32 samples, shape (samples,), within [-1, 1] for integer formats.
 
     Raises:
-        InputError: the file is missing, not audio, empty, truncated, longer than `max_seconds`, all digital silence, or
-            contains samples that are not finite.
+        InputError: the file is missing, not audio, empty, truncated, damaged, longer than `max_seconds`, all digital
+            silence, or contains samples that are not finite; or it needs FFmpeg, and there is none.
     """
-    path = Path(path)
+    return convert_rate(*read_recording(path, max_seconds), sample_rate)
+
+
+def read_recording(path: str | Path, max_seconds: float = MAX_SECONDS) -> tuple[np.ndarray, int]:
+    """Like `read_audio`, but at the recording's own sample rate in Hz, which is returned as well."""
     try:
-        return convert_rate(*_read(path, max_seconds), sample_rate)
-    except OSError as error:  # for example, no permission, or a name that is too long
-        raise InputError(f"{path}: {error.strerror or error}") from None
+        with open_audio(path, max_seconds + 1) as (file, frames):
+            rate, limit = file.samplerate, math.floor(max_seconds * file.samplerate)
+            expected = limit + 1 if frames is None else frames
+            if frames is not None and frames > limit:
+                raise InputError(f"{path}: {frames / rate:.1f} s long; {_at_most(max_seconds)}")
+            if expected * file.channels > MAX_SAMPLES:
+                raise InputError(f"{path}: {expected * file.channels:,} samples; at most {MAX_SAMPLES:,} are read")
+            with _quiet(file.format == "MP3") as said:
+                samples = file.read(expected, dtype="float32", always_2d=True)
+            if frames is None and len(samples) > limit:
+                raise InputError(f"{path}: more than {max_seconds:.0f} s long; {_at_most(max_seconds)}")
     except MemoryError:
         raise InputError(f"{path}: too large for the memory") from None
-
-
-def _read(path: Path, max_seconds: float) -> tuple[np.ndarray, int]:
-    """A mono waveform, and its sample rate."""
-    if not path.is_file():
-        raise InputError(f"{path}: {'is a folder, not an audio file' if path.is_dir() else 'there is no such file'}")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty (0 bytes)")
-    try:
-        # pass a file descriptor: given a name, soundfile would go by its suffix
-        name = path if path.suffix.lower() == ".sd2" else None  # made of two files: libsndfile finds the other by name
-        with open(path, "rb") as opened, soundfile.SoundFile(name or opened.fileno(), closefd=False) as file:
-            rate, channels, frames = file.samplerate, file.channels, file.frames
-            if not RATES[0] <= rate <= RATES[1]:
-                raise InputError(f"{path}: a sample rate of {rate:,} Hz; it must be from {RATES[0]:,} to {RATES[1]:,}")
-            if channels > MAX_CHANNELS:
-                raise InputError(f"{path}: {channels} channels; at most {MAX_CHANNELS} are read")
-            if frames > max_seconds * rate:
-                one = "a clip of one digit (for several: `sdr predict --several`)"
-                what = one if max_seconds == MAX_SECONDS else "a recording"
-                raise InputError(f"{path}: {frames / rate:.1f} s long; {what} is at most {max_seconds:.0f} s")
-            if frames * channels > MAX_SAMPLES:
-                raise InputError(f"{path}: {frames * channels:,} samples; at most {MAX_SAMPLES:,} are read")
-            file.seekable = lambda: False  # soundfile seeks after reading, which codecs such as GSM and DWVW cannot
-            samples = file.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, ValueError, TypeError, OverflowError):
-        raise InputError(f"{path}: not an audio file (WAV, FLAC, OGG or MP3), or a damaged one") from None
     if len(samples) == 0:
         raise InputError(f"{path}: contains no audio samples")
-    if len(samples) < frames or _wav_is_cut(path):
+    if (frames is not None and len(samples) < frames) or _wav_is_cut(Path(path)):
         raise InputError(f"{path}: the file is truncated: its header announces more audio than there is")
     if not np.abs(samples).max() < LOUDEST:
         raise InputError(f"{path}: contains samples that are not finite (NaN or infinity)")
-    waveform = samples.mean(axis=1)
-    if not waveform.any():  # also when the channels cancel out
+    if not samples.any():
         raise InputError(f"{path}: contains only silence (every sample is zero)")
-    return waveform, rate
+    _check_decoding(path, b"".join(said))
+    return to_mono(samples), rate
+
+
+@contextmanager
+def open_audio(path: str | Path, seconds: float | None = None) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
+    """Open an audio file of any kind, to be read from its beginning to its end.
+
+    Args:
+        path: the audio file.
+        seconds: no more than these are needed; None: all.
+
+    Yields:
+        The file, and its number of frames (samples per channel), or None if that is not known before its end.
+
+    Raises:
+        InputError: the file is missing or empty, not audio, damaged, or has a sample rate or a number of channels
+            beyond sense. Errors of the block that reads it become such errors as well.
+    """
+    path = Path(path)
+    try:
+        if not path.is_file():
+            why = "is a folder, not an audio file" if path.is_dir() else "there is no such file"
+            raise InputError(f"{path}: {why}")
+        if path.stat().st_size == 0:
+            raise InputError(f"{path}: the file is empty (0 bytes)")
+        with _decoder(path, seconds) as (file, frames):
+            if not RATES[0] <= (rate := file.samplerate) <= RATES[1]:
+                raise InputError(f"{path}: a sample rate of {rate:,} Hz; it must be from {RATES[0]:,} to {RATES[1]:,}")
+            if file.channels > MAX_CHANNELS:
+                raise InputError(f"{path}: {file.channels} channels; at most {MAX_CHANNELS} are read")
+            file.seekable = lambda: False  # soundfile seeks after reading, which codecs such as GSM and DWVW cannot
+            yield file, frames
+    except (soundfile.SoundFileError, ValueError, TypeError, OverflowError):
+        kinds = "such as WAV, FLAC, OGG, MP3, M4A or WebM"
+        raise InputError(f"{path}: not an audio file ({kinds}), or a damaged one") from None
+    except OSError as error:  # for example, no permission, or a name that is too long
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+@contextmanager
+def _decoder(path: Path, seconds: float | None) -> Iterator[tuple[soundfile.SoundFile, int | None]]:
+    """libsndfile if it knows the kind of file, otherwise FFmpeg."""
+    with open(path, "rb", buffering=0) as opened:
+        start = opened.read(16)
+        opened.seek(0)
+        # pass a file descriptor: given a name, soundfile would go by its suffix
+        name = path if path.suffix.lower() == ".sd2" else None  # made of two files: libsndfile finds the other by name
+        try:
+            with _quiet(bool(MP3.match(start))):
+                file = soundfile.SoundFile(name or opened.fileno(), closefd=False)
+        except soundfile.LibsndfileError:
+            if (kind := ffmpeg.reader(start)) is None:
+                raise
+        else:
+            with file:
+                yield file, file.frames
+            return
+    with ffmpeg.decode(path, kind, seconds) as file:
+        yield file, None
+
+
+@contextmanager
+def _quiet(catch: bool) -> Iterator[list[bytes]]:
+    """Catch what a library in C writes to standard error; the list holds it afterwards."""
+    said: list[bytes] = []
+    try:
+        kept = os.dup(2) if catch else None
+    except OSError:  # it is closed
+        kept = None
+    if kept is None:
+        yield said
+        return
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            said.append(file.read())
+
+
+def _check_decoding(path: str | Path, said: bytes) -> None:
+    """Refuse an MP3 file if its decoder lost several frames, and warn if it lost one, which lasts 26 to 72 ms."""
+    lost = len(UNDECODED.findall(said)) + 2 * len(RESYNC.findall(said))
+    if lost > 1:
+        raise InputError(f"{path}: the file is damaged: several of its MP3 frames cannot be decoded")
+    if lost:
+        print(f"{path}: one MP3 frame is damaged; the rest is read", file=sys.stderr)
+
+
+def to_mono(samples: np.ndarray) -> np.ndarray:
+    """Average channels: float32 (samples, channels) to (samples,). Those in antiphase would cancel each other out.
+
+    Some devices record such a pair, as balanced lines carry it. The sign of a channel that runs opposite to the loudest
+    one is changed.
+    """
+    if samples.shape[1] > 1:
+        centred = samples - samples.mean(axis=0)
+        power = np.square(centred).mean(axis=0)
+        loudest = power.argmax()
+        shared = (centred * centred[:, [loudest]]).mean(axis=0)
+        opposite = shared < OPPOSITE * np.sqrt(power * power[loudest])
+        samples = np.where(opposite, -samples, samples)
+    return samples.mean(axis=1)
 
 
 def convert_rate(waveform: np.ndarray, rate: int, target_rate: int) -> np.ndarray:
-    """Resample a waveform, float32 (samples,), from `rate` to `target_rate`, both in Hz."""
+    """Resample a waveform, float32 (samples,), from `rate` to `target_rate`, both in Hz.
+
+    The filter is a sinc under a Hann window, as in `torchaudio.functional.resample` (whose result it equals to 1e-6),
+    which follows J. O. Smith, https://ccrma.stanford.edu/~jos/resample/. This needs no PyTorch, which takes seconds to
+    load.
+    """
     if rate // math.gcd(rate, target_rate) > 5000:  # for odd rates such as 44,101 Hz the filter would take gigabytes
         rate = max(round(rate, -2), 100)
     if (factor := math.gcd(rate, target_rate)) and rate // factor * (target_rate // factor) > 250_000_000:
         raise InputError(f"cannot convert {rate:,} Hz to {target_rate:,} Hz; choose a sample_rate in whole hundreds")
     if rate == target_rate:
         return waveform
-    return torchaudio.functional.resample(torch.from_numpy(waveform), rate, target_rate).numpy()
+    step, phases = rate // factor, target_rate // factor  # `phases` samples become of every `step` samples
+    filters, offsets = _filters(step, phases), np.arange(phases) * step // phases
+    rows, taps = len(waveform) // step + 1, filters.shape[1]
+    padded = np.pad(np.asarray(waveform, np.float32), (taps // 2 - 1, taps + step))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, taps)
+    converted = np.empty((rows, phases), np.float32)
+    for phase, offset in enumerate(offsets):
+        converted[:, phase] = windows[offset::step][:rows] @ filters[phase]
+    return converted.ravel()[: -(-len(waveform) * target_rate // rate)]
+
+
+@functools.lru_cache(maxsize=4)
+def _filters(step: int, phases: int) -> np.ndarray:
+    """The filter of each phase (phases, taps), in the precision of torchaudio."""
+    cutoff = min(step, phases) * ROLLOFF
+    width = math.ceil(ZEROS * step / cutoff)
+    phase, tap = np.arange(phases)[:, None], np.arange(-width, width + 2)
+    sample = (phase * step // phases + tap).astype(np.float32)
+    time = sample / np.float32(step) - phase.astype(np.float32) / np.float32(phases)
+    time = np.clip(time * cutoff, -ZEROS, ZEROS)
+    return (np.sinc(time) * np.cos(time * np.pi / ZEROS / 2) ** 2 * cutoff / step).astype(np.float32)
+
+
+def _at_most(seconds: float) -> str:
+    one = "a clip of one digit (for several: `sdr predict --several`)"
+    return f"{one if seconds == MAX_SECONDS else 'a recording'} is at most {seconds:.0f} s"
 
 
 def _wav_is_cut(path: Path) -> bool:

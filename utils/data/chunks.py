@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import soundfile
 
 from utils import InputError
-from utils.data.audio import LOUDEST, convert_rate
+from utils.data.audio import LOUDEST, convert_rate, open_audio, to_mono
 
 CONTEXT = 0.02  # seconds before and after a chunk that the filter of `convert_rate` sees
 CHUNK = 1.0  # seconds read from a file at a time
@@ -47,22 +46,18 @@ class Resampler:
 
 
 def read_chunks(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
-    """An audio file of any length, piece by piece: float32 (samples,) at `sample_rate` in Hz, channels averaged.
+    """An audio file of any length and kind, piece by piece: float32 (samples,) at `sample_rate` in Hz, mono.
 
     Raises:
-        InputError: the file is missing, not audio, or contains samples that are not finite.
+        InputError: as for `open_audio`; or the file contains samples that are not finite.
     """
-    try:
-        with soundfile.SoundFile(path) as file:
-            resampler = Resampler(file.samplerate, sample_rate)
-            for chunk in file.blocks(round(CHUNK * file.samplerate), dtype="float32", always_2d=True):
-                if not np.abs(chunk).max() < LOUDEST:
-                    raise InputError(f"{path}: contains samples that are not finite (NaN or infinity)")
-                yield resampler.push(chunk.mean(1))
-            yield resampler.flush()
-    except (soundfile.SoundFileError, OSError):
-        why = "not an audio file (WAV, FLAC, OGG or MP3), or a damaged one"
-        raise InputError(f"{path}: {why if Path(path).is_file() else 'there is no such file'}") from None
+    with open_audio(path) as (file, _):
+        resampler = Resampler(file.samplerate, sample_rate)
+        while len(chunk := file.read(round(CHUNK * file.samplerate), dtype="float32", always_2d=True)):
+            if not np.abs(chunk).max() < LOUDEST:
+                raise InputError(f"{path}: contains samples that are not finite (NaN or infinity)")
+            yield resampler.push(to_mono(chunk))
+        yield resampler.flush()
 
 
 def read_pcm(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarray]:

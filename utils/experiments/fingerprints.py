@@ -10,6 +10,7 @@ from utils.paths import PROJECT
 LEARNING = (
     "model_neural",
     "utils/data/audio.py",
+    "utils/data/ffmpeg.py",
     "utils/data/splits.py",
     "utils/data/synthesis",
     "utils/features",

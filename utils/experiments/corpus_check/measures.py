@@ -3,12 +3,11 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-import soundfile
 import torch
 from torch import Tensor
 
 from model_baseline.linear import pool
-from utils.data.audio import convert_rate, read_audio
+from utils.data.audio import convert_rate, read_recording
 from utils.data.audio_fingerprints import RATE, Fingerprint, fingerprint
 from utils.features.extraction import extract
 from utils.features.log_mel import FeatureConfig
@@ -55,11 +54,7 @@ class Measures:
 
 def measure(path: str) -> Measures:
     """Measure a clip. Raises `InputError` if it cannot be read (see `read_audio`)."""
-    try:
-        rate = soundfile.info(path).samplerate
-    except soundfile.LibsndfileError:
-        rate = RATE  # `read_audio` explains what is wrong
-    waveform = read_audio(path, rate)
+    waveform, rate = read_recording(path)
     dc = waveform.mean(dtype=np.float64)
     centred = (waveform - dc).astype(np.float32)  # an offset would hide the pauses
     words = find_words(centred, rate)
