@@ -27,6 +27,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A number of at least 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, not {text!r}")
+    return int(text)
+
+
 def port(text: str) -> int:
     """A TCP port."""
     if not text.isdecimal() or not 0 < int(text) < 2**16:

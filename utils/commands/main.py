@@ -24,6 +24,7 @@ COMMANDS = (
     "demo",
     "reproduce",
     "report",
+    "verify",
     "bench",
     "record",
     "language",

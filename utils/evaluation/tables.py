@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from utils.data.splits import split_name
-from utils.evaluation import results
+from utils.evaluation import results, verified
 from utils.paths import CONFIGS
 from utils.settings import build, load_yaml
 
@@ -126,6 +126,7 @@ def row(
         "multiply_adds": first["multiply_adds"],
         "train_seconds": fmean(over_seeds(lambda run: run["train_seconds"])),
         "command": f"sdr reproduce {table.name} {option} {experiment}",
+        "verified": verified.summary(store, [path for seed in seeds for path in paths[seed]]),
         "accuracy": accuracy,
         "by_seed": dict(zip(seeds, accuracy, strict=True)),
         "macro_f1": over_seeds(lambda run: run["metrics"]["TEST"]["macro_f1"]),

@@ -1,0 +1,73 @@
+"""Which stored runs have been trained again, when, on what machine and with what outcome: `results/verified.json`."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+
+from utils import InputError
+from utils.evaluation import results
+from utils.files import one_process, write_atomically
+
+EQUAL, WITHIN, DIFFERENT = VERDICTS = ("equal", "within tolerance", "different")
+
+
+def file_of(store: Path) -> Path:
+    """The file beside a results store."""
+    return store.parent / "verified.json"
+
+
+def load(store: Path) -> dict[str, dict]:
+    """The latest verification of each run, by its path in the store without suffix: "cnn1d/course/seed-0"."""
+    file = file_of(store)
+    if not file.is_file():
+        return {}
+    try:
+        made = json.loads(file.read_text(encoding="utf-8"))
+        if all(isinstance(run["on"], str) and run["verdict"] in VERDICTS and run["result"] for run in made.values()):
+            return made
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    raise InputError(f"{file}: not written by `sdr verify`, or damaged; restore it, or delete it")
+
+
+def record(store: Path, path: Path, verdict: str, environment: dict) -> None:
+    """Note that the run with the result `path` was trained again today, in this environment, with this outcome."""
+    entry = {
+        "on": date.today().isoformat(),
+        "verdict": verdict,
+        "result": _digest(path),
+        **{key: environment[key] for key in ("processor", "torch", "commit")},
+    }
+    with one_process(file_of(store)):
+        made = dict(sorted((load(store) | {_name(store, path): entry}).items()))
+        text = json.dumps(made, indent=1) + "\n"
+        write_atomically(file_of(store), lambda new: new.write_text(text, encoding="utf-8"))
+
+
+def summary(store: Path, paths: Sequence[Path]) -> str:
+    """When the runs of a row were last trained again: "2026-11-28 (2 of 5)"; "different" if one came out different.
+
+    Only verifications of the results as they are now count: when a run is repeated, its former ones are void.
+    """
+    made = load(store)
+    own = [(path, made[_name(store, path)]) for path in paths if _name(store, path) in made]
+    valid = [entry for path, entry in own if entry["result"] == _digest(path)]
+    if any(entry["verdict"] == DIFFERENT for entry in valid):
+        return DIFFERENT
+    if not valid:
+        return ""
+    return f"{max(entry['on'] for entry in valid)} ({len(valid)} of {len(paths)})"
+
+
+def _name(store: Path, path: Path) -> str:
+    return path.relative_to(store).with_suffix("").as_posix()
+
+
+def _digest(path: Path) -> str:
+    """A checksum of a result and its predictions."""
+    try:
+        return hashlib.sha256(path.read_bytes() + results.predictions_path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: could not be read, or its predictions ({error.strerror or error})") from None
