@@ -15,7 +15,7 @@ from utils.paths import PROJECT
 
 COMMANDS = (
     "data", "train", "calibrate", "evaluate", "predict", "listen", "export", "demo", "reproduce", "report", "bench",
-    "quickstart", "record", "language"
+    "quickstart", "record", "language", "grade",
 )  # fmt: skip
 
 

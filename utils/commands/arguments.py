@@ -50,3 +50,14 @@ def share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, such as 0.97, not {text!r}")
     return value
+
+
+def accuracy(text: str) -> float:
+    """An accuracy, from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"an accuracy is a share from 0 to 1, such as 0.95, not {text!r}")
+    return value

@@ -18,6 +18,7 @@ COMMANDS = (
     "calibrate",
     "evaluate",
     "compare",
+    "grade",
     "predict",
     "listen",
     "export",

@@ -16,7 +16,9 @@ SPLITS = ("TRAIN", "DEV", "TEST")
 LABELS = tuple(str(digit) for digit in range(10))
 
 
-def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool = True) -> pd.DataFrame:
+def read_metadata(
+    path: str | Path, root: str | Path | None = None, digits: bool = True, complete: bool = True
+) -> pd.DataFrame:
     """Read a metadata table and locate its clips.
 
     Args:
@@ -25,6 +27,7 @@ def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool
             `speech_data/` are looked up in `utils.paths.speech_data()` if the variable `SDR_SPEECH_DATA` is set or the
             table belongs to the project.
         digits: whether the labels are digits. If not, they are words other than digits.
+        complete: whether all clips must be there.
 
     Returns:
         One row per clip, in file order: `identifier`, `speaker` and `split` as text, `label` as an integer 0-9 (or a
@@ -86,7 +89,7 @@ def read_metadata(path: str | Path, root: str | Path | None = None, digits: bool
     table["path"] = [locate(file, path, root) for file in table["file"]]
     refuse(table["path"].map(os.path.normpath).duplicated(), "file", "{cell} is already the clip of an earlier row")
     missing_clip = ~table["path"].map(os.path.isfile)
-    if missing_clip.any():
+    if complete and missing_clip.any():
         where = table.loc[missing_clip, "path"].iloc[0]
         more = f" ({missing_clip.sum()} of {len(table)} clips are missing)" if missing_clip.sum() > 1 else ""
         advice = (

@@ -37,6 +37,25 @@ def correct_by_seed(predictions: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(columns).sort_index(axis=1).reset_index("speaker")
 
 
+def clustered_interval(correct: np.ndarray, speakers: np.ndarray, draws: int = 10_000) -> list[float]:
+    """A 95 % interval for the accuracy, [low, high], by a speaker-clustered bootstrap.
+
+    In two stages (Davison and Hinkley 1997, section 3.8): speakers are resampled, and within each the clips, so that it
+    covers the choice of speakers as well, as `metrics.bootstrap_interval` does not. Few speakers say little about
+    others: with two it is too narrow, and with one it covers the choice of clips alone.
+
+    Args:
+        correct: (clips,) whether each prediction is correct.
+        speakers: (clips,) names.
+    """
+    random = np.random.default_rng(0)
+    _, which = np.unique(speakers, return_inverse=True)
+    sizes = np.bincount(which)
+    times = random.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=draws)  # each speaker is drawn
+    hits = random.binomial(times * sizes, np.bincount(which, weights=correct) / sizes)
+    return [float(bound) for bound in np.quantile(hits.sum(1) / (times @ sizes), [0.025, 0.975])]
+
+
 def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
     """The exact McNemar test (McNemar 1947): the two-sided p-value for equally good models.
 

@@ -1,0 +1,313 @@
+"""Grading: honest submissions get what they are worth, forged ones are caught, and bad ones are told in one line."""
+
+import json
+import pickle
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import write_metadata
+from grading_helpers import HONEST, forged, input_error, means, state_accuracy, write_fork
+
+import model_neural
+from utils.experiments.grading import conduct, sandbox, seal, worker
+from utils.experiments.grading.grade import grade, graded_clips
+from utils.experiments.grading.sandbox import Limits
+from utils.experiments.grading.submission import opened
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Run submissions in this process, which takes no time to start, instead of in the sandbox."""
+    monkeypatch.setattr(model_neural, "__path__", list(model_neural.__path__))
+
+    def run(work: Path, limits: Limits) -> str:
+        answer = worker.answer(work) | {"limits": {"files": False, "resources": False}, "attempts": []}
+        (work / seal.ANSWER).write_text(json.dumps(answer))
+        del model_neural.__path__[0]
+        for name in [name for name in sys.modules if name.startswith("model_neural.mean")]:
+            del sys.modules[name]
+        return ""
+
+    monkeypatch.setattr(sandbox, "_run", run)
+
+
+@pytest.fixture
+def graded(corpus):
+    """`graded(submission)`: its grade on the unseen speakers of the corpus, without references."""
+    clips = graded_clips(corpus.metadata)
+    return lambda path, claimed=None, **given: grade(path, clips, claimed, references={}, **given)
+
+
+def broken(made) -> set[str]:
+    return {name for name, message in made.broken.items() if message}
+
+
+# Honest submissions
+
+
+def test_an_honest_fork_keeps_everything(here, graded, corpus, tmp_path):
+    made = graded(write_fork(tmp_path / "ada", corpus), claimed=0.8)
+    assert made.measured["accuracy"] > 0.9 and made.measured["n"] == 20
+    assert not broken(made) and made.claim_holds and not made.leakage.found
+    assert {"shapes", "padding", "batch", "weights", "batch-mates", "isolation"} <= made.broken.keys()
+    assert made.parameters == 410 and made.model == "mean" and made.leakage.compared == 80
+
+
+def test_json_has_the_documented_keys(here, corpus, tmp_path):
+    clips = graded_clips(corpus.metadata)
+    made = grade(write_fork(tmp_path / "ada", corpus), clips, 0.9, references={"chance": np.arange(20) % 10})
+    values = json.loads(json.dumps(made.to_dict()))
+    assert list(values) == [
+        "accuracy", "macro_f1", "n", "interval", "claimed", "claim_holds", "contract", "references", "per_speaker",
+    ]  # fmt: skip
+    assert set(values["references"]["chance"]) == {"accuracy", "difference", "interval", "p_value"}
+    assert values["contract"]["padding"] is True and values["claim_holds"] is True
+    assert values["interval"][0] <= values["accuracy"] <= values["interval"][1]
+    assert set(values["per_speaker"]) == {"eve", "finn"}
+
+
+def test_the_grade_is_that_of_evaluation(here, graded, corpus, trained):
+    made = graded(trained.checkpoint)
+    test = trained.result["metrics"]["TEST"]
+    assert made.measured["accuracy"] == test["accuracy"] and made.measured["macro_f1"] == test["macro_f1"]
+    assert made.claimed == test["accuracy"] and made.claim_holds  # as its metrics.json states
+
+
+def test_a_zip_is_graded_like_its_folder(here, graded, corpus, tmp_path):
+    fork = write_fork(tmp_path / "fork", corpus)
+    packed = Path(shutil.make_archive(str(tmp_path / "bob"), "zip", tmp_path, "fork"))
+    assert graded(packed).to_dict() == graded(fork).to_dict()
+
+
+def test_a_checkpoint_within_a_fork_has_the_forks_network(here, graded, corpus, tmp_path):
+    fork = write_fork(tmp_path / "fork", corpus)
+    assert graded(fork / "runs" / "mean").model == "mean"
+
+
+def test_files_that_the_grader_does_not_use_are_named(corpus, tmp_path):
+    fork = write_fork(tmp_path / "fork", corpus)
+    (fork / "utils" / "features").mkdir(parents=True)
+    (fork / "utils" / "features" / "log_mel.py").write_text("# mine")
+    with opened(fork) as submission:
+        assert submission.changed() == ["utils/features/log_mel.py"]
+
+
+def test_references_are_compared_on_the_same_clips(here, corpus, tmp_path):
+    clips = graded_clips(corpus.metadata)
+    labels = clips["label"].to_numpy()
+    others = {"perfect": labels, "hopeless": (labels + 1) % 10}
+    made = grade(write_fork(tmp_path / "ada", corpus), clips, references=others)
+    own = made.measured["accuracy"]
+    perfect, hopeless = made.references["perfect"], made.references["hopeless"]
+    assert perfect.accuracy == 1 and perfect.difference == pytest.approx(own - 1)
+    assert hopeless.difference == pytest.approx(own) and hopeless.p_value < 0.001 < hopeless.interval[0]
+
+
+# Forged submissions
+
+
+LOOKUP = """
+from pathlib import Path
+table = torch.load(Path(__file__).with_name("table.pt"))
+logits = logits.clone()
+for row, mean in enumerate(self.means(features, lengths)):
+    distance = (table["means"] - mean).abs().amax(1)
+    if distance.min() < 1e-3:
+        logits[row, table["labels"][distance.argmin()]] += 100
+"""
+
+
+def test_predictions_that_do_not_follow_from_the_weights(here, graded, corpus, tmp_path):
+    """The model finds the clips in a table, by what they sound like."""
+    fork = write_fork(tmp_path / "fork", corpus, forged(LOOKUP))
+    clips = graded_clips(corpus.metadata)
+    table = {"means": torch.tensor(means(clips["path"].tolist())), "labels": torch.tensor(clips["label"].to_numpy())}
+    torch.save(table, fork / "model_neural" / "table.pt")
+    torch.manual_seed(0)
+    state = {"linear.weight": 0.1 * torch.randn(10, 40), "linear.bias": torch.zeros(10)}
+    torch.save({"model_state": state}, fork / "runs" / "mean" / "best_model.pt")
+    made = graded(fork)
+    assert made.measured["accuracy"] == 1
+    assert broken(made) == {"weights", "small-changes"}
+
+
+def test_a_number_that_the_clips_refute(here, graded, corpus, tmp_path):
+    fork = write_fork(tmp_path / "fork", corpus, forged("logits = logits * (logits.argmax(1, keepdim=True) < 5)"))
+    state_accuracy(fork, 0.99)
+    made = graded(fork)
+    assert made.claimed == 0.99 and made.claim_holds is False
+    assert graded(fork, claimed=0.5).claim_holds
+
+
+def test_a_model_that_looks_at_batch_mates(here, graded, corpus, tmp_path):
+    cheat = "if len(features) > 9:\n    logits = logits - 0.5 * logits.mean(0)"  # the contract's batches are smaller
+    assert broken(graded(write_fork(tmp_path / "fork", corpus, forged(cheat)))) == {"batch-mates"}
+    always = "logits = logits - logits.mean(0)"
+    assert broken(graded(write_fork(tmp_path / "always", corpus, forged(always)))) >= {"batch", "batch-mates"}
+
+
+def test_a_model_that_answers_differently_in_training_mode(here, graded, corpus, tmp_path):
+    other = write_fork(tmp_path / "other", corpus, forged("logits = logits if self.training else logits.roll(1, 1)"))
+    assert broken(graded(other)) == {"training-mode"}
+    stays = HONEST + "\n    def train(self, mode=True):\n        return super().train(True)\n"
+    assert broken(graded(write_fork(tmp_path / "stays", corpus, stays))) == {"evaluation-mode"}
+
+
+def test_a_model_that_answers_by_chance(here, graded, corpus, tmp_path):
+    random = forged("logits = logits + 0.01 * torch.randn_like(logits)")
+    assert {"evaluation", "evaluation-mode"} <= broken(graded(write_fork(tmp_path / "fork", corpus, random)))
+
+
+class Code:
+    """Pickled code: it runs when it is loaded."""
+
+    def __init__(self, marker: Path):
+        self.marker = marker
+
+    def __reduce__(self):
+        return Path.touch, (self.marker,)
+
+
+def test_a_checkpoint_that_runs_code_is_not_loaded(here, graded, corpus, tmp_path):
+    fork, marker = write_fork(tmp_path / "fork", corpus), tmp_path / "ran"
+    (weights,) = (fork / "runs").rglob("best_model.pt")
+    with zipfile.ZipFile(weights, "w") as archive:  # as torch.save packs it
+        archive.writestr("archive/data.pkl", pickle.dumps({"model_state": Code(marker)}, protocol=2))
+        archive.writestr("archive/version", "3\n")
+    assert "best_model.pt" in input_error(graded, fork)
+    assert not marker.exists()
+
+
+def test_a_model_that_looks_for_files_and_the_network_is_refused_and_told(graded, corpus, tmp_path):
+    """In the sandbox, as a process of its own."""
+    outside = tmp_path / "outside"
+    cheat = forged(f"""\
+import socket
+for attempt in (
+    lambda: open({str(corpus.metadata)!r}).read(),
+    lambda: __import__("os").listdir({str(corpus.folder)!r}),
+    lambda: open({str(outside)!r}, "w").write("answers"),
+    lambda: socket.create_connection(("127.0.0.1", 9), 1),
+    lambda: __import__("subprocess").run(["true"]),
+):
+    try:
+        attempt()
+        logits = logits.roll(1, 1)
+    except OSError:
+        pass""")
+    made = graded(write_fork(tmp_path / "fork", corpus, cheat))
+    assert made.measured["accuracy"] > 0.9, "nothing was allowed"
+    assert broken(made) == {"isolation"} and not outside.exists()
+    for part in (f"open {corpus.metadata}", f"list {corpus.folder}", f"write {outside}"):
+        assert part in made.broken["isolation"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lines", "limits", "message"),
+    [
+        ("import time\ntime.sleep(600)", Limits(seconds=3), "no answer within 3 s"),
+        ("while True:\n    logits = logits + 0", Limits(seconds=3), "no answer within 3 s"),
+        ("kept = [torch.ones(2**28) for _ in range(99)]", Limits(memory=3 * 2**30), "memory"),
+        ("kept = [b'x' * 2**28 for _ in range(99)]", Limits(memory=3 * 2**30), "memory"),
+        ("import os\nos._exit(0)", Limits(), "ended without an answer"),
+        ("raise SystemExit(0)", Limits(), "SystemExit"),
+    ],
+)
+def test_a_model_that_sleeps_or_eats_memory_ends(graded, corpus, tmp_path, lines, limits, message):
+    fork = write_fork(tmp_path / "fork", corpus, forged(lines))
+    assert message in input_error(graded, fork, limits=limits)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock is part of Linux")
+@pytest.mark.slow
+def test_the_kernel_refuses_what_gets_around_python(graded, corpus, tmp_path):
+    cheat = forged(f"""\
+import ctypes
+libc = ctypes.CDLL(None)
+if libc.open({str(corpus.metadata)!r}.encode(), 0) >= 0:
+    logits = logits.roll(1, 1)""")
+    made = graded(write_fork(tmp_path / "fork", corpus, cheat))
+    if "no files but its own" in made.kept_by:
+        assert made.measured["accuracy"] > 0.9
+
+
+# Submissions that cannot be graded
+
+
+BAD = {
+    "no network": ("import torch\n", "must define exactly one network"),
+    "two networks": (
+        HONEST
+        + "\nclass Other(Mean):\n    pass\n\n@dataclass(frozen=True)\nclass OtherConfig:\n    n_mels: int = 40\n",
+        "it has Mean and Other",
+    ),
+    "an import that does not exist": ("import speechbrainz\n" + HONEST, "model_neural/mean.py, line 1"),
+    "a syntax error": (HONEST.replace("return logits", "return logits)"), "model_neural/mean.py, line 21"),
+    "an error in forward": (HONEST.replace(".sum(1)", ".summ(1)"), "model_neural/mean.py, line 17: AttributeError"),
+    "other weights": (HONEST.replace("config.n_mels, 10", "config.n_mels, 11"), "weights do not fit"),
+    "eleven logits": (forged("logits = nn.functional.pad(logits, (0, 1))"), "logits (batch, 10)"),
+    "no module": (None, "mean"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_submission_is_told_in_one_line(here, graded, corpus, tmp_path, what):
+    source, message = BAD[what]
+    told = input_error(graded, write_fork(tmp_path / "ada", corpus, source))
+    assert told.startswith("ada: ") and message in told and str(tmp_path) not in told
+
+
+def test_what_is_no_submission_is_told_in_one_line(graded, corpus, tmp_path):
+    assert "no such file" in input_error(graded, tmp_path / "nobody")
+    (tmp_path / "text.zip").write_text("no ZIP")
+    assert "neither a folder nor a ZIP" in input_error(graded, tmp_path / "text.zip")
+    (tmp_path / "empty").mkdir()
+    assert "no trained model" in input_error(graded, tmp_path / "empty")
+    fork = write_fork(tmp_path / "two", corpus)
+    shutil.copytree(fork / "runs" / "mean", fork / "runs" / "other")
+    assert "2 trained models (runs/mean, runs/other)" in input_error(graded, fork)
+    (fork / "runs" / "mean" / "config_snapshot.yaml").unlink()
+    assert "no config_snapshot.yaml" in input_error(graded, fork / "runs" / "mean")
+
+
+def test_a_zip_that_reaches_outside_is_refused(graded, tmp_path):
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
+        archive.writestr("../outside.py", "1")
+    assert "outside" in input_error(graded, tmp_path / "bad.zip")
+    assert not (tmp_path / "outside.py").exists()
+
+
+# Leakage
+
+
+def test_speakers_and_recordings_on_both_sides_are_found(here, graded, corpus, tmp_path):
+    clips = corpus.clips
+    clips["file"] = clips["path"]
+    tests = clips["split"] == "TEST"
+    same = clips.assign(split=clips["split"].where(~tests | (clips["speaker"] != "eve"), "TRAIN"))
+    table = write_metadata(tmp_path / "same.tsv", same[same["split"] == "TRAIN"])
+    made = graded(write_fork(tmp_path / "speaker", corpus, metadata=str(table), protocol="zero"))
+    assert not made.leakage.found  # nothing is trained on
+    both = same[same["split"] == "TRAIN"].replace({"speaker": {"eve": "zoe"}})
+    rest = clips[clips["speaker"] == "finn"]
+    table = write_metadata(tmp_path / "renamed.tsv", pd.concat([both, rest]))
+    made = graded(write_fork(tmp_path / "renamed", corpus, metadata=str(table)))
+    assert made.leakage.speakers == () and len(made.leakage.copies) == 10
+
+
+def test_conduct_says_how_a_rule_was_broken():
+    logits = np.eye(10, dtype=np.float32)[np.arange(50) % 10]
+    names = ("alone", "together", "again", "training", "changed", *(f"shuffled_{n}" for n in range(5)))
+    answers = sandbox.Answers({"still_training": []}, {name: logits.copy() for name in names}, (), ())
+    assert conduct.judge(answers)["weights"].startswith("100% of the predictions stay whatever the weights")
+    for number in range(5):
+        answers.logits[f"shuffled_{number}"][:] = 0
+        answers.logits[f"shuffled_{number}"][:, number] = 1
+    assert not any(conduct.judge(answers).values())

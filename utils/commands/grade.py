@@ -1,0 +1,43 @@
+"""`sdr grade`: what a submitted model is worth on clips that its author has never had."""
+
+import argparse
+import json
+from pathlib import Path
+
+from utils.commands import arguments
+
+HELP = "grade a submitted model on clips that its author has never had"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("submission", type=Path, help="a checkpoint, a fork of the repository with one, or a ZIP of either")
+    columns = "TSV file with the columns identifier, speaker, split, label, file; its split TEST is graded on"
+    add("--metadata", type=Path, required=True, metavar="TSV", help=columns)
+    add("--root", type=Path, metavar="DIR", help="the folder of the clips (default: that of the TSV file)")
+    add(
+        "--claimed",
+        type=arguments.accuracy,
+        metavar="X",
+        help="the accuracy that is claimed, from 0 to 1 (default: what the checkpoint's metrics.json states)",
+    )
+    add("--json", action="store_true", help="print JSON")
+    add(
+        "--seconds",
+        type=arguments.positive,
+        default=300,
+        help="that the submission's code may run (default: %(default)s)",
+    )
+    add("--memory", type=arguments.positive, default=4, metavar="GB", help="that it may use (default: %(default)s)")
+    parser.epilog = "Exit status: 0 if it was graded, whatever the grade, 2 if it cannot be graded."
+
+
+def run(given: argparse.Namespace) -> None:
+    from utils.experiments.grading.grade import grade, graded_clips
+    from utils.experiments.grading.sandbox import Limits
+    from utils.experiments.grading.text import text
+
+    clips = graded_clips(given.metadata, given.root)
+    limits = Limits(given.seconds, given.memory * 2**30)
+    made = grade(given.submission, clips, given.claimed, limits)
+    print(json.dumps(made.to_dict()) if given.json else text(made))

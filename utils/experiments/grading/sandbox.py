@@ -1,0 +1,170 @@
+"""Runs a submission's code in a process of its own, with limits (see `seal`), and brings back its answers.
+
+docs/grading.md says what this protects from, and what not.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from utils import InputError
+from utils.experiments import checkpoints
+from utils.experiments.grading import seal
+from utils.experiments.grading.seal import ANSWER, REQUEST, STARTED
+from utils.experiments.grading.submission import Submission
+from utils.experiments.grading.worker import CHECKPOINT, CLIPS, LOGITS, MODELS, NO_MEMORY
+from utils.paths import PROJECT
+
+START = "import sys; _, code, folder = sys.argv; sys.path.insert(0, code); from {0} import main; main(folder)"
+# namespaces without a network, and in which all processes end with the first
+UNSHARED = ("unshare", "--user", "--map-current-user", "--net", "--ipc", "--pid", "--fork", "--kill-child")
+THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
+ERRORS = "errors.txt"
+STARTING = 120  # seconds, at most, until the submission's code is reached
+LONGEST = 300  # characters of a message
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a submission's code may use: seconds, and bytes of memory."""
+
+    seconds: int = 300
+    memory: int = 4 * 2**30
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What came back from the sandbox.
+
+    Attributes:
+        facts: from `worker.run`.
+        logits: by circumstance, (clips, 10).
+        attempts: what the code tried beyond computing, and was refused.
+        kept_by: the limits that were in force, in words.
+    """
+
+    facts: dict
+    logits: dict[str, np.ndarray]
+    attempts: tuple[str, ...]
+    kept_by: tuple[str, ...]
+
+
+def ask(submission: Submission, clips: Sequence[Tensor], changed: Sequence[Tensor], limits: Limits) -> Answers:
+    """The answers of a submission's model for features: lists of (frames, mels).
+
+    Raises:
+        InputError: in one line, why the submission does not answer.
+    """
+    with tempfile.TemporaryDirectory(prefix="sdr-grade-") as folder:
+        work = Path(folder).resolve()
+        fill(work, submission, clips, changed, limits)
+        problem = _run(work, limits)
+        answer = _read(work)
+        if answer is None or "problem" in answer:
+            raise InputError(f"{submission.name}: {problem if answer is None else _line(answer['problem'])}")
+        try:
+            with np.load(work / LOGITS, allow_pickle=False) as stored:
+                logits = {name: np.asarray(stored[name], np.float32) for name in stored.files}
+            wrong = [name for name, found in logits.items() if found.ndim != 2 or found.shape[1] != 10]
+            if wrong or len(logits["alone"]) != len(clips):
+                raise InputError(f"{submission.name}: `forward` must return logits (batch, 10)")
+            kept = {"files": "no files but its own", "resources": f"{limits.memory / 2**30:g} GB of memory"}
+            inside = [text for key, text in kept.items() if answer["limits"][key]]
+            outside = ["no network"] if can_unshare() else []
+            told = (*outside, *inside, f"{limits.seconds} s")
+            return Answers(answer, logits, tuple(map(_line, answer["attempts"])), told)
+        except (OSError, ValueError, KeyError, TypeError):  # the code can write what it likes
+            raise InputError(f"{submission.name}: its answers cannot be read") from None
+
+
+def fill(
+    work: Path, submission: Submission, clips: Sequence[Tensor], changed: Sequence[Tensor], limits: Limits
+) -> None:
+    """Put into the folder what the process is to see: copies, so that it can spoil nothing."""
+    (work / CHECKPOINT).mkdir()
+    for name in (checkpoints.WEIGHTS, checkpoints.SNAPSHOT, checkpoints.CHECKSUMS):
+        if (submission.checkpoint / name).is_file():
+            shutil.copyfile(submission.checkpoint / name, work / CHECKPOINT / name)
+    if submission.models is not None:
+        shutil.copytree(submission.models, work / MODELS, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+    arrays: dict[str, Any] = {}
+    for name, features in (("clips", clips), ("changed", changed)):
+        arrays[name] = np.concatenate([clip.numpy() for clip in features])
+        arrays[f"{name}_lengths"] = np.array([len(clip) for clip in features])
+    np.savez(work / CLIPS, **arrays)
+    request = {"memory": limits.memory, "seconds": limits.seconds}
+    (work / REQUEST).write_text(json.dumps(request), encoding="utf-8")
+
+
+def _run(work: Path, limits: Limits) -> str:
+    """Start the process and wait for it. Returns why there may be no answer."""
+    known = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "LANG") if name in os.environ}
+    places = {"HOME": str(work), "TMPDIR": str(work), "TEMP": str(work)}
+    python = [sys.executable, "-I", "-B", "-c", START.format(seal.__name__), str(PROJECT), str(work)]
+    command = [*UNSHARED, *python] if can_unshare() else python
+    with open(work / ERRORS, "wb") as errors:
+        process = subprocess.Popen(
+            command, cwd=work, env=known | places | THREADS, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=errors, start_new_session=True,
+        )  # fmt: skip
+    try:
+        began = time.monotonic()
+        while process.poll() is None and not (work / STARTED).exists() and time.monotonic() < began + STARTING:
+            time.sleep(0.05)
+        status = process.wait(limits.seconds)
+    except subprocess.TimeoutExpired:
+        return f"no answer within {limits.seconds} s"
+    finally:
+        _end(process)
+    said = (work / ERRORS).read_bytes()[-5000:].decode(errors="replace")
+    if any(sign in said for sign in (*NO_MEMORY, "MemoryError", "bad_alloc")):
+        return f"it needs more than the {limits.memory / 2**30:g} GB of memory that it may use"
+    last = said.strip().splitlines()[-1:] or [f"exit status {status}"]
+    return f"its process ended without an answer ({_line(last[0])})"
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Kill whatever is left of the process and its children."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.wait()
+
+
+def _read(work: Path) -> dict | None:
+    try:
+        answer = json.loads((work / ANSWER).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return answer if isinstance(answer, dict) else None
+
+
+@functools.cache
+def can_unshare() -> bool:
+    """Whether this system gives processes namespaces of their own, and so no network."""
+    try:
+        return subprocess.run([*UNSHARED, "true"], capture_output=True, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())[:LONGEST]

@@ -1,0 +1,164 @@
+"""What was handed in: a checkpoint, a fork of the repository with one, or a ZIP of either."""
+
+import json
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from utils import InputError
+from utils.data.config import DataConfig
+from utils.experiments.checkpoints import METRICS, SNAPSHOT, WEIGHTS
+from utils.experiments.published import published_experiment
+from utils.experiments.renames import current_names
+from utils.features.log_mel import FeatureConfig
+from utils.files import sha256
+from utils.paths import CHECKPOINTS, PROJECT
+from utils.settings import build, load_yaml
+
+MODELS = "model_neural"
+JUDGED = ("utils/data/audio.py", "utils/features", "utils/evaluation", "model_baseline")  # as the grader has them
+SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".cache", "__MACOSX", "speech_data"}
+MOST_FILES, MOST_BYTES = 20_000, 2**30  # of a ZIP, unpacked
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission.
+
+    Attributes:
+        name: of the file or folder that was handed in.
+        checkpoint: the folder of its trained model.
+        fork: its copy of the repository, if it is one.
+        features: the settings of its front end.
+        data: what it says that it was trained on.
+    """
+
+    name: str
+    checkpoint: Path
+    fork: Path | None
+    features: FeatureConfig
+    data: DataConfig
+
+    @property
+    def models(self) -> Path | None:
+        """The folder of its own networks."""
+        return None if self.fork is None else self.fork / MODELS
+
+    def changed(self) -> list[str]:
+        """The fork's files that differ from those of this project and that the grader does not use."""
+        if self.fork is None or self.fork == PROJECT:
+            return []
+        ours = [PROJECT / name for name in JUDGED]
+        files = [file for place in ours for file in ([place] if place.is_file() else sorted(place.rglob("*.py")))]
+        names = [file.relative_to(PROJECT).as_posix() for file in files]
+        there = [name for name in names if (self.fork / name).is_file()]
+        return [name for name in there if sha256(self.fork / name) != sha256(PROJECT / name)]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Submission]:
+    """The submission in a folder or a ZIP, which is unpacked for as long.
+
+    Raises:
+        InputError: in one line that can be sent to the student, why there is nothing to grade.
+    """
+    if path.is_dir():
+        yield find(path.resolve(), path.name or str(path))
+    elif path.is_file() and zipfile.is_zipfile(path):
+        with tempfile.TemporaryDirectory(prefix="sdr-zip-") as folder:
+            unpack(path, Path(folder))
+            yield find(Path(folder).resolve(), path.name)
+    elif path.exists():
+        raise InputError(f"{path}: neither a folder nor a ZIP file")
+    else:
+        raise InputError(f"{path}: there is no such file or folder")
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack a ZIP. Raises `InputError` if it is damaged, far too large, or reaches outside the folder."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            size = sum(member.file_size for member in members)
+            if len(members) > MOST_FILES or size > MOST_BYTES:
+                raise InputError(
+                    f"{path.name}: {len(members):,} files of {size / 2**20:,.0f} MB; at most {MOST_FILES:,} files of "
+                    f"{MOST_BYTES / 2**20:,.0f} MB are unpacked. Leave out recordings, caches and .venv"
+                )
+            for member in members:
+                target = (folder / member.filename).resolve()
+                if not target.is_relative_to(folder.resolve()):
+                    raise InputError(f"{path.name}: the file {member.filename[:100]!r} would lie outside the ZIP")
+                if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16):
+                    continue
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(member) as source, open(target, "wb") as copy:
+                    shutil.copyfileobj(source, copy)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path.name}: the ZIP file cannot be unpacked ({error})") from None
+
+
+def find(folder: Path, name: str) -> Submission:
+    """The submission in a folder: a checkpoint, with the fork that it lies in, or a fork, with the checkpoint in it."""
+    if (folder / WEIGHTS).is_file() or (folder / SNAPSHOT).is_file():
+        checkpoint = folder
+        fork = next((place for place in (folder, *folder.parents) if (place / MODELS).is_dir()), None)
+    else:
+        checkpoint, fork = find_checkpoint(folder, name), None
+        fork = next((place for place in (checkpoint, *checkpoint.parents) if (place / MODELS).is_dir()), None)
+        if fork is not None and not fork.is_relative_to(folder):
+            fork = None
+    for needed in (WEIGHTS, SNAPSHOT):
+        if not (checkpoint / needed).is_file():
+            raise InputError(f"{name}: not a trained model: it has no {needed}; hand in what `sdr train` wrote")
+    try:
+        features, data = read_settings(checkpoint / SNAPSHOT)
+    except InputError as error:
+        raise InputError(f"{name}: {str(error).replace(f'{checkpoint}/', '')}") from None
+    return Submission(name, checkpoint, None if fork == PROJECT else fork, features, data)
+
+
+def find_checkpoint(folder: Path, name: str) -> Path:
+    """The one trained model in a fork that is not a copy of this project's."""
+    found = sorted(
+        path.parent
+        for path in folder.rglob(WEIGHTS)
+        if not SKIPPED & set(path.relative_to(folder).parts) and path.is_file()
+    )
+    known = {sha256(path) for path in CHECKPOINTS.glob(f"*/{WEIGHTS}")}
+    own = [path for path in found if sha256(path / WEIGHTS) not in known]
+    if not own:
+        why = "no trained model but the project's own" if found else "no trained model: no folder has a " + WEIGHTS
+        raise InputError(f"{name}: {why}; hand in what `sdr train` wrote, or a fork that holds it")
+    if len(own) > 1:
+        places = ", ".join(path.relative_to(folder).as_posix() for path in own[:5])
+        more = f" and {len(own) - 5} more" if len(own) > 5 else ""
+        raise InputError(f"{name}: {len(own)} trained models ({places}{more}); hand in one, or grade one of these")
+    return own[0]
+
+
+def read_settings(path: Path) -> tuple[FeatureConfig, DataConfig]:
+    """The front end and the clips of a snapshot, without importing its model. Raises `InputError`, as for a config."""
+    values, where = load_yaml(path), path.name
+    if "dataset" in values:
+        experiment = published_experiment(values, where)
+        return experiment.features, experiment.data
+    values = current_names(values)
+    return (
+        build(FeatureConfig, values.get("features", {}), f"{where}: features"),
+        build(DataConfig, values.get("data", {}), f"{where}: data"),
+    )
+
+
+def stated_accuracy(submission: Submission) -> float | None:
+    """The accuracy on TEST that the submission's own `metrics.json` states, if it has one."""
+    try:
+        stated = json.loads((submission.checkpoint / METRICS).read_text(encoding="utf-8"))["TEST"]["accuracy"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return float(stated) if isinstance(stated, int | float) and 0 <= stated <= 1 else None

@@ -1,0 +1,100 @@
+"""Leakage by content: recordings that are trained on and tested with, whatever their names, formats and levels.
+
+A speaker on both sides is refused by name (`Split`), and a file that a table lists twice by its path (`read_metadata`).
+Here the recordings themselves are compared, by their audio fingerprints. What those find is measured in
+docs/checking_data.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import joblib
+import pandas as pd
+from tqdm.auto import tqdm
+
+from utils import InputError
+from utils.data import audio, audio_fingerprints
+from utils.data.audio import read_audio
+from utils.data.audio_fingerprints import RATE, Fingerprint, fingerprint, near_duplicates
+from utils.data.splits import Split
+from utils.features.extraction import MEMORY
+from utils.files import sha256
+
+FEW = 100  # clips without a progress bar
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A recording on both sides: the files, and the share of the fingerprint in which they differ."""
+
+    trained: str
+    tested: str
+    bit_errors: float
+
+
+def find_copies(trained: Sequence[str], tested: Sequence[str]) -> list[Copy]:
+    """The recordings among `trained` that are also among `tested`, those that resemble each other most first.
+
+    The result is cached in `.cache/` by the contents of all files together, so that other divisions of the same clips,
+    such as the folds of a protocol, are looked up. Raises `InputError` for a file that cannot be read.
+    """
+    checksums = {path: sha256(path) for path in dict.fromkeys((*trained, *tested))}
+    by_content = {checksum: path for path, checksum in checksums.items()}
+    contents = sorted(by_content)
+    code = [sha256(file) for file in (audio.__file__, audio_fingerprints.__file__, __file__)]
+    pairs = _near_duplicates(contents, code, [by_content[checksum] for checksum in contents])
+    errors = {(contents[i], contents[j]): share for i, j, share in pairs}
+    copies: dict[str, list[tuple[str, float]]] = {checksum: [(checksum, 0.0)] for checksum in contents}
+    for (one, other), share in errors.items():
+        copies[one].append((other, share))
+        copies[other].append((one, share))
+    names: dict[str, list[str]] = {}
+    for path in dict.fromkeys(tested):
+        names.setdefault(checksums[path], []).append(path)
+    found = [
+        Copy(path, test, share)
+        for path in dict.fromkeys(trained)
+        for content, share in copies[checksums[path]]
+        for test in names.get(content, ())
+    ]
+    return sorted(found, key=lambda copy: copy.bit_errors)
+
+
+@MEMORY.cache(ignore=["paths"])
+def _near_duplicates(contents: list[str], code: list[str], paths: Sequence[str]) -> list[tuple[int, int, float]]:
+    """The pairs of copies among files of different contents, and how much they differ."""
+    hidden = True if len(paths) < FEW else None  # None: only on a terminal
+    parallel = joblib.Parallel(n_jobs=joblib.cpu_count(), prefer="threads", return_as="generator")
+    work = parallel(joblib.delayed(_fingerprint)(path) for path in paths)
+    prints = list(tqdm(work, "looking for copies", len(paths), leave=False, unit=" clips", disable=hidden))
+    return [(pair.first, pair.second, pair.bit_errors) for pair in near_duplicates(prints)]
+
+
+def _fingerprint(path: str) -> Fingerprint:
+    return fingerprint(read_audio(path, RATE))
+
+
+def refuse_copies(split: Split) -> Split:
+    """Return a split in which no recording is on both sides.
+
+    Raises:
+        InputError: the same recording is trained on and tested with; the message names both files.
+    """
+    for name, tests in split.tests.items():
+        sides = {"training": split.train, "validation": split.validation, "unlabelled": split.unlabelled}
+        for side, clips in sides.items():
+            copies = [] if clips is None else find_copies(clips["path"].tolist(), tests["path"].tolist())
+            if copies:
+                first = copies[0]
+                more = f" (and {len(copies) - 1} more)" if len(copies) > 1 else ""
+                raise InputError(
+                    f"protocol {split.name}: the same recording is on both sides, {side} and {name}{more}: "
+                    f"{describe(first.trained, clips)} and {describe(first.tested, tests)}; remove one of the rows"
+                )
+    return split
+
+
+def describe(path: str, clips: pd.DataFrame) -> str:
+    """A clip in a message: its file and its speaker."""
+    clip = clips[clips["path"] == path].iloc[0]
+    return f"'{clip['file']}' (speaker {clip['speaker']})"
