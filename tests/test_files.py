@@ -9,7 +9,16 @@ import pytest
 import torch
 
 from utils import InputError
-from utils.files import atomic_folder, check_name, one_process, run_folder, sha256, write_atomically
+from utils.files import (
+    atomic_folder,
+    check_name,
+    one_process,
+    read_json,
+    read_text,
+    run_folder,
+    sha256,
+    write_atomically,
+)
 from utils.paths import PROJECT
 
 
@@ -149,3 +158,46 @@ with one_process({str(target)!r}):
         target.write_text("whole")
     output, _ = second.communicate(timeout=60)
     assert second.returncode == 0 and output == "whole\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+@pytest.mark.parametrize("read", [read_text, read_json, sha256])
+def test_what_is_no_file_is_not_opened(tmp_path, read):
+    """A pipe would wait for ever, and /dev/zero never ends."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, why in (
+        ("pipe", "not a regular file"),
+        ("zero", "not a regular file"),
+        ("loop", "symbolic link"),
+        ("nowhere", "there is no such file"),
+        ("a\0b", "cannot be the name of a file"),
+        (".", "this is a folder"),
+    ):
+        with pytest.raises(InputError, match=why):
+            read(tmp_path / name)
+
+
+def test_text_is_read_up_to_a_limit_and_in_one_encoding(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"\xef\xbb\xbfa\r\nb")
+    assert read_text(path) == "a\nb"
+    with pytest.raises(InputError, match="7 bytes; at most 6 are read"):
+        read_text(path, most=6)
+    path.write_bytes("a".encode("utf-16"))
+    with pytest.raises(InputError, match="not a text file in UTF-8"):
+        read_text(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000])
+def test_what_is_no_json_is_refused(tmp_path, text):
+    (tmp_path / "x").write_text(text)
+    with pytest.raises(InputError, match="not JSON"):
+        read_json(tmp_path / "x")
+
+
+def test_a_message_is_one_plain_line():
+    """File names and cells hold anything; a terminal obeys what it cannot show."""
+    shown = str(InputError("a\nb \x1b[31m\x07\ud800: " + 100_000 * "é"))
+    assert shown.isprintable() and shown.startswith(r"a b \x1b[31m\x07\ud800: éé") and len(shown) < 1100

@@ -11,9 +11,22 @@ commands      the command line             -> calls of the above
 A package imports from those before it, never from those after it.
 """
 
+LONGEST_MESSAGE = 1000  # characters
+
 
 class InputError(Exception):
     """Something that the user gave is wrong: the message says what, in which file and row, and what to do.
 
-    Commands print it as one plain line and exit with status 2.
+    Commands print it and exit with status 2. As text it is one line, in which the control characters of a name or a
+    cell are escaped and whatever is endless is cut in the middle.
     """
+
+    def __str__(self) -> str:
+        text = plain(" ".join(super().__str__().splitlines()))
+        half = LONGEST_MESSAGE // 2
+        return text if len(text) <= LONGEST_MESSAGE else f"{text[:half]} ... {text[-half:]}"
+
+
+def plain(text: str) -> str:
+    """A text with all that cannot be printed, such as what controls a terminal, escaped as in Python."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

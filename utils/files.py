@@ -1,9 +1,11 @@
-"""Atomic writes: a file or folder is either complete or absent, even if the process is killed. And checksums."""
+"""Files: written atomically, so that they are complete or absent even after a kill; read with errors in plain words."""
 
 import hashlib
+import json
 import os
 import re
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +19,7 @@ from utils import InputError
 
 NAME = re.compile(r"[\w-][\w.-]{0,99}")
 ONE_FOLDER = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,199}")
+MAX_TEXT = 2**28  # bytes of a text file
 BY_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that macOS and Windows put into any folder
 
 
@@ -136,17 +139,60 @@ def one_process(path: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def check_file(path: str | Path) -> None:
+    """Raise `InputError` unless `path` is a regular file: opening a pipe may wait for ever, a device may never end."""
+    with _reading(path):
+        mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path}: this is a folder, not a file")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: not a regular file")
+
+
+def read_text(path: str | Path, most: int = MAX_TEXT) -> str:
+    """The content of a text file in UTF-8, without a byte order mark; line ends become "\\n".
+
+    Raises:
+        InputError: there is no such file, it is not text in UTF-8, or it has more than `most` bytes.
+    """
+    check_file(path)
+    with _reading(path):
+        if (size := os.stat(path).st_size) > most:
+            raise InputError(f"{path}: {size:,} bytes; at most {most:,} are read")
+        try:
+            return Path(path).read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError:
+            raise InputError(f"{path}: not a text file in UTF-8; save it again in that encoding") from None
+
+
+def read_json(path: str | Path) -> object:
+    """The value in a JSON file. Raises `InputError` if there is none."""
+    text = read_text(path)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        why = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(f"{path}: not JSON ({why})") from None
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 checksum of a file, in hexadecimal. Raises `InputError` if the file cannot be read."""
+    check_file(path)
+    with _reading(path), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    """Turn errors while reading `path` into an `InputError`."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        yield
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: this is a folder, not a file") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
+    except ValueError:  # a null byte in the name
+        raise InputError(f"{path}: cannot be the name of a file") from None
 
 
 @contextmanager

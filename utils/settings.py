@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from utils import InputError
+from utils.files import read_text
 
 T = typing.TypeVar("T")
 
@@ -26,17 +27,7 @@ def load_yaml(path: str | Path) -> dict:
         InputError: the file cannot be read, is not valid YAML, holds something else, or repeats a key. The message
             names the file and, for errors in the YAML itself, the line and the column.
     """
-    path = Path(path)
-    try:
-        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would wait forever
-            raise InputError(f"{path}: not a regular file")
-        if path.is_file() and path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: {path.stat().st_size:,} bytes of YAML; at most {MAX_BYTES:,} are read")
-        values = _parse(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file") from None
+    values = _parse(read_text(path, MAX_BYTES), str(path))
     if not isinstance(values, dict):
         raise InputError(f"{path}: expected 'key: value' lines")
     return values

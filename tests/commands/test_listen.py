@@ -131,8 +131,11 @@ def test_nothing_is_recognised_where_nobody_speaks(trained, tmp_path, capsys, le
 
 
 def test_files_that_cannot_be_read(trained, tmp_path, capsys):
-    (tmp_path / "text.wav").write_text("not audio")
-    for name, why in (("missing.wav", "no such file"), ("text.wav", "not an audio file"), ("", "is a folder")):
+    for name in ("text.wav", "text.raw"):  # libsndfile asks for the rate of what is called raw
+        (tmp_path / name).write_text("not audio")
+    cases = [("missing.wav", "no such file"), ("", "this is a folder")]
+    cases += [("text.wav", "not an audio file"), ("text.raw", "not an audio file")]
+    for name, why in cases:
         with pytest.raises(SystemExit):
             main(["listen", str(trained.checkpoint), "--file", str(tmp_path / name)])
         error = capsys.readouterr().err

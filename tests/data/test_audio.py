@@ -137,7 +137,7 @@ def test_a_file_that_is_not_audio_is_rejected(tmp_path, content, why):
 def test_a_missing_file_and_a_folder_are_rejected(tmp_path):
     with pytest.raises(InputError, match=r"none\.wav: there is no such file"):
         read_audio(tmp_path / "none.wav", RATE)
-    with pytest.raises(InputError, match="is a folder"):
+    with pytest.raises(InputError, match="this is a folder"):
         read_audio(tmp_path, RATE)
 
 

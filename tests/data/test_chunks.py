@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import speak, write_wav
 
-from utils.data.audio import convert_rate
-from utils.data.chunks import Resampler
+from utils.data.audio import convert_rate, read_audio
+from utils.data.chunks import Resampler, read_chunks
 
 RATES = [(44100, 8000), (48000, 8000), (8000, 16000), (22050, 8000), (8000, 8000)]
 
@@ -19,3 +20,10 @@ def test_chunks_are_resampled_like_the_whole(rate, target, size):
     assert len(whole) <= len(found) <= len(whole) + 0.03 * target  # silence may follow
     np.testing.assert_allclose(found[: len(whole)], whole, atol=1e-5)
     assert len(resampler.kept) <= 0.1 * rate
+
+
+@pytest.mark.parametrize(("suffix", "subtype"), [("wav", "GSM610"), ("aiff", "DWVW_16"), ("flac", "PCM_16")])
+def test_codecs_in_which_one_cannot_seek_are_read_in_chunks(tmp_path, suffix, subtype):
+    path = write_wav(tmp_path / f"word.{suffix}", speak(3, "eve", 0), subtype=subtype)
+    chunks = np.concatenate(list(read_chunks(path, 8000)))
+    np.testing.assert_array_equal(chunks, read_audio(path, 8000))

@@ -52,7 +52,7 @@ def test_wrong_words_are_refused(tmp_path, text, message):
 def test_files_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(InputError, match="there is no such file"):
         read_words(tmp_path / "nowhere.txt")
-    with pytest.raises(InputError, match="directory"):
+    with pytest.raises(InputError, match="this is a folder"):
         read_words(tmp_path)
     (tmp_path / "words.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="UTF-8"):

@@ -1,6 +1,11 @@
 """The metadata reader: it accepts tables in any form, and errors name the row and the column."""
 
+import gzip
+import io
+import lzma
 import re
+import time
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -148,8 +153,8 @@ def test_a_short_row_is_rejected(folder):
 NOT_TABLES = {
     "empty": (b"", "not a tab-separated table"),
     "only a header": (tsv([]).encode(), "no clips"),
-    "Latin-1": (tsv(rows()).replace("eve", "Zoé").encode("latin-1"), "not in UTF-8"),
-    "UTF-16": (tsv(rows()).encode("utf-16"), "not in UTF-8"),
+    "Latin-1": (tsv(rows()).replace("eve", "Zoé").encode("latin-1"), "not a text file in UTF-8"),
+    "UTF-16": (tsv(rows()).encode("utf-16"), "not a text file in UTF-8"),
     "commas": (tsv(rows()).replace("\t", ",").encode(), "separated by tabs"),
     "rows too long": (tsv(rows()).replace(".wav", ".wav\tx").encode(), "more cells than row 1"),
     "a row too long": (tsv(rows()).encode() + b"x\ty\tTEST\t0\tz\t\t\n", "line 6"),
@@ -223,6 +228,52 @@ def test_a_folder_in_place_of_a_clip_is_rejected(folder, monkeypatch):
     path.write_text(tsv([rows()[0] | {"file": "."}]))
     with pytest.raises(InputError, match="row 2, column 'file'"):
         read_metadata(path)
+
+
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_clip_under_another_name_is_the_same_clip(folder, link):
+    """Copies may be in training and in test by mistake, and links are as good as copies."""
+    (folder / "9_eve.wav").unlink()
+    getattr(folder / "9_eve.wav", link)(folder / "0_ada.wav")
+    (folder / "clips.tsv").write_text(tsv(rows()))
+    with pytest.raises(InputError, match="row 5, column 'file': '9_eve.wav' is already the clip of an earlier row"):
+        read_metadata(folder / "clips.tsv")
+
+
+def test_control_characters_are_refused(folder):
+    for letter in "\0\x1b\x07\x7f":
+        (folder / "clips.tsv").write_text(tsv(rows()).replace("eve", f"e{letter}ve"))
+        with pytest.raises(InputError, match="row 4: .* is not a letter"):
+            read_metadata(folder / "clips.tsv")
+
+
+def test_compressed_tables_and_addresses_are_refused(folder):
+    table = tsv(rows()).encode()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("clips.tsv", table)
+    for name, content in (
+        ("clips.tsv.gz", gzip.compress(table)),
+        ("clips.zip", archive.getvalue()),
+        ("clips.xz", lzma.compress(table)),
+    ):
+        (folder / name).write_bytes(content)
+        with pytest.raises(InputError, match=f"{name}: not a text file"):
+            read_metadata(folder / name)
+        (folder / name).write_bytes(table)  # the name does not matter
+        assert len(read_metadata(folder / name)) == 4
+    with pytest.raises(InputError, match="there is no such file"):
+        read_metadata("http://localhost/clips.tsv")
+
+
+@pytest.mark.slow
+def test_a_million_rows_are_read_in_seconds(folder):
+    lines = [f"{i}_ada\tada\tTRAIN\t{i % 10}\tclips/{i}.wav" for i in range(1_000_000)]
+    (folder / "clips.tsv").write_text("\n".join(["\t".join(COLUMNS), *lines]))
+    started = time.process_time()
+    with pytest.raises(InputError, match="1000000 of 1000000 clips are missing"):
+        read_metadata(folder / "clips.tsv")
+    assert time.process_time() - started < 10
 
 
 def test_a_changed_clip_is_detected(folder):

@@ -122,7 +122,7 @@ def test_a_variant_of_a_variant(variants):
     [
         ("base: base.yaml\nvariants: {a: {trainin: {}}}", ["several.yaml: a", "'trainin'", "'training'"]),
         ("base: base.yaml\nvariants: {a: {training: {epoch: 3}}}", ["several.yaml: a: training", "'epochs'"]),
-        ("base: none.yaml\nvariants: {a: {}}", ["none.yaml", "No such file"]),
+        ("base: none.yaml\nvariants: {a: {}}", ["none.yaml", "no such file"]),
         ("variants: {a: {}}", ["'base'"]),
         ("base: base.yaml\nvariants: [a]", ["several.yaml: variants"]),
         ("base: base.yaml\nmodel: {}\nvariants: {a: {}}", ["unknown key 'model'"]),

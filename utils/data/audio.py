@@ -17,6 +17,7 @@ import soundfile
 
 from utils import InputError
 from utils.data import ffmpeg
+from utils.files import check_file
 
 LOUDEST = 1e9  # limit for floating-point samples: the power of anything larger overflows, and NaN fails the comparison
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64", *ffmpeg.SUFFIXES)
@@ -97,9 +98,7 @@ def open_audio(path: str | Path, seconds: float | None = None) -> Iterator[tuple
     """
     path = Path(path)
     try:
-        if not path.is_file():
-            why = "is a folder, not an audio file" if path.is_dir() else "there is no such file"
-            raise InputError(f"{path}: {why}")
+        check_file(path)
         if path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
         with _decoder(path, seconds) as (file, frames):
@@ -109,7 +108,7 @@ def open_audio(path: str | Path, seconds: float | None = None) -> Iterator[tuple
                 raise InputError(f"{path}: {file.channels} channels; at most {MAX_CHANNELS} are read")
             file.seekable = lambda: False  # soundfile seeks after reading, which codecs such as GSM and DWVW cannot
             yield file, frames
-    except (soundfile.SoundFileError, ValueError, TypeError, OverflowError):
+    except (soundfile.SoundFileError, AssertionError, ValueError, TypeError, OverflowError):
         kinds = "such as WAV, FLAC, OGG, MP3, M4A or WebM"
         raise InputError(f"{path}: not an audio file ({kinds}), or a damaged one") from None
     except OSError as error:  # for example, no permission, or a name that is too long

@@ -4,6 +4,7 @@ import unicodedata
 from pathlib import Path
 
 from utils import InputError
+from utils.files import read_text
 
 LONGEST = 60  # characters of a word
 
@@ -18,15 +19,7 @@ def read_words(path: str | Path) -> tuple[tuple[str, ...], ...]:
     Raises:
         InputError: the file cannot be read, a digit has no word, or two digits have the same word.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not in UTF-8; save it again in that encoding") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-
+    text = read_text(path)
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
     if lines and [cell.strip() for cell in lines[0][1].split("\t")] == ["digit", "word"]:
         del lines[0]

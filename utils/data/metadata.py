@@ -1,18 +1,22 @@
 """The metadata table: the file, label, speaker and split of every clip. One strict reader serves every corpus."""
 
 import hashlib
+import io
 import os
-from collections.abc import Sequence
+import re
+import stat
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from utils import InputError
-from utils.files import sha256
+from utils.files import read_text, sha256
 from utils.paths import PROJECT, find_metadata, speech_data
 
 COLUMNS = ("identifier", "speaker", "split", "label", "file")
 SPLITS = ("TRAIN", "DEV", "TEST")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # no part of a cell
 LABELS = tuple(str(digit) for digit in range(10))
 
 
@@ -38,24 +42,7 @@ def read_metadata(
             missing clip. The message names the row (the header is row 1, as in an editor) and the column.
     """
     path = Path(path)
-    try:
-        table = pd.read_csv(
-            path,
-            sep="\t",
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            quoting=3,  # quotation marks have no special meaning
-            skip_blank_lines=False,  # so that row numbers are those of an editor
-        ).fillna("")
-    except FileNotFoundError:
-        hint = f"; `sdr data {path.parent.name}` creates it" if path.parent.parent == speech_data() else ""
-        raise InputError(f"{path}: there is no such file{hint}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not in UTF-8; save it again in that encoding, separated by tabs") from None
-    except (OSError, pd.errors.EmptyDataError, pd.errors.ParserError) as error:
-        raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
-
+    table = _read_table(path)
     if not isinstance(table.index, pd.RangeIndex):  # pandas took the first cells as row names
         raise InputError(f"{path}: the rows have more cells than row 1 has column names")
     missing = [column for column in COLUMNS if column not in table.columns]
@@ -86,9 +73,10 @@ def read_metadata(
         refuse(table["label"].isin(LABELS), "label", "{cell} is a digit, but this table is for other words")
     refuse(table["identifier"].duplicated(), "identifier", "{cell} is already used in an earlier row")
 
-    table["path"] = [locate(file, path, root) for file in table["file"]]
-    refuse(table["path"].map(os.path.normpath).duplicated(), "file", "{cell} is already the clip of an earlier row")
-    missing_clip = ~table["path"].map(os.path.isfile)
+    table["path"] = locate(table["file"].tolist(), path, root)
+    clips = [_identity(clip) for clip in table["path"].tolist()]
+    refuse(pd.Series(clips).duplicated(), "file", "{cell} is already the clip of an earlier row")
+    missing_clip = pd.Series([isinstance(clip, str) for clip in clips])
     if complete and missing_clip.any():
         where = table.loc[missing_clip, "path"].iloc[0]
         more = f" ({missing_clip.sum()} of {len(table)} clips are missing)" if missing_clip.sum() > 1 else ""
@@ -100,12 +88,45 @@ def read_metadata(
     return table
 
 
-def locate(file: str, metadata: Path, root: str | Path | None) -> str:
-    """The path of a clip that a metadata table lists as `file` (see `read_metadata`)."""
-    ours = os.environ.get("SDR_SPEECH_DATA") or metadata.resolve().is_relative_to(PROJECT)
-    if root is None and ours and Path(file).parts[:1] == ("speech_data",):
-        return str(speech_data().joinpath(*Path(file).parts[1:]))
-    return str(Path(root if root is not None else metadata.parent) / file)
+def _read_table(path: Path) -> pd.DataFrame:
+    """The cells of a TSV as text."""
+    if not os.path.lexists(path) and path.parent.parent == speech_data():
+        raise InputError(f"{path}: there is no such file; `sdr data {path.parent.name}` creates it")
+    text = read_text(path)
+    if found := CONTROL.search(text):
+        row, letter = text.count("\n", 0, found.start()) + 1, found[0]
+        raise InputError(f"{path}, row {row}: {letter!r} is not a letter; save the table as text separated by tabs")
+    try:
+        return pd.read_csv(
+            io.StringIO(text),
+            sep="\t",
+            dtype=str,
+            keep_default_na=False,
+            quoting=3,  # quotation marks have no special meaning
+            skip_blank_lines=False,  # so that row numbers are those of an editor
+        ).fillna("")
+    except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
+
+
+def locate(files: Iterable[str], metadata: Path, root: str | Path | None = None) -> list[str]:
+    """The paths of the clips that a metadata table lists as `files` (see `read_metadata`)."""
+    ours = root is None and (os.environ.get("SDR_SPEECH_DATA") or metadata.resolve().is_relative_to(PROJECT))
+    places = {"speech_data": str(speech_data())} if ours else {}
+    folder, paths = str(root if root is not None else metadata.parent), []
+    for file in files:
+        first, _, rest = file.partition("/")
+        paths.append(os.path.join(places[first], rest.lstrip("/")) if first in places else os.path.join(folder, file))
+    return paths
+
+
+def _identity(path: str) -> object:
+    """What tells a clip from others, under whatever name or link; of a path without a clip, the path."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return os.path.normpath(path)
+    return (found.st_dev, found.st_ino) if stat.S_ISREG(found.st_mode) else os.path.normpath(path)
 
 
 def tables_sha256(names: Sequence[str]) -> str:

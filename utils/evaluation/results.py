@@ -10,6 +10,7 @@ import platform
 import subprocess
 import zlib
 from pathlib import Path
+from typing import cast
 
 import joblib
 import librosa
@@ -20,7 +21,7 @@ import torch
 
 from utils import InputError
 from utils.evaluation.metrics import metrics
-from utils.files import run_folder, write_atomically
+from utils.files import read_json, run_folder, write_atomically
 from utils.paths import PROJECT
 
 STORE = PROJECT / "results" / "runs"
@@ -55,12 +56,7 @@ def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
 
 def load(path: Path) -> dict:
     """Read a result. Raises `InputError` if the file is not a valid result."""
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a result ({error})") from None
-    except RecursionError:
-        raise InputError(f"{path}: not a result (nested too deeply)") from None
+    result = cast(dict, read_json(path))
     _check_types(result, TYPES, path)
     _check_types(result["metrics"], {"TEST": dict}, path)
     for measured in result["metrics"].values():

@@ -19,7 +19,7 @@ from utils.experiments.config import Experiment, make_model, parse_experiment, s
 from utils.experiments.model_card import model_card
 from utils.experiments.published import published_experiment, renamed_weights
 from utils.experiments.renames import current_names
-from utils.files import atomic_folder, sha256, write_atomically
+from utils.files import atomic_folder, read_json, sha256, write_atomically
 from utils.inference.calibration import Calibration
 from utils.inference.recogniser import Recogniser
 from utils.inference.strings import StringRecogniser
@@ -140,17 +140,10 @@ def _check_sums(folder: Path) -> None:
     """Compare the weights and the snapshot with their checksums. Last, as other errors say better what is wrong."""
     if not (folder / CHECKSUMS).is_file():
         return
-    sums = _read_json(folder / CHECKSUMS)
+    sums = read_json(folder / CHECKSUMS)
     for name in (WEIGHTS, SNAPSHOT):
         if not isinstance(sums, dict) or sums.get(name) != sha256(folder / name):
             raise InputError(f"{folder / name}: damaged, or edited since: its checksum is not that of {CHECKSUMS}")
-
-
-def _read_json(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise InputError(f"{path}: not JSON, or damaged") from None
 
 
 def _read_snapshot(folder: Path) -> tuple[Experiment, bool]:
@@ -216,7 +209,7 @@ def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:
     rejects = experiment.data.learns_non_digits
     if not path.is_file():
         return Calibration(rejects)
-    values = as_mapping(_read_json(path), str(path))
+    values = as_mapping(read_json(path), str(path))
     checksum = values.pop("sha256", None)  # older files have none
     calibration = replace(build(Calibration, values, str(path)), rejects=rejects)
     if checksum not in (None, _calibration_sum(values)):

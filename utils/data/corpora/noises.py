@@ -104,7 +104,7 @@ def _read_table(table: Path) -> pd.DataFrame:
         noises["seconds"] = noises["seconds"].astype(float)
     except ValueError as error:
         raise InputError(f"{table}, column 'seconds': {error}") from None
-    noises["path"] = [locate(file, table, None) for file in noises["file"]]
+    noises["path"] = locate(noises["file"], table)
     return noises
 
 
