@@ -219,4 +219,4 @@ def _present(table: str) -> bool:
     if not path.is_file():
         return False
     first = pd.read_csv(path, sep="\t", nrows=1, dtype=str, quoting=3)
-    return "file" not in first or Path(locate(first["file"].iloc[0], path, None)).is_file()
+    return "file" not in first or Path(locate([first["file"].iloc[0]], path)[0]).is_file()
