@@ -11,7 +11,8 @@ HELP = "grade a submitted model on clips that its author has never had"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("submission", type=Path, help="a checkpoint, a fork of the repository with one, or a ZIP of either")
+    what = "a checkpoint, a fork of the repository with one, or a ZIP of either; with --output, a folder of these"
+    add("submission", type=Path, help=what)
     columns = "TSV file with the columns identifier, speaker, split, label, file; its split TEST is graded on"
     add("--metadata", type=Path, required=True, metavar="TSV", help=columns)
     add("--root", type=Path, metavar="DIR", help="the folder of the clips (default: that of the TSV file)")
@@ -22,6 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the accuracy that is claimed, from 0 to 1 (default: what the checkpoint's metrics.json states)",
     )
     add("--json", action="store_true", help="print JSON")
+    add("--output", type=Path, metavar="CSV", help="grade each submission in a folder, a row of this file for each")
+    add("--jobs", type=arguments.positive, metavar="N", help="with --output: so many at a time (default: one per core)")
     add(
         "--seconds",
         type=arguments.positive,
@@ -33,11 +36,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
+    import joblib
+
     from utils.experiments.grading.grade import grade, graded_clips
+    from utils.experiments.grading.gradebook import grade_all
     from utils.experiments.grading.sandbox import Limits
     from utils.experiments.grading.text import text
 
     clips = graded_clips(given.metadata, given.root)
     limits = Limits(given.seconds, given.memory * 2**30)
+    if given.output is not None:
+        jobs = given.jobs or joblib.cpu_count()
+        table = grade_all(given.submission, clips, given.output, given.claimed, limits, jobs)
+        graded = table["problem"].isna()
+        print(f"{given.output}: {graded.sum()} graded, {len(table) - graded.sum()} with a problem")
+        for row in table[~graded].itertuples():
+            print(f"  {row.submission}: {row.problem}")
+        return
     made = grade(given.submission, clips, given.claimed, limits)
     print(json.dumps(made.to_dict()) if given.json else text(made))

@@ -47,6 +47,7 @@ class Limits:
 
 
 LIMITS = Limits()
+_running: set[subprocess.Popen] = set()
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def _run(work: Path, limits: Limits) -> str:
             command, cwd=work, env=known | places | THREADS, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=errors, start_new_session=True,
         )  # fmt: skip
+    _running.add(process)
     try:
         began = time.monotonic()
         while process.poll() is None and not (work / STARTED).exists() and time.monotonic() < began + STARTING:
@@ -140,6 +142,12 @@ def _run(work: Path, limits: Limits) -> str:
     return f"its process ended without an answer ({_line(last[0])})"
 
 
+def end_all() -> None:
+    """Kill all processes that are running, for example when the user interrupts."""
+    for process in tuple(_running):
+        _end(process)
+
+
 def _end(process: subprocess.Popen) -> None:
     """Kill whatever is left of the process and its children."""
     if hasattr(os, "killpg"):
@@ -147,6 +155,7 @@ def _end(process: subprocess.Popen) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
     process.wait()
+    _running.discard(process)
 
 
 def _read(work: Path) -> dict | None:

@@ -18,7 +18,7 @@ def text(grade: Grade) -> str:
         f"macro F1 {measured['macro_f1']:.1%}, {measured['n']} clips, {speakers} speaker{'s' * (speakers != 1)}",
         claim(grade),
         *contract_lines(grade),
-        leakage(grade.leakage),
+        f"leakage   {leakage(grade.leakage)}",
     ]
     if grade.changed:
         lines.append(f"changed   {', '.join(grade.changed)}: not used, the grader's own are")
@@ -65,19 +65,19 @@ def contract_lines(grade: Grade) -> list[str]:
 def leakage(found: Leakage) -> str:
     """What training and test clips have in common."""
     if found.problem is not None:
-        return f"leakage   not known: {found.problem}"
+        return f"not known: {found.problem}"
     compared = f"{found.compared:,} recordings trained on were compared"
     if found.missing:
         compared += f", {found.missing:,} are not here, of which only the speakers' names were"
     if not found.found:
-        return f"leakage   none found; {compared}"
+        return f"none found; {compared}"
     what = [f"speaker {name} of the test clips is trained on" for name in found.speakers]
     what += [
         f"{Path(copy.trained).name} is trained on and is the recording {Path(copy.tested).name}"
         for copy in found.copies[:SHOWN]
     ]
     more = f"; {len(found.copies) - SHOWN} more recordings" if len(found.copies) > SHOWN else ""
-    return f"leakage   FOUND: {'; '.join(what)}{more} ({compared})"
+    return f"FOUND: {'; '.join(what)}{more} ({compared})"
 
 
 def cost(grade: Grade) -> str:

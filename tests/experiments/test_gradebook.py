@@ -1,0 +1,111 @@
+"""A class: a row for each submission, none graded twice, and a broken one harms none."""
+
+import shutil
+
+import pandas as pd
+import pytest
+from grading_helpers import forged, input_error, write_fork
+
+from utils import InputError
+from utils.experiments.grading import gradebook
+from utils.experiments.grading.grade import Grade, graded_clips
+from utils.experiments.grading.sandbox import LIMITS
+from utils.experiments.grading.training import Leakage
+
+
+@pytest.fixture
+def book(corpus, tmp_path, monkeypatch):
+    """`book()` grades the submissions in the folder `class`; `book.graded` names those that were."""
+    folder, output = tmp_path / "class", tmp_path / "grades.csv"
+    folder.mkdir()
+    monkeypatch.setattr("utils.experiments.grading.grade.predict_references", lambda table, clips: {})
+    clips = graded_clips(corpus.metadata)
+
+    def run(jobs: int = 2) -> pd.DataFrame:
+        gradebook.grade_all(folder, clips, output, None, LIMITS, jobs)
+        return pd.read_csv(output).set_index("submission")
+
+    run.folder, run.output, run.graded = folder, output, []
+    return run
+
+
+@pytest.fixture
+def quick(book, monkeypatch):
+    """A grading that takes no time: a submission is a folder with a file `accuracy`, or it is broken."""
+
+    def grade(place, clips, *_):
+        book.graded.append(place.name)
+        text = (place / "accuracy").read_text()
+        if text == "interrupt":
+            raise KeyboardInterrupt
+        if not text.startswith("0."):
+            raise {"bad": InputError(f"{place.name}: no network"), "bug": ZeroDivisionError("by\nzero")}[text]
+        measured = {"accuracy": float(text), "interval": [0.1, 0.9], "macro_f1": 0.5, "n": 20}
+        broken = {"batch": "it looks at its batch", "shapes": None}
+        return Grade("", "mean", measured, None, broken, {}, Leakage(), (), 410, 400, 0.01, 1.0, (), clips)
+
+    monkeypatch.setattr(gradebook, "grade", grade)
+
+    def hand_in(name: str, text: str) -> None:
+        (book.folder / name).mkdir(exist_ok=True)
+        (book.folder / name / "accuracy").write_text(text)
+
+    return hand_in
+
+
+def test_every_submission_has_a_row_and_a_broken_one_harms_none(book, quick):
+    for name, text in {"ada": "0.8", "bob": "bad", "cleo": "bug", "dan": "0.7"}.items():
+        quick(name, text)
+    (book.folder / ".hidden").mkdir()
+    (book.folder / "notes.txt").write_text("no submission")
+    table = book()
+    assert list(table.index) == ["ada", "bob", "cleo", "dan"]
+    assert table["accuracy"].dropna().tolist() == [0.8, 0.7]
+    assert table.loc["bob", "problem"] == "no network" and "ZeroDivisionError: by zero" in table.loc["cleo", "problem"]
+    assert table.loc["ada", "broken"] == "batch: it looks at its batch"
+
+
+def test_only_what_is_new_or_changed_is_graded(book, quick):
+    for name in ("ada", "bob"):
+        quick(name, "0.8")
+    first = book()
+    quick("bob", "0.5")
+    quick("cleo", "0.6")
+    book.graded.clear()
+    second = book()
+    assert sorted(book.graded) == ["bob", "cleo"]
+    assert second.loc["ada"].equals(first.loc["ada"]) and second.loc["bob", "accuracy"] == 0.5
+    shutil.rmtree(book.folder / "ada")
+    assert list(book().index) == ["bob", "cleo"]
+
+
+def test_an_interruption_keeps_what_is_done(book, quick):
+    quick("ada", "0.8")
+    quick("bob", "interrupt")
+    with pytest.raises(KeyboardInterrupt):
+        book(jobs=1)
+    quick("bob", "0.7")
+    book.graded.clear()
+    assert len(book()) == 2 and book.graded == ["bob"]
+
+
+def test_a_file_of_somebody_else_is_not_replaced(book, quick):
+    quick("ada", "0.8")
+    book.output.write_text("name,points\nada,7\n")
+    assert "was not written by `sdr grade`" in input_error(book)
+    assert book.output.read_text() == "name,points\nada,7\n"
+
+
+def test_an_empty_folder_is_refused(book):
+    assert "no submissions" in input_error(book)
+
+
+@pytest.mark.slow
+def test_a_class_in_the_sandbox(book, corpus):
+    write_fork(book.folder / "ada", corpus)
+    write_fork(book.folder / "bob", corpus, forged("import os\nos._exit(1)"))
+    write_fork(book.folder / "cleo", corpus, "import nothing_like_it\n")
+    table = book()
+    assert table.loc["ada", "accuracy"] > 0.9
+    assert "ended without an answer" in table.loc["bob", "problem"]
+    assert "nothing_like_it" in table.loc["cleo", "problem"]

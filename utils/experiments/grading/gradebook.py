@@ -1,0 +1,137 @@
+"""Grades a folder of submissions into one CSV file: several at a time, resumable, and none can harm another."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from utils import InputError
+from utils.experiments.grading import sandbox
+from utils.experiments.grading.grade import Grade, grade
+from utils.experiments.grading.sandbox import Limits
+from utils.experiments.grading.submission import SKIPPED
+from utils.experiments.grading.text import leakage
+from utils.files import check_writable, sha256, write_atomically
+
+COLUMNS = (
+    "submission", "problem", "accuracy", "low", "high", "macro_f1", "n", "claimed", "claim_holds", "broken", "leakage",
+    "model", "parameters", "ms_per_clip", "seconds", "checksum",
+)  # fmt: skip
+
+
+def grade_all(
+    folder: Path, clips: pd.DataFrame, output: Path, claimed: float | None, limits: Limits, jobs: int
+) -> pd.DataFrame:
+    """Grade each folder and ZIP in `folder`, and write a row of each to the CSV file `output` as soon as it is known.
+
+    A submission whose row is there already, and which has not changed since, is not graded again. One that cannot be
+    graded has the reason in its row, as one line that can be sent to the student.
+
+    Args:
+        clips: see `graded_clips`.
+        claimed: as for `grade`.
+        jobs: submissions graded at a time, each in a process of its own.
+
+    Returns:
+        The rows by name, with `COLUMNS` and the difference to each reference.
+
+    Raises:
+        InputError: there are no submissions, or `output` was not written by this function.
+    """
+    places = sorted(submissions(folder))
+    if not places:
+        raise InputError(f"{folder}: no submissions, neither folders nor ZIP files")
+    check_writable(output.parent)
+    torch.set_num_threads(1)
+    basis = [[sha256(path) for path in clips["path"]], clips["label"].tolist(), clips["speaker"].tolist(), claimed]
+    sums = {place.name: content_sum(place, basis) for place in places}
+    rows = {row["submission"]: row for row in read_rows(output) if row["checksum"] == sums.get(row["submission"])}
+
+    def graded(place: Path) -> dict:
+        row: dict = {"submission": place.name, "checksum": sums[place.name]}
+        try:
+            return row | flat(grade(place, clips, claimed, limits))
+        except InputError as error:
+            return row | {"problem": str(error).removeprefix(f"{place.name}: ")}
+        except Exception as error:  # a fault of this program must not cost the others their grades
+            return row | {"problem": f"could not be graded: {type(error).__name__}: {' '.join(str(error).split())}"}
+
+    missing = [place for place in places if place.name not in rows]
+    with ThreadPoolExecutor(jobs) as pool:  # threads suffice: they wait for processes
+        work = [pool.submit(graded, place) for place in missing]
+        try:
+            for done in tqdm(as_completed(work), "submissions", len(places), initial=len(rows), disable=None):
+                rows[done.result()["submission"]] = done.result()
+                write_rows(output, rows)
+        except BaseException:  # interrupted, or the disk is full
+            pool.shutdown(wait=False, cancel_futures=True)
+            sandbox.end_all()
+            raise
+    return write_rows(output, rows)
+
+
+def submissions(folder: Path) -> Iterator[Path]:
+    """What may be a submission: folders and ZIP files that are not hidden."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: not a folder of submissions")
+    for path in folder.iterdir():
+        if not path.name.startswith((".", "__")) and (path.is_dir() or path.suffix.lower() == ".zip"):
+            yield path
+
+
+def content_sum(place: Path, basis: object) -> str:
+    """A checksum of all that a grade follows from."""
+    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    named = [(path.relative_to(place.parent), path) for path in files]
+    sums = [(str(name), sha256(path)) for name, path in named if not SKIPPED & set(name.parts)]
+    return hashlib.sha256(repr((sums, basis)).encode()).hexdigest()[:16]
+
+
+def flat(made: Grade) -> dict:
+    """A grade as one row."""
+    low, high = made.measured["interval"]
+    return {
+        "accuracy": made.measured["accuracy"],
+        "low": low,
+        "high": high,
+        "macro_f1": made.measured["macro_f1"],
+        "n": made.measured["n"],
+        "claimed": made.claimed,
+        "claim_holds": made.claim_holds,
+        "broken": "; ".join(f"{name}: {message}" for name, message in made.broken.items() if message),
+        "leakage": leakage(made.leakage) if made.leakage.found or made.leakage.problem else "",
+        "model": made.model,
+        "parameters": made.parameters,
+        "ms_per_clip": round(1000 * made.seconds_per_clip, 2),
+        "seconds": round(made.seconds, 1),
+        **{f"over_{name}": round(other.difference, 4) for name, other in made.references.items()},
+    }
+
+
+def read_rows(output: Path) -> list[dict]:
+    """The rows that an earlier call wrote; none if there is no such file."""
+    if not output.exists():
+        return []
+    try:
+        table = pd.read_csv(output, dtype={"submission": str, "checksum": str, "problem": str})
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{output}: not a CSV file ({' '.join(str(error).split())}); choose another --output"
+        ) from None
+    if not set(COLUMNS) <= set(table):
+        raise InputError(f"{output}: was not written by `sdr grade`, so it is not replaced; choose another --output")
+    return [{key: value for key, value in row.items() if pd.notna(value)} for row in table.to_dict("records")]
+
+
+def write_rows(output: Path, rows: dict[str, dict]) -> pd.DataFrame:
+    """Write all rows by name, whole or not at all."""
+    table = pd.DataFrame([rows[name] for name in sorted(rows)])
+    others = [name for name in table if name not in COLUMNS]
+    table = table.reindex(columns=[*COLUMNS, *others]).replace({np.nan: None})
+    write_atomically(output, lambda path: table.to_csv(path, index=False))
+    return table
