@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from conftest import RATE, speak, write_wav
 
-from utils.experiments import checkpoints
+from utils.experiments import checkpoint_folder
 
 
 def in_hifi(path: Path) -> Path:
@@ -103,8 +103,8 @@ def test_several_digits_in_one_file(sdr, trained, corpus, tmp_path):
 
 
 def test_several_digits_are_by_default_recognised_by_the_model_of_strings(sdr, trained, corpus, monkeypatch):
-    monkeypatch.setattr(checkpoints, "STRINGS", trained.checkpoint)
-    monkeypatch.setattr(checkpoints, "DEFAULT", trained.checkpoint.parent / "none")
+    monkeypatch.setattr(checkpoint_folder, "STRINGS", trained.checkpoint)
+    monkeypatch.setattr(checkpoint_folder, "DEFAULT", trained.checkpoint.parent / "none")
     (answer,) = json.loads(sdr("predict", corpus.folder / "7_eve_1.wav", "--several", "--json").out)
     assert [word["digit"] for word in answer["words"]] == [7]
 

@@ -24,11 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     from utils.data import chunks
-    from utils.experiments import checkpoints
+    from utils.experiments import checkpoint_folder, checkpoints
     from utils.inference import microphone
     from utils.inference.listening import Listener
 
-    recogniser = checkpoints.load_recogniser(given.checkpoint or checkpoints.STRINGS)
+    recogniser = checkpoints.load_recogniser(given.checkpoint or checkpoint_folder.STRINGS)
     rate, live = recogniser.features.sample_rate, not given.file
     if given.file:
         sound = chunks.read_chunks(given.file, rate)

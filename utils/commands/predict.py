@@ -27,13 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     from utils.data.audio import find_audio
-    from utils.experiments import checkpoints
+    from utils.experiments import checkpoint_folder
     from utils.inference import microphone, recogniser
 
-    names, checkpoint = given.files, checkpoints.DEFAULT
+    names, checkpoint = given.files, checkpoint_folder.DEFAULT
     if given.several:
-        checkpoint = checkpoints.STRINGS
-    if names and checkpoints.is_checkpoint(names[0]):
+        checkpoint = checkpoint_folder.STRINGS
+    if names and checkpoint_folder.is_checkpoint(names[0]):
         checkpoint, *names = names
         if not names and not Path(checkpoint).exists() and not given.record:
             raise InputError(f"{checkpoint}: there is no such file")
@@ -41,11 +41,11 @@ def run(given: argparse.Namespace) -> None:
         raise InputError("give either files or --record (see `sdr predict --help`)")
     if (given.record or 0) > recogniser.MAX_SECONDS:
         raise InputError(f"--record is {given.record}; a recording can be at most {recogniser.MAX_SECONDS:.0f} s long")
-    loaded = checkpoints.load_recogniser(checkpoint)
+    loaded = _load(checkpoint_folder.find(checkpoint))
     if given.record:
         if sys.stderr.isatty():
             print(f"recording for {given.record} s ...", file=sys.stderr)
-        waveform = microphone.record(given.record, loaded.features.sample_rate)
+        waveform = microphone.record(given.record, loaded.sample_rate)
         if given.several:
             answer = _words(loaded.recognise_words(waveform), given.top)
         else:
@@ -67,6 +67,17 @@ def run(given: argparse.Namespace) -> None:
         sys.exit(2)
 
 
+def _load(folder: Path):
+    """The recogniser of a checkpoint, exported if it is at hand: PyTorch takes seconds to load."""
+    from utils.experiments import checkpoint_folder
+
+    if (exported := checkpoint_folder.load_exported(folder)) is not None:
+        return exported
+    from utils.experiments import checkpoints
+
+    return checkpoints.load_recogniser(folder)
+
+
 def _recognise(recogniser, files: list[Path], several: bool, top: int | None) -> tuple[list[dict], bool]:
     """The answers for all readable files, and whether any file was refused. Refused files are reported."""
     from tqdm import tqdm
@@ -84,7 +95,7 @@ def _recognise(recogniser, files: list[Path], several: bool, top: int | None) ->
                 if several:
                     answers.append({"file": str(file), **_words(recogniser.predict_words(file), top)})
                 else:
-                    clips.append((file, read_audio(file, recogniser.features.sample_rate)))
+                    clips.append((file, read_audio(file, recogniser.sample_rate)))
             except InputError as error:
                 print(f"sdr: {error}", file=sys.stderr)
                 refused = True

@@ -13,8 +13,18 @@ import yaml
 from torch import nn
 
 from utils import InputError
-from utils.data.audio import is_audio_name
-from utils.experiments import hub
+from utils.experiments.checkpoint_folder import (
+    CALIBRATION,
+    CARD,
+    CHECKSUMS,
+    DEFAULT,
+    METRICS,
+    OWN,
+    SNAPSHOT,
+    WEIGHTS,
+    find,
+    read_json,
+)
 from utils.experiments.config import Experiment, make_model, parse_experiment, snapshot
 from utils.experiments.model_card import model_card
 from utils.experiments.published import published_experiment, renamed_weights
@@ -23,15 +33,8 @@ from utils.files import atomic_folder, read_json, sha256, write_atomically
 from utils.inference.calibration import Calibration
 from utils.inference.recogniser import Recogniser
 from utils.inference.strings import StringRecogniser
-from utils.paths import CHECKPOINTS
 from utils.settings import as_mapping, build, load_yaml
 
-WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
-CALIBRATION = "calibration.json"  # only if the model has been calibrated
-CHECKSUMS = "checksums.json"  # of the weights and the snapshot; older checkpoints have none
-OWN = (SNAPSHOT, WEIGHTS, METRICS, CARD, CALIBRATION, CHECKSUMS, "figures/*.png")  # what such a folder may hold
-DEFAULT = CHECKPOINTS / "digits"  # the project's own model, for clips of one digit
-STRINGS = CHECKPOINTS / "strings"  # and for strings of digits
 # errors raised by reading a file that does not hold the weights of a model
 DAMAGED = (
     zipfile.BadZipFile,
@@ -162,26 +165,6 @@ def differs(folder: Path, experiment: Experiment) -> bool:
         return _read_snapshot(folder)[0] != experiment
     except InputError:
         return True
-
-
-def find(name: str | Path) -> Path:
-    """The folder of a checkpoint: `name` itself, or the download of a model on the Hugging Face Hub.
-
-    A name such as "owner/name" refers to the Hub if neither that folder nor its parent exists here. The model is
-    downloaded once and kept in `.cache/`. Raises `InputError` if the Hub cannot be reached.
-    """
-    folder = Path(name)
-    if folder.exists() or folder.parent.exists() or not hub.NAME.fullmatch(str(name)):
-        return folder
-    return hub.download(str(name), required=(SNAPSHOT, WEIGHTS), optional=(CALIBRATION, CHECKSUMS))
-
-
-def is_checkpoint(name: str | Path) -> bool:
-    """Whether a command-line argument refers to a checkpoint rather than to audio."""
-    path = Path(name)
-    if path.exists():
-        return path.is_dir() and any((path / file).exists() for file in (WEIGHTS, SNAPSHOT))
-    return not is_audio_name(name)
 
 
 def load_recogniser(checkpoint: str | Path = DEFAULT) -> Recogniser:

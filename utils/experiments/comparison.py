@@ -14,6 +14,7 @@ from utils.evaluation import results, significance
 from utils.evaluation.metrics import bootstrap_interval, cost
 from utils.evaluation.tables import Table
 from utils.experiments import checkpoints, runs
+from utils.experiments.checkpoint_folder import is_checkpoint
 from utils.experiments.config import Experiment, made_by
 from utils.settings import nearest
 
@@ -148,7 +149,7 @@ def load_model(name: str, table: Table, part: str, clips: pd.DataFrame | None, s
 def _find(name: str, table: Table, store: Path) -> dict[int, list[Path]]:
     """The results or checkpoints of a model: for each seed one for each fold."""
     place = Path(name)
-    if place.is_file() or (place.is_dir() and checkpoints.is_checkpoint(place)):
+    if place.is_file() or (place.is_dir() and is_checkpoint(place)):
         return {_seed(place): [place]}
     if not place.is_dir():
         place = store / name
@@ -169,7 +170,7 @@ def _find(name: str, table: Table, store: Path) -> dict[int, list[Path]]:
 
 def _by_seed(folder: Path) -> dict[int, Path]:
     """The results or checkpoints in a folder, by seed."""
-    found = [path for path in folder.glob("seed-*") if path.suffix == ".json" or checkpoints.is_checkpoint(path)]
+    found = [path for path in folder.glob("seed-*") if path.suffix == ".json" or is_checkpoint(path)]
     return {_seed(path): path for path in found if path.stem.removeprefix("seed-").isdecimal()}
 
 

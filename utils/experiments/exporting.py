@@ -1,10 +1,13 @@
 """Export of a checkpoint to ONNX."""
 
+import json
 from pathlib import Path
 
 from utils.data.audio import read_audio
+from utils.experiments.checkpoint_folder import CHECKSUMS, EXPORTED, SNAPSHOT, WEIGHTS, exported_sum, find
 from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.clips import synthetic_voices
+from utils.files import sha256, write_atomically
 from utils.inference.export import export
 
 
@@ -32,3 +35,15 @@ def export_checkpoint(checkpoint: str | Path, path: str | Path | None = None, in
         facts={"name": recogniser.name, "threshold": str(recogniser.calibration.threshold)},
         clips=clips,
     )
+
+
+def keep_exported(checkpoint: str | Path) -> Path:
+    """Export a checkpoint into its own folder, from where `sdr predict` answers without loading PyTorch.
+
+    The file belongs to the present weights and calibration: after a change to them, it is no longer used.
+    """
+    folder = find(checkpoint)
+    path = export_checkpoint(folder, folder / EXPORTED)
+    sums = {name: sha256(folder / name) for name in (WEIGHTS, SNAPSHOT)} | {EXPORTED: exported_sum(folder)}
+    write_atomically(folder / CHECKSUMS, lambda file: file.write_text(json.dumps(sums, indent=1) + "\n", "utf-8"))
+    return path

@@ -2,5 +2,6 @@
 
 In: a waveform (samples,), an audio file or the `microphone`. Out: a digit, or None for a non-digit, with its confidence
 (`recogniser`, `calibration`); the words of a longer recording (`endpointing`); whether a recorded word is good enough
-to keep (`utterance`); and front end and model as one ONNX file (`export`, with `onnx_front_end` and `onnx_graph`).
+to keep (`utterance`); front end and model as one ONNX file (`export`, with `onnx_front_end` and `onnx_graph`), which
+can answer without PyTorch (`exported`).
 """

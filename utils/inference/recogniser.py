@@ -8,17 +8,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from torch import nn
 
 from utils import InputError
 from utils.data.audio import LOUDEST, read_audio
-from utils.features.extraction import extract
-from utils.features.log_mel import FeatureConfig
-from utils.inference.calibration import Calibration
 from utils.inference.endpointing import MARGIN, Endpointer, Segment, find_words
-from utils.training.prediction import predict_logits
+
+if TYPE_CHECKING:  # PyTorch is imported where it is used: an exported model (`exported`) answers before it is loaded
+    from torch import nn
+
+    from utils.features.log_mel import FeatureConfig
+    from utils.inference.calibration import Calibration
 
 MAX_SECONDS = 120.0  # the longest recording of several digits
 ONE_WORD = 1.2  # seconds; in a longer clip, the digit is searched among its words, since a click or a breath may be one
@@ -45,11 +47,21 @@ class Word:
 class Recogniser:
     """A trained model with its front end and its calibration."""
 
-    def __init__(self, name: str, model: nn.Module, features: FeatureConfig, calibration: Calibration):
+    def __init__(self, name: str, model: "nn.Module", features: "FeatureConfig", calibration: "Calibration"):
         self.name = name
         self.model = model
         self.features = features
         self.calibration = calibration
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the waveforms that it takes, in Hz."""
+        return self.features.sample_rate
+
+    @property
+    def threshold(self) -> float:
+        """A word whose best digit is less probable is rejected as a non-digit."""
+        return self.calibration.threshold
 
     def predict(self, files: Sequence[str | Path]) -> list[Prediction]:
         """Recognise audio files of one word each; raises `InputError` for the first that cannot be read."""
@@ -57,7 +69,7 @@ class Recogniser:
             raise InputError(f"predict takes a list of files, for example predict([{str(files)!r}])")
         if not all(isinstance(file, str | Path) for file in files):
             raise InputError("predict takes file names; use recognise for waveforms")
-        return self.recognise([read_audio(file, self.features.sample_rate) for file in files])
+        return self.recognise([read_audio(file, self.sample_rate) for file in files])
 
     def recognise(self, waveforms: Sequence[np.ndarray]) -> list[Prediction]:
         """Recognise waveforms (samples,) of one word each, floats at the front end's sample rate.
@@ -76,13 +88,16 @@ class Recogniser:
 
     def _words_of(self, clip: np.ndarray) -> list[np.ndarray]:
         """What may be the digit of a clip: all of it, or the words of a longer one."""
-        rate = self.features.sample_rate
+        rate = self.sample_rate
         if len(clip) <= ONE_WORD * rate:
             return [clip]
         return [clip[start:end] for start, end in find_words(clip, rate)] or [clip]
 
     def _predict_each(self, clips: list[np.ndarray]) -> list[Prediction]:
         """Recognise clips (samples,), each as it is."""
+        from utils.features.extraction import extract
+        from utils.training.prediction import predict_logits
+
         logits = predict_logits(self.model, extract(clips, self.features), self.features.floor)
         probabilities, digits = self.calibration.probabilities(logits).sort(dim=1, descending=True)
         return [self._prediction(*row) for row in zip(digits.tolist(), probabilities.tolist(), strict=True)]
@@ -95,7 +110,7 @@ class Recogniser:
         Raises:
             InputError: as for `read_audio`, for recordings of up to two minutes.
         """
-        return self.recognise_words(read_audio(file, self.features.sample_rate, MAX_SECONDS))
+        return self.recognise_words(read_audio(file, self.sample_rate, MAX_SECONDS))
 
     def recognise_words(self, waveform: np.ndarray) -> list[Word]:
         """Like `predict_words`, for a waveform (samples,); errors as for `recognise`."""
@@ -107,7 +122,7 @@ class Recogniser:
         return Stream(self)
 
     def _prediction(self, digits: list[int], probabilities: list[float]) -> Prediction:
-        accepted = probabilities[0] >= self.calibration.threshold
+        accepted = probabilities[0] >= self.threshold
         ranking = tuple((digit, round(chance, 4)) for digit, chance in zip(digits, probabilities, strict=True))
         return Prediction(digits[0] if accepted else None, ranking[0][1], ranking)
 
@@ -126,12 +141,12 @@ class Stream:
 
     def __init__(self, recogniser: Recogniser):
         self.recogniser = recogniser
-        self.endpointer = Endpointer(recogniser.features.sample_rate)
+        self.endpointer = Endpointer(recogniser.sample_rate)
 
     @property
     def seconds(self) -> float:
         """The length of the sound so far."""
-        return self.endpointer.received / self.recogniser.features.sample_rate
+        return self.endpointer.received / self.recogniser.sample_rate
 
     @property
     def in_word(self) -> bool:
@@ -147,7 +162,7 @@ class Stream:
         return self._recognise(self.endpointer.flush())
 
     def _recognise(self, segments: list[Segment]) -> list[Word]:
-        rate = self.recogniser.features.sample_rate
+        rate = self.recogniser.sample_rate
         predictions = self.recogniser._predict_each([segment.samples for segment in segments]) if segments else []
         return [
             Word(segment.start / rate, segment.end / rate, made)

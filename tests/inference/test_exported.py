@@ -1,0 +1,107 @@
+"""The exported model of a checkpoint answers in place of PyTorch: with the same answers, and only if it is in step."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from utils.commands.main import main
+from utils.data.audio import read_audio
+from utils.data.metadata import read_metadata
+from utils.experiments.checkpoint_folder import CHECKSUMS, DEFAULT, EXPORTED, SNAPSHOT, WEIGHTS, load_exported
+from utils.experiments.checkpoints import load_recogniser, save_calibration
+from utils.inference.calibration import Calibration
+from utils.paths import COURSE_METADATA, PROJECT, speech_data
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+
+@pytest.fixture(scope="module")
+def kept(trained, tmp_path_factory) -> Path:
+    """A checkpoint with a calibration and its exported model."""
+    folder = tmp_path_factory.mktemp("kept") / "checkpoint"
+    shutil.copytree(trained.checkpoint, folder)
+    save_calibration(folder, Calibration(temperature=0.8, threshold=0.5))
+    main(["export", str(folder), "--keep"])
+    return folder
+
+
+@pytest.fixture
+def copy(kept, tmp_path) -> Path:
+    return Path(shutil.copytree(kept, tmp_path / "checkpoint"))
+
+
+def assert_same_answers(folder: Path, waveforms: list[np.ndarray]) -> None:
+    exported, recogniser = load_exported(folder), load_recogniser(folder)
+    assert exported is not None, f"{folder} has no exported model that is in step: `sdr export {folder} --keep`"
+    assert (exported.name, exported.sample_rate) == (recogniser.name, recogniser.sample_rate)
+    for found, wanted in zip(exported.recognise(waveforms), recogniser.recognise(waveforms), strict=True):
+        assert found.digit == wanted.digit
+        assert dict(found.ranking) == pytest.approx(dict(wanted.ranking), abs=1e-3)
+
+
+def test_the_answers_are_those_of_pytorch(kept, corpus):
+    waveforms = [read_audio(path, 8000) for path in corpus.clips["path"]]
+    longer = np.concatenate([waveforms[0], np.zeros(12_000, np.float32), waveforms[1]])  # its words are found first
+    assert_same_answers(kept, [*waveforms, longer])
+
+
+@pytest.mark.skipif(not (speech_data() / "0_lucas_0.wav").exists(), reason="the clips of the course are not available")
+def test_the_project_s_own_model_answers_as_by_pytorch():
+    clips = read_metadata(COURSE_METADATA).query("split == 'DEV'")
+    assert_same_answers(DEFAULT, [read_audio(path, 8000) for path in clips["path"]])
+
+
+def test_sdr_predict_prints_the_same_with_either(sdr, kept, copy, corpus, tmp_path):
+    (copy / EXPORTED).unlink()
+    files = [corpus.folder / "7_eve_1.wav", tmp_path / "none.wav", corpus.folder / "3_finn_0.wav"]
+    for options in ([], ["--json"], ["--top", "3", "--json"], ["--several", "--json"]):
+        quick, slow = (sdr("predict", folder, *files, *options) for folder in (kept, copy))
+        assert (quick.status, quick.err) == (slow.status, slow.err) == (2, f"sdr: {files[1]}: there is no such file\n")
+        if "--json" in options:
+            assert [list(answer) for answer in json.loads(quick.out)] == [list(a) for a in json.loads(slow.out)]
+        assert [line[0] for line in quick.out.splitlines()] == [line[0] for line in slow.out.splitlines()]
+
+
+def test_an_answer_needs_neither_pytorch_nor_other_large_packages(kept, corpus):
+    code = f"""
+        import sys
+        from utils.commands.main import main
+        main(["predict", {str(kept)!r}, {str(corpus.folder / "7_eve_1.wav")!r}])
+        print(*sorted({{"torch", "torchaudio", "librosa", "pandas", "scipy", "sklearn"}} & set(sys.modules)))
+    """
+    environment = os.environ | {"PYTHONPATH": str(PROJECT)}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.stdout.startswith("7 ") and done.stdout.endswith(".wav\n\n") and done.stderr == ""
+
+
+@pytest.mark.parametrize("file", [EXPORTED, WEIGHTS, SNAPSHOT, CHECKSUMS])
+def test_a_damaged_file_is_never_answered_from(copy, file):
+    content = bytearray((copy / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / file).write_bytes(content)
+    assert load_exported(copy) is None
+
+
+def test_an_export_of_another_calibration_is_not_used(copy):
+    save_calibration(copy, Calibration(temperature=0.8, threshold=0.6))
+    assert load_exported(copy) is None
+
+
+def test_without_onnxruntime_pytorch_answers(sdr, kept, corpus, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "utils.inference.exported", raising=False)
+    assert load_exported(kept) is None
+    assert sdr("predict", kept, corpus.folder / "7_eve_1.wav").out.startswith("7 ")
+
+
+def test_a_checkpoint_keeps_the_whole_model_only(sdr, kept):
+    sdr("export", kept, "--keep", "--int8").refused("--keep", "--int8")

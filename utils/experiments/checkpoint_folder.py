@@ -1,0 +1,72 @@
+"""The folder of a checkpoint: its files, where it is found, and the exported model in it. Needs no PyTorch."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from utils import InputError
+from utils.data.audio import is_audio_name
+from utils.files import sha256
+from utils.inference.recogniser import Recogniser
+from utils.paths import CHECKPOINTS
+
+WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "metrics.json", "README.md"
+CALIBRATION = "calibration.json"  # only if the model has been calibrated
+CHECKSUMS = "checksums.json"  # of the weights, the snapshot and the exported model; older checkpoints have none
+EXPORTED = "model.onnx"  # only after `sdr export --keep`
+OWN = (SNAPSHOT, WEIGHTS, METRICS, CARD, CALIBRATION, CHECKSUMS, EXPORTED, "figures/*.png")  # such a folder may hold
+DEFAULT = CHECKPOINTS / "digits"  # the project's own model, for clips of one digit
+STRINGS = CHECKPOINTS / "strings"  # and for strings of digits
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a checkpoint: `name` itself, or the download of a model on the Hugging Face Hub.
+
+    A name such as "owner/name" refers to the Hub if neither that folder nor its parent exists here. The model is
+    downloaded once and kept in `.cache/`. Raises `InputError` if the Hub cannot be reached.
+    """
+    folder = Path(name)
+    if folder.exists() or folder.parent.exists():
+        return folder
+    from utils.experiments import hub
+
+    if not hub.NAME.fullmatch(str(name)):
+        return folder
+    return hub.download(str(name), required=(SNAPSHOT, WEIGHTS), optional=(CALIBRATION, CHECKSUMS))
+
+
+def is_checkpoint(name: str | Path) -> bool:
+    """Whether a command-line argument refers to a checkpoint rather than to audio."""
+    path = Path(name)
+    if path.exists():
+        return path.is_dir() and any((path / file).exists() for file in (WEIGHTS, SNAPSHOT))
+    return not is_audio_name(name)
+
+
+def read_json(path: Path) -> object:
+    """Raises `InputError` for a file that is missing or damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise InputError(f"{path}: not JSON, or damaged") from None
+
+
+def exported_sum(folder: Path) -> str:
+    """One checksum for the exported model and all that it was made of: it belongs to these weights only."""
+    files = (folder / name for name in (EXPORTED, WEIGHTS, SNAPSHOT, CALIBRATION))
+    return hashlib.sha256(" ".join(sha256(file) if file.is_file() else "-" for file in files).encode()).hexdigest()
+
+
+def load_exported(folder: Path) -> Recogniser | None:
+    """The exported model of a checkpoint. None, if it has none, or not of these weights, or there is no onnxruntime."""
+    try:
+        sums = read_json(folder / CHECKSUMS)
+        if not isinstance(sums, dict) or sums.get(EXPORTED) != exported_sum(folder):
+            return None
+        if any(sums.get(name) != sha256(folder / name) for name in (WEIGHTS, SNAPSHOT)):
+            return None
+        from utils.inference.exported import ExportedRecogniser
+
+        return ExportedRecogniser(folder / EXPORTED)
+    except Exception:  # of onnxruntime, which may be older than the file; whatever it is, PyTorch finds out or answers
+        return None
