@@ -1,12 +1,10 @@
 """The folder of a checkpoint: its files, where it is found, and the exported model in it. Needs no PyTorch."""
 
 import hashlib
-import json
 from pathlib import Path
 
-from utils import InputError
 from utils.data.audio import is_audio_name
-from utils.files import sha256
+from utils.files import read_json, sha256
 from utils.inference.recogniser import Recogniser
 from utils.paths import CHECKPOINTS
 
@@ -41,14 +39,6 @@ def is_checkpoint(name: str | Path) -> bool:
     if path.exists():
         return path.is_dir() and any((path / file).exists() for file in (WEIGHTS, SNAPSHOT))
     return not is_audio_name(name)
-
-
-def read_json(path: Path) -> object:
-    """Raises `InputError` for a file that is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        raise InputError(f"{path}: not JSON, or damaged") from None
 
 
 def exported_sum(folder: Path) -> str:

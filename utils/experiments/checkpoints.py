@@ -23,7 +23,6 @@ from utils.experiments.checkpoint_folder import (
     SNAPSHOT,
     WEIGHTS,
     find,
-    read_json,
 )
 from utils.experiments.config import Experiment, make_model, parse_experiment, snapshot
 from utils.experiments.model_card import model_card
