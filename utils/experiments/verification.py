@@ -119,14 +119,15 @@ def compare_runs(stored: dict, new: dict, experiment: Experiment, path: Path, ag
     """Compare a stored result, at `path`, with that of the same run made again, at `again`."""
     name = f"{experiment.name} {stored['protocol']} seed {stored['seed']}"
     differs = _differences(stored, new, experiment)
-    tables = [results.predictions_path(result).read_bytes() for result in (path, again)]
-    if tables[0] == tables[1] and all(_same(_measured(stored)[key], _measured(new)[key]) for key in _measured(stored)):
+    tables = results.load_predictions(path), results.load_predictions(again)
+    if tables[0].equals(tables[1]) and _same(_measured(stored), _measured(new)):
         return Finding("run", name, EQUAL, differs)
     within = _within(_moved(stored["metrics"], new["metrics"]), _tolerance(experiment, path))
     # with the same code and libraries on the same processor, nothing may move at all
     verdict = WITHIN if within and differs else DIFFERENT
     reasons = differs or ("nothing that is recorded differs: config, clips, code, libraries, processor",)
-    return Finding("run", name, verdict, (*_as_text(stored["metrics"], new["metrics"]), *reasons))
+    figures = _as_text(stored["metrics"], new["metrics"])
+    return Finding("run", name, verdict, (*figures, *_changed_predictions(*tables), *reasons))
 
 
 def finish(place: Path = PLACE) -> None:
@@ -196,16 +197,23 @@ def _within(moved: dict[str, float], tolerance: dict[str, float]) -> bool:
 
 
 def _as_text(stored: dict, measured: dict) -> tuple[str, ...]:
-    """The accuracies that differ, in percent; if none does, which other figures do."""
+    """The accuracies that differ, in percent."""
     if stored.keys() != measured.keys():
         return (f"test sets: were {', '.join(stored)} and are {', '.join(measured)}",)
-    moved = [part for part in stored if stored[part]["accuracy"] != measured[part]["accuracy"]]
-    if not moved:
-        return ("accuracies are equal, but not every prediction, other figure or loss",)
-    figures = [
-        f"{part} {100 * stored[part]['accuracy']:.2f} % -> {100 * measured[part]['accuracy']:.2f} %" for part in moved
-    ]
-    return (f"accuracy: {', '.join(figures)}",)
+    pairs = {part: (100 * stored[part]["accuracy"], 100 * measured[part]["accuracy"]) for part in stored}
+    figures = [f"{part} was {old:.2f} % and is {new:.2f} %" for part, (old, new) in pairs.items() if old != new]
+    return (f"accuracy: {', '.join(figures)}" if figures else "every accuracy is equal",)
+
+
+def _changed_predictions(stored: pd.DataFrame, new: pd.DataFrame) -> tuple[str, ...]:
+    """How many predictions and probabilities differ, if the clips are the same."""
+    keys = ["identifier", "split"]
+    if not stored[keys].equals(new[keys]):
+        return ("predictions: not of the same clips",)
+    apart = (stored["probability"] - new["probability"]).abs()
+    number = int((stored["predicted"] != new["predicted"]).sum())
+    probabilities = f"{(apart > 0).sum()} probabilities, by at most {apart.max():.4f}"
+    return (f"predictions: {number} of {len(stored)} differ, and {probabilities}",)
 
 
 def _tables(experiment: Experiment) -> list[str]:
