@@ -23,7 +23,7 @@ done; \
 test -z "$$failed" || { printf "\nFailed:$$failed\n" >&2; exit 1; }
 endef
 
-.PHONY: help quickstart test test-all check results notebooks demo tracking lock clean
+.PHONY: help quickstart test test-all check results notebooks exercises demo tracking lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -47,6 +47,9 @@ results: $(READY) ## all tables: make the runs that are missing
 
 notebooks: $(READY) ## run every notebook again and save it
 	$(BIN)/python tools/run_notebooks.py
+
+exercises: $(READY) ## the students' notebooks, from the solutions
+	$(BIN)/python tools/make_exercises.py
 
 demo: $(READY) ## speak a digit: build the page that hears you, and open it
 	@$(BIN)/sdr demo --build

@@ -10,6 +10,7 @@ import base64
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
@@ -31,7 +32,9 @@ METADATA = {  # of every saved notebook
 def main(arguments: list[str] | None = None) -> None:
     """Run notebooks. Exit status 2 if one fails or the input is bad, 130 if interrupted."""
     parser = argparse.ArgumentParser(description="Run the notebooks and save them.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="for example 00_the_data (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="for example 00_the_data, or solutions/01_log_mel (default: all)"
+    )
     parser.add_argument("--small", action="store_true", help="run the same cells in seconds and save nothing")
     given = parser.parse_args(arguments)
     try:
@@ -47,14 +50,15 @@ def run(names: Sequence[str] = (), small: bool = False) -> None:
     """Execute notebooks from top to bottom, each in a new kernel, with a progress bar.
 
     Args:
-        names: of files in `notebooks/`, with or without the suffix; empty: all of them.
+        names: of files in `notebooks/` and of `solutions/NAME`, with or without the suffix; empty: all of them.
         small: set SDR_SMALL for the cells, and save nothing.
 
     Raises:
         InputError: there is no such notebook; or some have failed, which are not saved. Raised after all have run, with
             one line for each failed notebook.
     """
-    paths = {path.stem: path for path in sorted(NOTEBOOKS.glob("*.ipynb"))}
+    found = sorted(NOTEBOOKS.glob("*.ipynb")) + sorted(NOTEBOOKS.glob("solutions/*.ipynb"))
+    paths = {path.relative_to(NOTEBOOKS).with_suffix("").as_posix(): path for path in found}
     for name in names:
         if name.removesuffix(".ipynb") not in paths:
             raise InputError(f"unknown notebook '{name}'; known are {', '.join(paths)}")
@@ -64,9 +68,9 @@ def run(names: Sequence[str] = (), small: bool = False) -> None:
     with tqdm(total=sum(len(notebook.cells) for notebook in notebooks.values()), unit="cell") as bar:
         for path, notebook in notebooks.items():
             bar.set_description(path.stem)
-            failure = _execute(notebook, small, bar)
+            failure = _execute(notebook, path.parent, small, bar)
             if failure:
-                failures.append(f"{path.name}, {failure}")
+                failures.append(f"{path.relative_to(NOTEBOOKS).as_posix()}, {failure}")
             elif not small:
                 text = nbformat.writes(_clean(notebook)) + "\n"
                 write_atomically(path, lambda new, text=text: new.write_text(text, encoding="utf-8"))
@@ -74,7 +78,7 @@ def run(names: Sequence[str] = (), small: bool = False) -> None:
         raise InputError("\n".join(failures))
 
 
-def _execute(notebook, small: bool, bar: tqdm) -> str | None:
+def _execute(notebook, folder: Path, small: bool, bar: tqdm) -> str | None:
     """Run the cells of a notebook in place. Returns None, or a line with the failed cell and its error."""
     # more threads slow down small models, and make sums depend on the number of threads
     environment = os.environ | {"SDR_SMALL": "1" if small else "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -84,7 +88,7 @@ def _execute(notebook, small: bool, bar: tqdm) -> str | None:
         timeout=None,
         kernel_name="python3",
         extra_arguments=["--IPKernelApp.log_level=ERROR"],  # hide the warning about the connection to the kernel
-        resources={"metadata": {"path": str(NOTEBOOKS)}},
+        resources={"metadata": {"path": str(folder)}},
         coalesce_streams=True,
         record_timing=False,
         store_widget_state=False,
@@ -107,7 +111,7 @@ def _clean(notebook):
     """Remove what differs between runs and machines (versions, time stamps), and compress the pictures."""
     notebook.metadata = METADATA
     for cell in notebook.cells:
-        cell.metadata = {"tags": cell.metadata["tags"]} if "tags" in cell.metadata else {}
+        cell.metadata = {key: cell.metadata[key] for key in ("tags", "nbgrader") if key in cell.metadata}
         for data in (output.get("data", {}) for output in cell.get("outputs", [])):
             if "image/png" in data:
                 data["image/png"] = base64.b64encode(compress(base64.b64decode(data["image/png"]))).decode()

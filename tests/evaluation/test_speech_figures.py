@@ -10,6 +10,7 @@ from plots import drawn, labels, project_style  # noqa: F401
 from utils.evaluation import speech_figures
 from utils.features.extraction import extract
 from utils.features.log_mel import FeatureConfig
+from utils.paths import PROJECT
 
 CONFIG = FeatureConfig()
 TONE = 0.1 * np.sin(2 * np.pi * 1000 * np.arange(4000) / CONFIG.sample_rate).astype("float32")
@@ -76,13 +77,16 @@ def test_weights_are_white_at_zero():
     drawn(ax)
 
 
-def test_a_player_links_to_the_file_and_embeds_no_audio():
+def test_a_player_links_to_the_file_and_embeds_no_audio(monkeypatch):
+    monkeypatch.chdir(PROJECT / "notebooks")
     clips = pd.DataFrame({"file": ["speech_data/5_theo_23.wav"], "path": ["/elsewhere/5_theo_23.wav"]})
     html = speech_figures.player(clips.iloc[0])._repr_html_()
     assert 'src="../speech_data/5_theo_23.wav"' in html
     assert "elsewhere" not in html and "base64" not in html
     row = speech_figures.players(clips, ["five by theo"]).data
     assert 'src="../speech_data/5_theo_23.wav"' in row and "five by theo" in row
+    monkeypatch.chdir(PROJECT / "notebooks" / "exercises")
+    assert 'src="../../speech_data/5_theo_23.wav"' in speech_figures.player(clips.iloc[0])._repr_html_()
     many = pd.concat([clips] * (speech_figures.PLAYERS + 1))
     assert speech_figures.players(many, list("abcde")).data.count("<tr>") == 2
 

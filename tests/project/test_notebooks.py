@@ -22,7 +22,9 @@ from utils.experiments.config import find_experiment, load_experiment
 from utils.paths import CONFIGS, COURSE_METADATA, PROJECT, speech_data
 
 PATHS = sorted(NOTEBOOKS.glob("*.ipynb"))
+SOLUTIONS = sorted(NOTEBOOKS.glob("solutions/*.ipynb"))  # of the exercises, whose own tests are in test_exercises.py
 every_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+every_executed = pytest.mark.parametrize("path", PATHS + SOLUTIONS, ids=lambda path: path.stem)
 CLIPS = (speech_data() / "0_george_0.wav").exists()
 
 
@@ -61,7 +63,7 @@ def test_it_opens_with_an_overview_and_ends_with_exercises(path):
     assert re.search(r"## Exercises\n(\d\. .*){2,3}", text[-1], re.DOTALL)
 
 
-@every_notebook
+@every_executed
 def test_it_was_run_from_top_to_bottom_without_errors(path):
     nbformat.validate(nbformat.read(path, as_version=4))
     code = cells(path, "code")
@@ -71,14 +73,14 @@ def test_it_was_run_from_top_to_bottom_without_errors(path):
     assert all(output.name == "stdout" for output in outputs(path) if output.output_type == "stream"), "a warning"
 
 
-@every_notebook
+@every_executed
 def test_it_is_small(path):
     assert path.stat().st_size < 700_000
     for output in outputs(path):
         assert len(base64.b64decode(output.get("data", {}).get("image/png", ""))) < 100_000
 
 
-@every_notebook
+@every_executed
 def test_it_has_no_local_paths_and_no_audio(path):
     text = path.read_text(encoding="utf-8")
     for place in (str(PROJECT), str(PROJECT.parent) + os.sep, str(Path.home()) + os.sep, str(speech_data())):
@@ -89,11 +91,11 @@ def test_it_has_no_local_paths_and_no_audio(path):
     assert not re.search(r"at 0x[0-9a-f]{6}|it/s\]|\d%\|", text)
 
 
-@every_notebook
+@every_executed
 def test_its_metadata_is_plain(path):
     saved = json.loads(path.read_text(encoding="utf-8"))
     assert saved["metadata"] == METADATA
-    assert all(set(cell["metadata"]) <= {"tags"} for cell in saved["cells"])
+    assert all(set(cell["metadata"]) <= {"tags", "nbgrader"} for cell in saved["cells"])
 
 
 @pytest.mark.parametrize(
@@ -177,13 +179,13 @@ def test_an_unknown_name_is_reported(folder, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("clips", ["recordings", "stand-in"])
-@every_notebook
+@every_executed
 def test_it_runs_small(path, clips, tmp_path):
     if clips == "recordings" and not CLIPS:
         pytest.skip("the course's clips are missing")
     before = path.read_bytes()
     environment = os.environ | ({} if clips == "recordings" else {"SDR_SPEECH_DATA": str(tmp_path)})
-    command = [sys.executable, "tools/run_notebooks.py", "--small", path.name]
+    command = [sys.executable, "tools/run_notebooks.py", "--small", str(path.relative_to(NOTEBOOKS))]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr.splitlines()[-1]
     assert path.read_bytes() == before
@@ -261,6 +263,7 @@ def test_without_the_noises_small_runs_go_on_and_full_runs_do_not(monkeypatch, t
 def test_sounds_are_played_from_files_that_jupyter_serves(monkeypatch, tmp_path):
     monkeypatch.setattr(notebook, "PROJECT", tmp_path)
     monkeypatch.setattr(notebook, "SOUNDS", tmp_path / "runs" / "sounds")
+    monkeypatch.chdir(NOTEBOOKS)
     sounds = {"loud": np.full(800, 0.5), "quiet": np.full(800, 0.25)}
     page = notebook.sound_players(sounds, 8000).data
     files = re.findall(r'src="\.\./(runs/sounds/\w+\.wav)"', page)

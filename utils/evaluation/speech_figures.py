@@ -3,7 +3,9 @@
 Each function that draws does so in `ax`, or in a new figure, and returns the axes.
 """
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import librosa
 import matplotlib.pyplot as plt
@@ -15,6 +17,7 @@ from torch import Tensor
 
 from utils.evaluation.figures import new_axes
 from utils.features.log_mel import FeatureConfig
+from utils.paths import PROJECT
 
 SPEECH = plt.get_cmap("magma", 32)  # for levels; few shades with sharp edges keep the notebooks small
 SIGNED = "RdBu_r"  # for weights, white at zero
@@ -115,12 +118,12 @@ def weights(
 
 
 def player(clip: pd.Series) -> Audio:
-    """An audio player for a clip of the course. It links to the file, so it works only in `notebooks/`.
+    """An audio player for a clip of the course. It links to the file, relative to the folder of the notebook.
 
     Args:
         clip: a row of `utils.data.metadata.read_metadata`.
     """
-    return Audio(url=f"../{clip.file}", embed=False)
+    return Audio(url=Path(os.path.relpath(PROJECT / clip.file)).as_posix(), embed=False)
 
 
 def players(clips: pd.DataFrame, captions: Sequence[str]) -> HTML:
