@@ -19,7 +19,7 @@ from utils.commands import main
 from utils.data.metadata import read_metadata
 from utils.evaluation import tables as tables_module
 from utils.evaluation.tables import Column, Table
-from utils.experiments import calibrating, reporting, reproducing, runs
+from utils.experiments import calibrating, peer_results, reporting, reproducing, runs
 from utils.experiments.config import Experiment, parse_experiment
 from utils.features.extraction import MEMORY
 
@@ -174,11 +174,13 @@ def project(tmp_path, monkeypatch) -> SimpleNamespace:
     give_defaults(monkeypatch, runs.checkpoint_folder, runs=place)
     give_defaults(monkeypatch, calibrating.calibrate, store=store)
     give_defaults(monkeypatch, reproducing.reproduce, store=store)
+    give_defaults(monkeypatch, peer_results.reproduce_peers, store=store)
     monkeypatch.setattr("utils.paths.RUNS", place)  # commands import it when they run
     monkeypatch.setattr(reproducing, "RUNS", place)
     for function in (reporting.rows, reporting.markdown, reporting.tables_with):
         give_defaults(monkeypatch, function, store=store)
-    give_defaults(monkeypatch, reporting.update, store=store, project=folder)
+    for function in (reporting.update, reporting.draw_costs):
+        give_defaults(monkeypatch, function, store=store, project=folder)
     monkeypatch.setattr("utils.evaluation.results.STORE", store)
     return SimpleNamespace(folder=folder, store=store, runs=place)
 

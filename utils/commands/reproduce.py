@@ -2,6 +2,7 @@
 
 import argparse
 
+from utils import InputError
 from utils.commands import arguments
 
 HELP = "make the missing runs of the tables, then update the tables"
@@ -24,7 +25,9 @@ TABLES = (  # of utils/evaluation/tables.yaml
     "noise",
     "strings",
     "rejection",
+    "peers",
 )
+PEERS = "peers"  # the table whose name also stands for the tests of off-the-shelf recognisers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,11 +46,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--jobs", type=arguments.positive, help="runs in parallel (default: one per core)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of a Dask cluster make the runs")
     add("--again", action="store_true", help="repeat runs that have been made already")
+    add(
+        "--clips",
+        type=arguments.positive,
+        help="of each test of the peers, so many clips drawn by a seed (default: all)",
+    )
 
 
 def run(given: argparse.Namespace) -> None:
     from utils.commands import report
+    from utils.experiments import reporting
+    from utils.experiments.peer_results import reproduce_peers
     from utils.experiments.reproducing import reproduce
 
-    reproduce(given.tables, given.model, given.also, given.seeds, given.jobs, given.again, given.scheduler)
+    if PEERS in given.tables:
+        if given.tables != [PEERS] or given.also or given.seeds or given.jobs or given.scheduler:
+            raise InputError(f"`sdr reproduce {PEERS}` has no other options than --model, --clips and --again")
+        reproduce_peers(given.model, given.clips, given.again)
+    elif given.clips:
+        raise InputError(f"--clips is an option of `sdr reproduce {PEERS}`")
+    else:
+        reproduce(given.tables, given.model, given.also, given.seeds, given.jobs, given.again, given.scheduler)
     report.run(argparse.Namespace(check=False, json=False, also=given.also, tables=given.tables))
+    if PEERS in given.tables:
+        print(f"wrote {reporting.draw_costs()}")

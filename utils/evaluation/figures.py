@@ -133,6 +133,31 @@ def accuracy_by_snr(rows: Sequence[dict], ax: Axes | None = None, title: str = "
     return ax
 
 
+def accuracy_by_cost(
+    rows: Sequence[dict], peers: Sequence[str], noisy: Mapping[str, float], ax: Axes | None = None
+) -> Axes:
+    """Accuracy over the time that a clip takes, of models (blue) and of peers (orange).
+
+    Args:
+        rows: of the table `peers` (`utils.experiments.reporting.rows`). Those without `milliseconds` are left out.
+        peers: the names of those that are peers.
+        noisy: by name, an accuracy in noise: a hollow circle.
+    """
+    ax = ax or new_axes(6, 3.6)
+    for row in rows:
+        if "milliseconds" in row:
+            name, cost, colour = row["model"], row["milliseconds"], COLOURS[row["model"] in peers]
+            ax.plot(cost, 100 * row["accuracy_mean"], "o", color=colour)
+            ax.annotate(name, (cost, 100 * row["accuracy_mean"]), (6, 4), textcoords="offset points")
+            if name in noisy:
+                ends = [100 * row["accuracy_mean"], 100 * noisy[name]]
+                ax.plot([cost, cost], ends, ":", color=colour, linewidth=1)
+                ax.plot(cost, ends[1], "o", color=colour, markerfacecolor="white")
+    ax.set(xscale="log", xlabel="time of one core / ms a clip", ylabel="accuracy / %")
+    ax.margins(x=0.25)
+    return ax
+
+
 def detection_error(digits: np.ndarray, others: Mapping[str, np.ndarray], ax: Axes | None = None) -> Axes:
     """Detection error trade-off (Martin et al. 1997): non-digits accepted against digits rejected, at any threshold.
 

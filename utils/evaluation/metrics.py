@@ -16,7 +16,8 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> 
     """Accuracy and related metrics, as plain numbers for JSON.
 
     Args:
-        labels, predicted: (clips,) digits.
+        labels: (clips,) digits.
+        predicted: (clips,) digits, or `NON_DIGIT` where no digit was recognised.
         speakers: (clips,) names.
 
     Returns:
@@ -25,12 +26,15 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> 
         columns predicted digits).
     """
     correct = labels == predicted
-    # macro averages leave out digits that were neither spoken nor predicted
-    precision, recall, f1, _ = precision_recall_fscore_support(labels, predicted, average="macro", zero_division=0.0)
+    # averages leave out digits that were neither spoken nor predicted
+    found = np.intersect1d(np.union1d(labels, predicted), DIGITS)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predicted, labels=found, average="macro", zero_division=0.0
+    )
     return {
         "accuracy": float(accuracy_score(labels, predicted)),
         "macro_f1": float(f1),
-        "weighted_f1": float(f1_score(labels, predicted, average="weighted", zero_division=0.0)),
+        "weighted_f1": float(f1_score(labels, predicted, labels=found, average="weighted", zero_division=0.0)),
         "macro_precision": float(precision),
         "macro_recall": float(recall),
         "n": len(labels),

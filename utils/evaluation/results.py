@@ -2,6 +2,7 @@
 
 results/runs/<experiment>/<protocol-and-fold>/seed-<n>.json     config, metrics, cost, environment
 results/runs/<experiment>/<protocol-and-fold>/seed-<n>.tsv.gz   the prediction for each clip
+results/costs.json                                              time and size of some models and of the peers
 """
 
 import gzip
@@ -20,9 +21,10 @@ import sklearn
 import torch
 
 from utils import InputError
-from utils.evaluation.metrics import metrics
+from utils.evaluation.metrics import DIGITS, metrics
 from utils.files import read_json, run_folder, write_atomically
 from utils.paths import PROJECT
+from utils.training.objectives import NON_DIGIT
 
 STORE = PROJECT / "results" / "runs"
 IDENTITY = ("experiment", "protocol", "seed")  # together they identify a result
@@ -33,11 +35,9 @@ TYPES = {
     "seed": int,
     "config": dict,
     "metrics": dict,
-    "parameters": int,
-    "multiply_adds": int,
-    "train_seconds": NUMBER,
     "metadata_sha256": str,
 }
+TRAINED = {"parameters": int, "multiply_adds": int, "train_seconds": NUMBER}  # what a peer's result need not have
 COLUMNS = {"identifier": str, "speaker": str, "split": str, "label": int, "predicted": int, "probability": float}
 
 
@@ -62,14 +62,18 @@ def load(path: Path) -> dict:
     for measured in result["metrics"].values():
         _check_types(measured, {"accuracy": NUMBER, "macro_f1": NUMBER}, path)
     _check_types(result["config"].get("data"), {"metadata": str}, path)
+    if "peer" not in result["config"]:
+        _check_types(result, TRAINED, path)
     history = result.get("history", [])
     if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
         raise InputError(f"{path}: not a result (history is not a list of epochs)")
     return result
 
 
-def field_test(result: dict, condition: str) -> float:
+def field_test(result: dict, condition: str) -> float | None:
     """The outcome of a field test: the accuracy in a condition of noise, or the share of strings or non-digits.
+
+    None if a peer has not been tested in this condition.
 
     Raises:
         InputError: the run had no field tests.
@@ -77,7 +81,20 @@ def field_test(result: dict, condition: str) -> float:
     if "field" not in result:
         raise InputError(f"{result['experiment']}: tested without field tests; set `field_tests: true` in its config")
     noisy = result["metrics"].get(condition)
-    return noisy["accuracy"] if noisy else result["field"][condition]
+    return noisy["accuracy"] if noisy else result["field"].get(condition)
+
+
+def load_costs(store: Path) -> dict[str, dict[str, float]]:
+    """The costs that were measured, by model or peer: `milliseconds` a clip of one core's time, and `megabytes`."""
+    path = costs_path(store)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["costs"] if path.exists() else {}
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise InputError(f"{path}: not a table of costs ({error})") from None
+
+
+def costs_path(store: Path) -> Path:
+    return store.parent / "costs.json"
 
 
 def _check_types(values: object, types: dict, path: Path) -> None:
@@ -91,11 +108,13 @@ def _check_types(values: object, types: dict, path: Path) -> None:
 def load_predictions(path: Path) -> pd.DataFrame:
     """Read the predictions that belong to the result at `path`."""
     try:
-        # without types, a speaker named 01 would become a number
-        table = pd.read_csv(predictions_path(path), sep="\t", keep_default_na=False, dtype=COLUMNS)
+        # without types, a speaker named 01 would become a number; peers report no probability
+        table = pd.read_csv(
+            predictions_path(path), sep="\t", keep_default_na=False, na_values={"probability": [""]}, dtype=COLUMNS
+        )
         if missing := COLUMNS.keys() - set(table):
             raise ValueError(f"it has no column {min(missing)}")
-        if not table[["label", "predicted"]].isin(range(10)).all(axis=None):
+        if not table["label"].isin(DIGITS).all() or not table["predicted"].isin([*DIGITS, NON_DIGIT]).all():
             raise ValueError("a label is not a digit")
         return table
     except (OSError, ValueError, OverflowError, EOFError, zlib.error) as error:

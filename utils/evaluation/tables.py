@@ -35,6 +35,7 @@ class Table:
     held_out: tuple[str, ...] = ()  # folds not used for any choice; their mean has its own column
     shown_as: dict[str, str] = field(default_factory=dict)  # what a row shows instead of its protocol, by experiment
     conditions: tuple[str, ...] = ()  # of the field tests, which the table is about; each has its own column
+    peers: tuple[str, ...] = ()  # off-the-shelf recognisers, with rows below those of the experiments
 
     def splits(self, repetitions: int | None = None) -> list[str]:
         """The protocol with each of its folds, under the names that the results store uses."""
@@ -63,6 +64,7 @@ def load_tables() -> dict[str, Table]:
             tuple(table.get("held_out", ())),
             table.get("shown_as", {}),
             conditions,
+            tuple(table.get("peers", ())),
         )
     return tables
 
@@ -90,7 +92,7 @@ def row(
 
     Returns:
         `table`, `model`, `protocol`, `accuracy_mean` and `accuracy_std` on TEST over the seeds (a seed's accuracy is
-        the mean over the folds), `seeds`, `parameters`, and other values that `tables.yaml` can show;
+        the mean over the folds), `seeds`, `parameters` (None: not known), and other values that `tables.yaml` can show;
         of a table of field tests also `conditions`, the share of each over the seeds.
     """
     splits = table.splits(repetitions)
@@ -113,7 +115,8 @@ def row(
         return all(part in run["metrics"] for folds in complete for run in folds)
 
     accuracy = accuracy_on("TEST")
-    option = "--model" if experiment in table.experiments else "--with"
+    option = f"--model {experiment}" if experiment in table.experiments else f"--with {experiment}"
+    command = f"peers --model {experiment}" if experiment in table.peers else f"{table.name} {option}"
     own = Path(first["config"]["data"]["metadata"]).stem
     numbers = {
         "table": table.name,
@@ -122,10 +125,9 @@ def row(
         "repetitions": repetitions,
         **_mean_and_deviation(accuracy),
         "seeds": len(complete),
-        "parameters": first["parameters"],
-        "multiply_adds": first["multiply_adds"],
-        "train_seconds": fmean(over_seeds(lambda run: run["train_seconds"])),
-        "command": f"sdr reproduce {table.name} {option} {experiment}",
+        "parameters": first.get("parameters"),
+        "multiply_adds": first.get("multiply_adds"),
+        "command": f"sdr reproduce {command}",
         "verified": verified.summary(store, [path for seed in seeds for path in paths[seed]]),
         "accuracy": accuracy,
         "by_seed": dict(zip(seeds, accuracy, strict=True)),
@@ -133,14 +135,15 @@ def row(
         "folds": {split: accuracy_on("TEST", [split]) for split in splits},
         "tests": {own if part == "TEST" else part: accuracy_on(part) for part in first["metrics"] if in_all(part)},
     }
+    if "train_seconds" in first:
+        numbers["train_seconds"] = fmean(over_seeds(lambda run: run["train_seconds"]))
     if in_all("DEV"):
         numbers["dev_accuracy"] = accuracy_on("DEV")
     if table.held_out:
         numbers["held_out"] = accuracy_on("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])
-    numbers["conditions"] = {
-        name: over_seeds(functools.partial(results.field_test, condition=name)) for name in table.conditions
-    }
-    return numbers
+    tested = [name for name in table.conditions if results.field_test(first, name) is not None]
+    numbers["conditions"] = {name: over_seeds(functools.partial(results.field_test, condition=name)) for name in tested}
+    return numbers | results.load_costs(store).get(experiment, {})
 
 
 def by_condition(row: dict) -> list[dict]:
@@ -167,6 +170,8 @@ FORMATS: dict[str, Callable] = {
     "parameters": "{:,}".format,
     "multiply_adds": lambda value: f"{value / 1e6:.2f} M",
     "train_seconds": "{:.0f} s".format,
+    "milliseconds": "{:.3g}".format,
+    "megabytes": "{:.3g}".format,
     "command": "`{}`".format,
 }
 

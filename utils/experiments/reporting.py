@@ -1,16 +1,21 @@
 """The tables of results, rendered from the results store; and the check that the documents match it."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
+import matplotlib.pyplot as plt
 from tqdm import tqdm
 
 from utils import InputError
 from utils.data.metadata import tables_sha256
-from utils.evaluation import documents, results, tables
+from utils.evaluation import documents, figures, results, tables
 from utils.evaluation.tables import load_tables
 from utils.experiments.config import find_experiment, made_by, snapshot
+from utils.experiments.peer_results import settings_of
 from utils.files import write_atomically
+from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, PROJECT
 
 
@@ -31,7 +36,7 @@ def rows(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> li
     if name not in known:
         raise InputError(f"unknown table '{name}'; known are {', '.join(known)}")
     table, made = known[name], []
-    for experiment in dict.fromkeys([*table.experiments, *also]):
+    for experiment in dict.fromkeys([*table.experiments, *table.peers, *also]):
         for repetitions in table.repetitions:
             row = tables.row(table, experiment, repetitions, store, _check_belong)
             made += [] if row is None else [row]
@@ -96,12 +101,28 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
     return changed
 
 
+def draw_costs(project: Path = PROJECT, store: Path = results.STORE) -> Path:
+    """Draw accuracy over cost, of the rows of the table `peers`, for `docs/results.md`; returns the file."""
+    noisy = {row["model"]: fmean(row["conditions"]["10"]) for row in rows("noise", store) if "10" in row["conditions"]}
+    buffer, path = io.BytesIO(), project / "docs" / "accuracy_and_cost.png"
+    with plt.rc_context(figures.STYLE):
+        ax = figures.accuracy_by_cost(rows("peers", store), tuple(PEERS), noisy)
+        ax.figure.savefig(buffer, format="png", dpi=120)
+        plt.close(ax.figure)
+    write_atomically(path, lambda new: new.write_bytes(figures.compress(buffer.getvalue())))
+    return path
+
+
 def _write(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def _check_belong(runs: list[dict], experiment: str) -> None:
     """Raise unless all runs of a row used the current config and the clips that it names."""
+    if experiment in PEERS:
+        for run in runs:
+            _check_peer(run)
+        return
     config = find_experiment(experiment, CONFIGS)
     clips_sha256, now = tables_sha256(config.sources), snapshot(config)
     for run in runs:
@@ -117,3 +138,12 @@ def _check_belong(runs: list[dict], experiment: str) -> None:
         for cost in ("parameters", "multiply_adds"):
             if run[cost] != runs[0][cost]:
                 raise InputError(f"{where}: its {cost} differ from those of the other runs of {experiment}")
+
+
+def _check_peer(run: dict) -> None:
+    """Raise unless a result of a peer used the current settings and clips."""
+    config, where = settings_of(run["experiment"], run["protocol"]), f"results of {run['experiment']}"
+    if run["metadata_sha256"] != tables_sha256([config["data"]["metadata"]]):
+        raise InputError(f"{where}: made from other clips than those of {config['data']['metadata']}")
+    if run["config"] != config:
+        raise InputError(f"{where}: made with other settings than those now; `sdr reproduce peers` makes them again")

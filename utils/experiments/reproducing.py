@@ -19,6 +19,7 @@ from utils.experiments.cluster import cluster
 from utils.experiments.config import Experiment, find_experiment, make_model
 from utils.experiments.runs import has_run, run
 from utils.experiments.stages import pretrain, pretraining_clips, pretraining_state
+from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, RUNS
 
 
@@ -82,6 +83,7 @@ def planned_runs(
     for kind, names, all_names in (("table", tables, known), ("model", [model] if model else [], models)):
         for unknown in set(names) - set(all_names):
             hint = f" (`--with {unknown}` runs an experiment that no table names)" if kind == "model" else ""
+            hint = f" (`sdr reproduce peers --model {unknown}` tests it)" if unknown in PEERS else hint
             raise InputError(f"unknown {kind} '{unknown}'; known are {', '.join(all_names)}{hint}")
     planned = {}
     for table in wanted.values():
@@ -113,6 +115,8 @@ def _forecast(
     took: dict[str, list[float]] = {}  # by the experiment, without pre-training; and by the experiment's pre-training
     for path in sorted(store.glob("*/*/seed-*.json")):
         result = results.load(path)
+        if "train_seconds" not in result:  # of a peer
+            continue
         pretraining = sum(row["seconds"] for row in result["history"] if row.get("stage") == "pre-training")
         took.setdefault(result["experiment"], []).append(result["train_seconds"] - pretraining)
         took.setdefault(f"{result['experiment']}, pre-training", []).append(pretraining)
