@@ -121,12 +121,15 @@ def accuracy_by_snr(rows: Sequence[dict], ax: Axes | None = None, title: str = "
         rows: of the table `noise` (`utils.experiments.reporting.rows`). Conditions without a ratio are left out.
     """
     ax = ax or new_axes(5, 3)
-    ratios = ("20", "10", "5", "0", "-5")
-    places = [float(name) for name in ratios]
     for row in rows:
+        ratios = [name for name in ("20", "10", "5", "0", "-5") if name in row["conditions"]]
+        if not ratios:  # of a peer that has not been tested in noise yet
+            continue
         percent = 100 * np.array([row["conditions"][name] for name in ratios])  # (ratios, seeds)
         deviation = percent.std(1, ddof=1) if percent.shape[1] > 1 else None
-        ax.errorbar(places, percent.mean(1), deviation, fmt=".-", label=row["model"], capsize=2)
+        ax.errorbar(
+            [float(name) for name in ratios], percent.mean(1), deviation, fmt=".-", label=row["model"], capsize=2
+        )
     ax.set(title=title, xlabel="signal-to-noise ratio / dB", ylabel="accuracy / %", ylim=(0, 100))
     ax.invert_xaxis()
     ax.legend()
@@ -145,14 +148,15 @@ def accuracy_by_cost(
     """
     ax = ax or new_axes(6, 3.6)
     for row in rows:
-        if "milliseconds" in row:
-            name, cost, colour = row["model"], row["milliseconds"], COLOURS[row["model"] in peers]
-            ax.plot(cost, 100 * row["accuracy_mean"], "o", color=colour)
-            ax.annotate(name, (cost, 100 * row["accuracy_mean"]), (6, 4), textcoords="offset points")
-            if name in noisy:
-                ends = [100 * row["accuracy_mean"], 100 * noisy[name]]
-                ax.plot([cost, cost], ends, ":", color=colour, linewidth=1)
-                ax.plot(cost, ends[1], "o", color=colour, markerfacecolor="white")
+        if "milliseconds" not in row:
+            continue
+        name, cost, percent = row["model"], row["milliseconds"], 100 * row["accuracy_mean"]
+        colour = COLOURS[name in peers]
+        ax.plot(cost, percent, "o", color=colour)
+        ax.annotate(name, (cost, percent), (6, 4), textcoords="offset points")
+        if name in noisy:
+            ax.plot([cost, cost], [percent, 100 * noisy[name]], ":", color=colour, linewidth=1)
+            ax.plot(cost, 100 * noisy[name], "o", color=colour, markerfacecolor="white")
     ax.set(xscale="log", xlabel="time of one core / ms a clip", ylabel="accuracy / %")
     ax.margins(x=0.25)
     return ax

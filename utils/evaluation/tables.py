@@ -141,8 +141,8 @@ def row(
         numbers["dev_accuracy"] = accuracy_on("DEV")
     if table.held_out:
         numbers["held_out"] = accuracy_on("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])
-    tested = [name for name in table.conditions if results.field_test(first, name) is not None]
-    numbers["conditions"] = {name: over_seeds(functools.partial(results.field_test, condition=name)) for name in tested}
+    shares = {name: [results.field_test(run, name) for folds in complete for run in folds] for name in table.conditions}
+    numbers["conditions"] = {name: own for name, own in shares.items() if None not in own}
     return numbers | results.load_costs(store).get(experiment, {})
 
 

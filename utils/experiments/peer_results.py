@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -22,7 +23,7 @@ from utils.experiments.checkpoints import WEIGHTS, load_recogniser
 from utils.experiments.mixtures import BABBLE, NOISE, STRINGS, cached_mixtures
 from utils.files import check_writable, one_process, write_atomically
 from utils.inference.peers import PEERS, RATE, Peer, load_settings
-from utils.inference.recogniser import MAX_SECONDS
+from utils.inference.recogniser import MAX_SECONDS, Recogniser
 from utils.paths import CHECKPOINTS, find_metadata
 from utils.training.objectives import NON_DIGIT
 
@@ -77,7 +78,8 @@ def parts_of(protocol: str, most: int | None = None) -> dict[str, pd.DataFrame]:
         for name in (*NOISE, *STRINGS):
             parts[name] = read_metadata(folder / name / "metadata.tsv", digits=name in NOISE)
     chosen = {name: parts[name] for name in ORDER if name in parts}
-    return {name: own.sample(min(most or len(own), len(own)), random_state=0) for name, own in chosen.items()}
+    most = most or max(map(len, chosen.values()))
+    return {name: own.sample(min(most, len(own)), random_state=0).sort_index() for name, own in chosen.items()}
 
 
 def settings_of(peer: str, protocol: str) -> dict:
@@ -135,7 +137,7 @@ def measure_costs(peers: list[Peer], clips: pd.DataFrame, again: bool = False, s
     for name in load_tables()["peers"].experiments:
         if (again or name not in known) and (CHECKPOINTS / name).is_dir():
             recogniser = load_recogniser(CHECKPOINTS / name)
-            answer[name] = recogniser.features.sample_rate, lambda clip, model=recogniser: model.recognise([clip])
+            answer[name] = recogniser.features.sample_rate, partial(_recognise_one, recogniser)
             megabytes[name] = (CHECKPOINTS / name / WEIGHTS).stat().st_size / 1e6
     for peer in peers:
         if again or peer.NAME not in known:
@@ -155,3 +157,7 @@ def measure_costs(peers: list[Peer], clips: pd.DataFrame, again: bool = False, s
     }
     text = json.dumps({"environment": results.environment(), "costs": known | measured}, indent=1) + "\n"
     write_atomically(results.costs_path(store), lambda new: new.write_text(text, encoding="utf-8"))
+
+
+def _recognise_one(recogniser: Recogniser, waveform: np.ndarray) -> object:
+    return recogniser.recognise([waveform])

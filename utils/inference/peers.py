@@ -110,7 +110,7 @@ class Whisper(Peer):
     def _load(self) -> None:
         from faster_whisper import WhisperModel
 
-        files = {}
+        files: dict[str, bytes] = {}
         for package in self.PACKAGES[1:]:
             found = importlib.util.find_spec(package.replace("-", "_"))
             if found is None or found.origin is None:
