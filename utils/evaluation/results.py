@@ -24,6 +24,7 @@ from utils import InputError
 from utils.evaluation.metrics import DIGITS, metrics
 from utils.files import read_json, run_folder, write_atomically
 from utils.paths import PROJECT
+from utils.settings import as_mapping
 from utils.training.objectives import NON_DIGIT
 
 STORE = PROJECT / "results" / "runs"
@@ -87,10 +88,9 @@ def field_test(result: dict, condition: str) -> float | None:
 def load_costs(store: Path) -> dict[str, dict[str, float]]:
     """The costs that were measured, by model or peer: `milliseconds` a clip of one core's time, and `megabytes`."""
     path = costs_path(store)
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))["costs"] if path.exists() else {}
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise InputError(f"{path}: not a table of costs ({error})") from None
+    if not path.exists():
+        return {}
+    return as_mapping(as_mapping(read_json(path), str(path)).get("costs"), f"{path}: costs")
 
 
 def costs_path(store: Path) -> Path:
