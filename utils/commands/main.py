@@ -7,8 +7,11 @@ Each command is a module with `HELP`, `add_arguments(parser)` and `run(given)`. 
 import argparse
 import importlib
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from typing import NoReturn
 
-from utils import InputError
+from utils import InputError, plain
+from utils.commands import output
 from utils.commands.arguments import Parser
 
 COMMANDS = (
@@ -34,29 +37,42 @@ COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
-    resumes = False
+    with redirect_stdout(output.printable(sys.stdout)), redirect_stderr(output.usable(sys.stderr)):
+        _run(arguments)
+
+
+def _run(arguments: list[str] | None) -> None:
+    given = argparse.Namespace(resumes=False)
     try:
-        given, rest = make_parser().parse_known_args(arguments)
-        if given.name == "predict":  # argparse accepts files before an option or after it, but not both
-            given.files += [word for word in rest if not word.startswith("-")]
-            rest = [word for word in rest if word.startswith("-")]
-        if rest:
-            raise InputError(f"unknown argument '{rest[0]}' (see `sdr {given.name} --help`)")
-        resumes = given.resumes
-        given.run(given)
-        sys.stdout.flush()  # report a full disk here, not at exit
+        try:
+            given = _parse(arguments)
+            given.run(given)
+        finally:
+            sys.stdout.flush()  # report a full disk here, not at exit
     except InputError as error:
-        print("sdr:", " ".join(str(error).splitlines()), file=sys.stderr)
-        sys.exit(2)
+        _fail(f"sdr: {error}", 2)
     except KeyboardInterrupt:
-        hint = "; the same command resumes after the last complete epoch" if resumes else ""
-        print(f"\nsdr: interrupted{hint}", file=sys.stderr)
-        sys.exit(130)
+        hint = "; the same command resumes after the last complete epoch" if given.resumes else ""
+        _fail(f"\nsdr: interrupted{hint}", 130)
     except BrokenPipeError:  # the reader closed the pipe, for example in `sdr report | head`
         sys.stderr.close()
     except OSError as error:  # for example, the output goes to a full disk
-        print(f"sdr: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(f"sdr: {plain(str(error))}", 2)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    given, rest = make_parser().parse_known_args(arguments)
+    if given.name == "predict":  # argparse accepts files before an option or after it, but not both
+        given.files += [word for word in rest if not word.startswith("-")]
+        rest = [word for word in rest if word.startswith("-")]
+    if rest:
+        raise InputError(f"unknown argument '{rest[0]}' (see `sdr {given.name} --help`)")
+    return given
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    output.complain(message)
+    sys.exit(status)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -5,8 +5,8 @@ import json
 import sys
 from pathlib import Path
 
-from utils import InputError
-from utils.commands import arguments
+from utils import InputError, plain
+from utils.commands import arguments, output
 
 HELP = "recognise the spoken digit in each file"
 BATCH = 256  # files per batch
@@ -58,11 +58,11 @@ def run(given: argparse.Namespace) -> None:
     for answer in answers if not given.json else ():
         if given.several:
             spoken = " ".join("?" if word["digit"] is None else str(word["digit"]) for word in answer["words"])
-            print(f"{spoken or 'no speech'}   {answer['file']}")
+            print(f"{spoken or 'no speech'}   {plain(answer['file'])}")
             for word in answer["words"]:
                 print(f"  {word['start']:6.2f} to {word['end']:.2f} s  {_line(word)}")
         else:
-            print(f"{_line(answer)}  {answer['file']}")
+            print(f"{_line(answer)}  {plain(answer['file'])}")
     if refused:
         sys.exit(2)
 
@@ -97,7 +97,7 @@ def _recognise(recogniser, files: list[Path], several: bool, top: int | None) ->
                 else:
                     clips.append((file, read_audio(file, recogniser.sample_rate)))
             except InputError as error:
-                print(f"sdr: {error}", file=sys.stderr)
+                output.complain(f"sdr: {error}")
                 refused = True
             bar.update()
         predictions = recogniser.recognise([waveform for _, waveform in clips])
@@ -109,9 +109,9 @@ def _recognise(recogniser, files: list[Path], several: bool, top: int | None) ->
 
 def _digit(prediction, top: int | None) -> dict:
     """A prediction as plain values, with the `top` most probable digits if `top` is given."""
-    plain = {"digit": prediction.digit, "probability": prediction.probability}
+    values = {"digit": prediction.digit, "probability": prediction.probability}
     ranking = [{"digit": digit, "probability": probability} for digit, probability in prediction.ranking[:top]]
-    return plain | {"top": ranking} if top else plain
+    return values | {"top": ranking} if top else values
 
 
 def _words(words: list, top: int | None) -> dict:

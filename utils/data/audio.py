@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from utils import InputError
+from utils import InputError, plain
 from utils.data import ffmpeg
 from utils.files import check_file
 
@@ -165,7 +165,7 @@ def _check_decoding(path: str | Path, said: bytes) -> None:
     if lost > 1:
         raise InputError(f"{path}: the file is damaged: several of its MP3 frames cannot be decoded")
     if lost:
-        print(f"{path}: one MP3 frame is damaged; the rest is read", file=sys.stderr)
+        print(f"{plain(str(path))}: one MP3 frame is damaged; the rest is read", file=sys.stderr)
 
 
 def to_mono(samples: np.ndarray) -> np.ndarray:
