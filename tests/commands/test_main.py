@@ -14,8 +14,8 @@ from utils.commands import report
 from utils.paths import PROJECT
 
 COMMANDS = (
-    "data", "train", "calibrate", "evaluate", "predict", "listen", "export", "demo", "reproduce", "report", "bench",
-    "quickstart", "record", "language", "grade",
+    "data", "train", "calibrate", "evaluate", "predict", "listen", "export", "push", "demo", "reproduce", "report",
+    "bench", "quickstart", "record", "language", "grade",
 )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ COMMANDS = (
     "predict",
     "listen",
     "export",
+    "push",
     "demo",
     "reproduce",
     "report",
