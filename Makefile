@@ -33,10 +33,10 @@ quickstart: $(READY) ## see it work: fetch the clips, train two models, test the
 	@$(BIN)/sdr quickstart
 
 test: $(READY) ## what a change must pass: the fast tests, the tables, types, lint, format
-	@$(call ALL,$(BIN)/python -m pytest)
+	@$(call ALL,$(BIN)/python -m pytest --numprocesses auto)
 
 test-all: $(READY) ## the same, and the slow tests
-	@$(call ALL,$(BIN)/python -m pytest -m 'slow or not slow')
+	@$(call ALL,$(BIN)/python -m pytest --numprocesses auto -m 'slow or not slow')
 
 check: $(READY) ## one model: does it keep its contract? make check NAME=dscnn
 	@test -n '$(NAME)' || { echo 'make check NAME=...: a model, such as cnn1d' >&2; exit 2; }
