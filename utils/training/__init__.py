@@ -10,4 +10,11 @@ prediction                runs a trained model: posteriors (clips, 10), logits, 
 self_training             posteriors of unlabelled clips -> labels for the next round of training
 distributed               splits every batch among several processes
 tracking                  logs a run to MLflow
+memory                    keeps the memory of a training flat
 """
+
+import os
+
+# oneDNN keeps the kernels that it has compiled for each shape, and batches of varying length have ever new ones. It
+# reads this limit when the first network runs. A step on batches of one length needs fewer.
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")

@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 from utils import InputError
 from utils.files import write_atomically
 from utils.settings import check_limits
+from utils.training import memory
 from utils.training.distributed import this_process, unwrapped
 from utils.training.prediction import predict
 
@@ -160,7 +161,9 @@ def _epoch(
     """Train on every batch once; returns the mean loss. GPUs compute in mixed precision."""
     model.train()
     losses, kind = [], weights[0].device.type
-    for batch in objective.batches:
+    for number, batch in enumerate(objective.batches):
+        if number % memory.EVERY == 0:
+            memory.release()
         with torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda"):
             loss = objective.loss(model, batch)
         optimizer.zero_grad()
