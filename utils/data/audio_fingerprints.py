@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from scipy.fft import rfft  # in half the time of NumPy's
 
 RATE = 8000  # Hz, of the waveforms
 FRAME, HOP = 1024, 64  # samples: 128 ms, every 8 ms
@@ -64,7 +65,7 @@ class Duplicate:
 def fingerprint(waveform: np.ndarray) -> Fingerprint:
     """The fingerprint of a waveform (samples,) at 8 kHz (`RATE`). A silent one has no speech frames."""
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(waveform, FRAME // 2), FRAME)[::HOP] * _WINDOW
-    spectrum = np.fft.rfft(frames, axis=1)
+    spectrum = rfft(frames, axis=1)
     power = np.add.reduceat(spectrum.real**2 + spectrum.imag**2, _EDGES, axis=1)[:, : BITS + 1]
     change = np.diff(power[:, :-1] - power[:, 1:], axis=0)
     values = np.left_shift(np.uint32(1), np.arange(BITS, dtype=np.uint32))

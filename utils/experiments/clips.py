@@ -15,6 +15,7 @@ from utils.data.splits import PROTOCOLS, Split, few_repetitions
 from utils.data.synthesis import archive, corpus, foreign_digits, selection, speaking
 from utils.data.synthesis.words import DIGITS
 from utils.experiments.config import DataConfig, Experiment
+from utils.experiments.leakage import refuse_copies
 from utils.files import sha256
 from utils.paths import CACHE, find_metadata
 from utils.training.objectives import NON_DIGIT
@@ -22,7 +23,9 @@ from utils.training.pretraining import WordsConfig
 
 
 def split_clips(experiment: Experiment, seed: int = 0) -> Split:
-    """Apply the protocol of the experiment to its metadata. Errors as for `read_metadata` and `Split`.
+    """Apply the protocol of the experiment to its metadata.
+
+    Errors as for `read_metadata`, `Split` and `refuse_copies`: no recording is on both sides, whatever its name.
 
     `seed` selects the labelled repetitions, if only some of them are labelled.
     """
@@ -46,6 +49,8 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
         split = replace(split, unlabelled=None)
     elif split.unlabelled is None:
         raise InputError(f"protocol {data.protocol}: all its clips are labelled, so there are no unlabelled ones")
+    learned = {"training": split.train, "validation": split.validation, "unlabelled": split.unlabelled}
+    refuse_copies(f"protocol {split.name}", learned, split.tests)
     if data.synthetic_voices:
         split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
     if data.synthetic_language:

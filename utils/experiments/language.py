@@ -26,6 +26,7 @@ from utils.experiments.language_training import (
     learn_synthesis,
     remove_old_states,
 )
+from utils.experiments.leakage import refuse_copies
 from utils.files import check_writable
 from utils.paths import PROJECT, RUNS
 
@@ -147,6 +148,8 @@ def _read_recordings(metadata: str | Path | None) -> pd.DataFrame | None:
     verify(recordings)
     if not (recordings["split"] == "TRAIN").any():
         raise InputError(f"{metadata}: no clips in the split TRAIN, so there is nothing to add to training")
+    parts = {str(name): clips for name, clips in recordings.groupby("split")}
+    refuse_copies(str(metadata), {"TRAIN": parts.pop("TRAIN")}, parts)
     return recordings
 
 

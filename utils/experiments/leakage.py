@@ -5,7 +5,7 @@ Here the recordings themselves are compared, by their audio fingerprints. What t
 docs/checking_data.md.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import joblib
@@ -16,7 +16,6 @@ from utils import InputError
 from utils.data import audio, audio_fingerprints
 from utils.data.audio import read_audio
 from utils.data.audio_fingerprints import RATE, Fingerprint, fingerprint, near_duplicates
-from utils.data.splits import Split
 from utils.features.extraction import MEMORY
 from utils.files import sha256
 
@@ -74,27 +73,30 @@ def _fingerprint(path: str) -> Fingerprint:
     return fingerprint(read_audio(path, RATE))
 
 
-def refuse_copies(split: Split) -> Split:
-    """Return a split in which no recording is on both sides.
+def refuse_copies(where: str, trained: Mapping[str, pd.DataFrame | None], tested: Mapping[str, pd.DataFrame]) -> None:
+    """Refuse clips of which the same recording is on both sides.
+
+    Args:
+        where: what the message begins with, such as the protocol.
+        trained, tested: by name, rows of metadata tables.
 
     Raises:
         InputError: the same recording is trained on and tested with; the message names both files.
     """
-    for name, tests in split.tests.items():
-        sides = {"training": split.train, "validation": split.validation, "unlabelled": split.unlabelled}
-        for side, clips in sides.items():
-            copies = [] if clips is None else find_copies(clips["path"].tolist(), tests["path"].tolist())
-            if copies:
-                first = copies[0]
-                more = f" (and {len(copies) - 1} more)" if len(copies) > 1 else ""
-                raise InputError(
-                    f"protocol {split.name}: the same recording is on both sides, {side} and {name}{more}: "
-                    f"{describe(first.trained, clips)} and {describe(first.tested, tests)}; remove one of the rows"
-                )
-    return split
+    learned, unseen = _by_path(trained), _by_path(tested)
+    copies = find_copies(list(learned), list(unseen))
+    if copies:
+        more = f" (and {len(copies) - 1} more)" if len(copies) > 1 else ""
+        raise InputError(
+            f"{where}: the same recording is on both sides, {learned[copies[0].trained]} and {unseen[copies[0].tested]}"
+            f"{more}; remove one of the rows (`sdr data check` lists all copies)"
+        )
 
 
-def describe(path: str, clips: pd.DataFrame) -> str:
-    """A clip in a message: its file and its speaker."""
-    clip = clips[clips["path"] == path].iloc[0]
-    return f"'{clip['file']}' (speaker {clip['speaker']})"
+def _by_path(sides: Mapping[str, pd.DataFrame | None]) -> dict[str, str]:
+    """How a message names each clip, by its path."""
+    return {
+        clip.path: f"'{clip.file}' (speaker {clip.speaker}, {name})"
+        for name, clips in sides.items()
+        for clip in (() if clips is None else clips.itertuples())
+    }
