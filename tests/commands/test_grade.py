@@ -28,6 +28,11 @@ def test_what_is_no_submission_is_refused(sdr, corpus, tmp_path):
     sdr("grade", tmp_path, "--metadata", corpus.metadata).refused("no trained model", "best_model.pt")
 
 
+def test_a_page_is_for_one_submission(sdr, corpus, tmp_path):
+    arguments = ("grade", tmp_path, "--metadata", corpus.metadata, "--html", tmp_path / "a.html")
+    sdr(*arguments, "--output", tmp_path / "grades.csv").refused("--html", "--output")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not (speech_data() / "0_lucas_0.wav").is_file(), reason="needs the course's clips")
 def test_the_courses_model_is_worth_what_its_card_says(sdr):

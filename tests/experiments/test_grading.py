@@ -17,6 +17,7 @@ from grading_helpers import HONEST, forged, input_error, means, state_accuracy, 
 import model_neural
 from utils.experiments.grading import conduct, sandbox, seal, worker
 from utils.experiments.grading.grade import grade, graded_clips
+from utils.experiments.grading.page import PICTURES, write_page
 from utils.experiments.grading.sandbox import Limits
 from utils.experiments.grading.submission import opened
 
@@ -107,6 +108,15 @@ def test_references_are_compared_on_the_same_clips(here, corpus, tmp_path):
     perfect, hopeless = made.references["perfect"], made.references["hopeless"]
     assert perfect.accuracy == 1 and perfect.difference == pytest.approx(own - 1)
     assert hopeless.difference == pytest.approx(own) and hopeless.p_value < 0.001 < hopeless.interval[0]
+
+
+def test_the_page_has_pictures_and_players(here, graded, corpus, tmp_path):
+    made = graded(write_fork(tmp_path / "a<b>", corpus, forged("logits = logits.roll(1, 1)")), claimed=0.9)
+    write_page(made, tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "a&lt;b&gt;" in html and "a<b>" not in html
+    assert html.count("data:image/png;base64,") == len(PICTURES)
+    assert html.count("<audio") == 20 and "refuted" in html
 
 
 # Forged submissions

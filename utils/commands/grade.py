@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from utils import InputError
 from utils.commands import arguments
 
 HELP = "grade a submitted model on clips that its author has never had"
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the accuracy that is claimed, from 0 to 1 (default: what the checkpoint's metrics.json states)",
     )
     add("--json", action="store_true", help="print JSON")
+    add("--html", type=Path, metavar="FILE", help="also write a web page with pictures, and players of the clips")
     add("--output", type=Path, metavar="CSV", help="grade each submission in a folder, a row of this file for each")
     add("--jobs", type=arguments.positive, metavar="N", help="with --output: so many at a time (default: one per core)")
     add(
@@ -40,9 +42,15 @@ def run(given: argparse.Namespace) -> None:
 
     from utils.experiments.grading.grade import grade, graded_clips
     from utils.experiments.grading.gradebook import grade_all
+    from utils.experiments.grading.page import write_page
     from utils.experiments.grading.sandbox import Limits
     from utils.experiments.grading.text import text
+    from utils.files import check_writable
 
+    if given.html is not None:
+        if given.output is not None:
+            raise InputError("--html is for one submission, --output for a folder of them")
+        check_writable(given.html.parent)
     clips = graded_clips(given.metadata, given.root)
     limits = Limits(given.seconds, given.memory * 2**30)
     if given.output is not None:
@@ -54,4 +62,6 @@ def run(given: argparse.Namespace) -> None:
             print(f"  {row.submission}: {row.problem}")
         return
     made = grade(given.submission, clips, given.claimed, limits)
+    if given.html is not None:
+        write_page(made, given.html)
     print(json.dumps(made.to_dict()) if given.json else text(made))

@@ -11,5 +11,6 @@ training     what it was trained on: speakers and recordings that it is tested w
 references   the project's own checkpoints on the same clips
 grade        all of these
 text         a grade in words
+page         a grade as a web page
 gradebook    many submissions into one CSV file
 """
