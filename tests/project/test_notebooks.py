@@ -185,7 +185,7 @@ def test_it_runs_small(path, clips, tmp_path):
         pytest.skip("the course's clips are missing")
     before = path.read_bytes()
     environment = os.environ | ({} if clips == "recordings" else {"SDR_SPEECH_DATA": str(tmp_path)})
-    command = [sys.executable, "tools/run_notebooks.py", "--small", str(path.relative_to(NOTEBOOKS))]
+    command = [sys.executable, "tools/run_notebooks.py", "--small", path.relative_to(NOTEBOOKS).as_posix()]
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr.splitlines()[-1]
     assert path.read_bytes() == before
