@@ -116,12 +116,15 @@ def test_fewer_clips_are_counted_and_more_of_them_replace_these(parrot):
     peer_results.reproduce_peers(most=3)
     result = results.load(parrot)
     assert {part["n"] for part in result["metrics"].values()} == {3} and set(result["strings"].values()) == {3}
+    assert "(3 clips) |" in reporting.markdown("peers")
     peer_results.reproduce_peers(most=4)
     result = results.load(parrot)
     assert {part["n"] for part in result["metrics"].values()} == {4} and set(result["strings"].values()) == {4}
     results.verify(parrot)
     peer_results.reproduce_peers(most=2)
     assert results.load(parrot) == result
+    peer_results.reproduce_peers()
+    assert results.load(parrot)["sampled"] == {} and "clips)" not in reporting.markdown("peers")
 
 
 def test_a_row_made_with_other_settings_or_clips_is_refused(parrot, monkeypatch):

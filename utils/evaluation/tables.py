@@ -143,6 +143,7 @@ def row(
         numbers["held_out"] = accuracy_on("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])
     shares = {name: [results.field_test(run, name) for folds in complete for run in folds] for name in table.conditions}
     numbers["conditions"] = {name: own for name, own in shares.items() if None not in own}
+    numbers["sampled"] = first.get("sampled", {})  # of a peer: on how few clips, by part
     return numbers | results.load_costs(store).get(experiment, {})
 
 
@@ -166,6 +167,7 @@ def markdown(table: Table, rows: Sequence[dict]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+PARTS = {"accuracy": "TEST", "macro_f1": "TEST", "dev_accuracy": "DEV"}  # what a value was measured on
 FORMATS: dict[str, Callable] = {
     "parameters": "{:,}".format,
     "multiply_adds": lambda value: f"{value / 1e6:.2f} M",
@@ -177,14 +179,19 @@ FORMATS: dict[str, Callable] = {
 
 
 def cell(row: dict, name: str) -> str:
-    """A value of a row as text: accuracies in percent, those of a single fold without their deviation."""
+    """A value of a row as text: accuracies in percent, those of a single fold without their deviation.
+
+    Where a peer was tested on fewer clips than models are, their number is given.
+    """
     outer, _, inner = name.partition(".")
     value = row.get(outer, {}).get(inner) if inner else row.get(name)
     if value is None:
         return ""
+    clips = row.get("sampled", {}).get(PARTS.get(name, inner))
+    few = f" ({clips} clips)" if clips else ""
     if outer == "folds":
         return f"{100 * fmean(value):.1f}"
-    return percent(value) if isinstance(value, list) else FORMATS.get(name, str)(value)
+    return percent(value) + few if isinstance(value, list) else FORMATS.get(name, str)(value)
 
 
 def percent(values: Sequence[float]) -> str:

@@ -62,14 +62,14 @@ def reproduce_peers(
         for protocol, (_, language) in PROTOCOLS.items()
         if language in load_settings()[kind.NAME]["words"]
     ]
-    parts = {protocol: parts_of(protocol, most) for protocol in dict.fromkeys(protocol for _, protocol in tests)}
+    parts = {protocol: parts_of(protocol) for protocol in dict.fromkeys(protocol for _, protocol in tests)}
     measure_costs([each for each, protocol in tests if protocol == "course"], parts["course"]["TEST"], again, store)
     for each, protocol in tests:
         with one_process(results.result_path(store, each.NAME, protocol, 0)):
-            _test(each, protocol, parts[protocol], again, store)
+            _test(each, protocol, parts[protocol], most, again, store)
 
 
-def parts_of(protocol: str, most: int | None = None) -> dict[str, pd.DataFrame]:
+def parts_of(protocol: str) -> dict[str, pd.DataFrame]:
     """The clips that peers are tested on, by part: those that models are tested on with this protocol."""
     clips = read_metadata(find_metadata(PROTOCOLS[protocol][0]))
     parts = {split: clips[clips["split"] == split] for split in ("TEST", "DEV")}
@@ -77,9 +77,7 @@ def parts_of(protocol: str, most: int | None = None) -> dict[str, pd.DataFrame]:
         folder = cached_mixtures(parts["TEST"], DataConfig().test_noises)
         for name in (*NOISE, *STRINGS):
             parts[name] = read_metadata(folder / name / "metadata.tsv", digits=name in NOISE)
-    chosen = {name: parts[name] for name in ORDER if name in parts}
-    most = most or max(map(len, chosen.values()))
-    return {name: own.sample(min(most, len(own)), random_state=0).sort_index() for name, own in chosen.items()}
+    return {name: parts[name] for name in ORDER if name in parts}
 
 
 def settings_of(peer: str, protocol: str) -> dict:
@@ -87,7 +85,9 @@ def settings_of(peer: str, protocol: str) -> dict:
     return {"data": {"metadata": PROTOCOLS[protocol][0]}, "peer": load_settings()[peer]}
 
 
-def _test(peer: Peer, protocol: str, parts: dict[str, pd.DataFrame], again: bool, store: Path) -> None:
+def _test(
+    peer: Peer, protocol: str, parts: dict[str, pd.DataFrame], most: int | None, again: bool, store: Path
+) -> None:
     """Test a peer on the parts that its result in the store lacks, and save the result after each of them."""
     path = results.result_path(store, peer.NAME, protocol, 0)
     result: dict = {
@@ -99,13 +99,15 @@ def _test(peer: Peer, protocol: str, parts: dict[str, pd.DataFrame], again: bool
         "metrics": {},
         "field": {},  # shares of strings wholly right
         "strings": {},  # and the number of these
+        "sampled": {},  # of the parts that were tested on fewer clips than there are, how many
     } | ({"parameters": peer.parameters} if peer.parameters else {})
     predictions = {}
     if path.exists() and not again:
         earlier, table = results.load(path), results.load_predictions(path)
         if all(earlier[key] == result[key] for key in ("config", "metadata_sha256")):
-            result, predictions = earlier, dict(list(table.groupby("split")))
-    for part, clips in parts.items():
+            result, predictions = result | earlier, dict(list(table.groupby("split")))
+    for part, every in parts.items():
+        clips = every.sample(min(most or len(every), len(every)), random_state=0).sort_index()
         tested = result["metrics"][part]["n"] if part in result["metrics"] else result["strings"].get(part, 0)
         if tested >= len(clips):
             continue
@@ -121,6 +123,8 @@ def _test(peer: Peer, protocol: str, parts: dict[str, pd.DataFrame], again: bool
             table["probability"] = np.nan  # peers report none
             measured = [table[column].to_numpy() for column in ("label", "predicted", "speaker")]
             result["metrics"][part], predictions[part] = metrics(*measured), table
+        result["sampled"].pop(part, None)
+        result["sampled"] |= {part: len(clips)} if len(clips) < len(every) else {}
         result["environment"] = results.environment() | {peer.PACKAGES[0]: peer.version}
         results.save(path, result, pd.concat([predictions[name] for name in result["metrics"]]))
 
