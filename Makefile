@@ -23,7 +23,7 @@ done; \
 test -z "$$failed" || { printf "\nFailed:$$failed\n" >&2; exit 1; }
 endef
 
-.PHONY: help quickstart test test-all check results notebooks exercises demo tracking lock clean
+.PHONY: help quickstart test test-all torture check results notebooks exercises demo tracking lock clean
 
 help: ## list the targets
 	@echo 'make TARGET, where TARGET is one of'
@@ -37,6 +37,10 @@ test: $(READY) ## what a change must pass: the fast tests, the tables, types, li
 
 test-all: $(READY) ## the same, and the slow tests
 	@$(call ALL,$(BIN)/python -m pytest --numprocesses auto -m 'slow or not slow')
+
+torture: $(READY) ## hostile inputs (10,000), kills, full disks: half an hour, counts by kind
+	@TORTURE_INPUTS=$${TORTURE_INPUTS:-1450} TORTURE_KILLS=$${TORTURE_KILLS:-100} \
+		$(BIN)/python -m pytest -m slow tests/torture
 
 check: $(READY) ## one model: does it keep its contract? make check NAME=dscnn
 	@test -n '$(NAME)' || { echo 'make check NAME=...: a model, such as cnn1d' >&2; exit 2; }

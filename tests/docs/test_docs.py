@@ -25,7 +25,9 @@ from utils.paths import CONFIGS, PROJECT
 
 DOCS = sorted((PROJECT / "docs").glob("*.md"))
 NOTEBOOKS = sorted((PROJECT / "notebooks").rglob("*.ipynb"))
-PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "demo/README.md")] + DOCS
+PAGES = [
+    PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "demo/README.md")
+] + DOCS
 PAGES.append(PROJECT / "speech_data" / "README.md")
 CREATED = ("configs/mine.yaml", "model_neural/mine.py", "configs/dscnn.yaml", "model_neural/dscnn.py")  # by readers
 FOLDERS = {path.name for path in PROJECT.glob("[!.]*/")} - {"results", "runs", "speech_data"}

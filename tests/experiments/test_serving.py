@@ -1,7 +1,9 @@
 """The demo: the page is built and served, or the Gradio app opens in its place."""
 
+import http.client
 import importlib.util
 import json
+import re
 import socket
 import sys
 import threading
@@ -51,6 +53,22 @@ def test_the_page_is_served_on_this_machine(built_page, capsys):
     assert f"http://localhost:{port}/" in capsys.readouterr().out
     with pytest.raises(InputError, match=f"port {port}.*--port"):
         serve(port, browser=False)
+    for host, status in (("localhost", 200), ("elsewhere.example", 403), (f"127.0.0.1:{port}", 200), ("", 403)):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        connection.request("GET", "/", headers={"Host": host})
+        answer = connection.getresponse()
+        assert answer.status == status, host
+        assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+
+
+def test_the_page_may_connect_to_no_other_host():
+    """Its content security policy names no host but its own."""
+    html = (PROJECT / "demo" / "index.html").read_text(encoding="utf-8")
+    policy = re.search(r'http-equiv="Content-Security-Policy"\s+content="([^"]*)"', html)[1]
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'" and rules["connect-src"] == "'self'"
+    allowed = {"'none'", "'self'", "'wasm-unsafe-eval'", "blob:"}
+    assert {source for sources in rules.values() for source in sources.split()} <= allowed
 
 
 def test_without_node_the_gradio_app_opens(built_page, monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """`pyproject.toml`, `poetry.lock` and `requirements.txt` agree, and name no package index."""
 
+import itertools
+import json
 import re
 import tomllib
 from functools import cache
@@ -129,3 +131,12 @@ def test_lock_names_no_host():
     lines = (PROJECT / "poetry.lock").read_text(encoding="utf-8").splitlines()
     named = [line for line in lines if HOST.search(line) and not line.startswith("description = ")]
     assert not named, f"addresses: {named}"
+
+
+def test_the_licence_of_every_dependency_is_listed():
+    text = (PROJECT / "docs" / "licences.md").read_text(encoding="utf-8")
+    listed = {name for row in re.findall(r"^\| ([^|]*) \|", text, re.MULTILINE) for name in row.split(", ")}
+    project, package = pyproject(), json.loads((PROJECT / "demo" / "package.json").read_text(encoding="utf-8"))
+    wanted = [*project["project"]["dependencies"], *itertools.chain(*project["dependency-groups"].values())]
+    names = {Requirement(line).name for line in wanted} | package["devDependencies"].keys()
+    assert names <= listed, names - listed

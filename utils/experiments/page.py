@@ -1,6 +1,7 @@
 """The demo: a web page that runs the exported model in the browser, or a Gradio app if the page cannot be built."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -39,12 +40,30 @@ def serve(port: int, build: bool = False, browser: bool = True) -> None:
         server.serve_forever()
 
 
+def is_local(host: str) -> bool:
+    """Whether the `Host` of a request is this machine, and not a site whose name was made to point here."""
+    return re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", host, re.ASCII) is not None
+
+
 class Quiet(SimpleHTTPRequestHandler):
-    """Serves files without logging each request. (Windows may report scripts as plain text.)"""
+    """Serves files to this machine without logging each request. (Windows may report scripts as plain text.)"""
 
     extensions_map = SimpleHTTPRequestHandler.extensions_map | {".js": "text/javascript"}
 
     def log_message(self, *_) -> None: ...
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():
+            return False
+        if is_local(self.headers.get("Host", "")):
+            return True
+        self.send_error(403, "this server answers only at localhost")
+        return False
+
+    def end_headers(self) -> None:
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Content-Security-Policy", "frame-ancestors 'none'")  # which a page cannot say of itself
+        super().end_headers()
 
     def copyfile(self, *files) -> None:
         with suppress(ConnectionError):  # the browser closed or reloaded the page

@@ -16,12 +16,12 @@ import soundfile
 
 from utils import InputError
 from utils.data.audio import read_audio
+from utils.experiments.page import is_local
 from utils.experiments.recording import CONSENT, RATE, OutOfStep, Session, encode_wav
 from utils.inference.utterance import Utterance, find_utterance
 
 PAGE = Path(__file__).with_name("recording_page")
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-HOSTS = ("127.0.0.1", "localhost")
 MAX_BYTES = 4_000_000  # of a request; ten seconds of 16-bit samples at 192 kHz fit
 RATES = (8000, 192_000)  # Hz, that microphones have
 WAIT = 30  # seconds for the rest of a request that does not come
@@ -123,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
         machine, and would then see or spoil recordings. `Host` and `Origin` are what a browser does not let it forge.
         """
         host = self.headers.get("Host", "")
-        if host.rpartition(":")[0] not in HOSTS and host not in HOSTS:
+        if not is_local(host):
             raise Refused(403, "this server answers only at localhost")
         origin = self.headers.get("Origin")
         if origin != f"http://{host}" and (origin is not None or self.command == "POST"):
