@@ -123,7 +123,8 @@ def test_make_targets_exist(page):
 
 
 def test_the_readme_is_short():
-    assert len((PROJECT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+    lines = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len([line for line in lines if not line.startswith("|")]) <= 100  # without tables, which grow by a row a model
 
 
 def test_figures_that_the_readme_quotes_are_those_of_the_results():
