@@ -1,6 +1,7 @@
 """`sdr predict`: files, folders and patterns, several digits in a recording, the microphone."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -196,3 +197,14 @@ def test_a_bad_file_never_costs_the_answers_to_the_others(sdr, trained, corpus, 
     assert [Path(answer["file"]) for answer in json.loads(done.out)] == [tmp_path / "gsm.wav", good]
     for path, line in zip(bad, done.err.splitlines(), strict=True):
         assert line.startswith(f"sdr: {path}: ")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_of_files_do_not_control_the_terminal(sdr, trained, corpus, tmp_path):
+    clip = (corpus.folder / "1_eve_0.wav").read_bytes()
+    for name in (b"a\nb.wav", b"\x1b[31m.wav", b"\xff.wav"):
+        path = tmp_path / os.fsdecode(name)
+        path.write_bytes(clip)
+        done = sdr("predict", trained.checkpoint, path)
+        assert done.status == 0 and len(done.out.splitlines()) == 1 and done.out[:-1].isprintable()
+        assert len(json.loads(sdr("predict", trained.checkpoint, path, "--json").out)) == 1

@@ -1,10 +1,13 @@
 """A download that is interrupted resumes where it stopped, whatever the server does."""
 
+import hashlib
 import random
 
 import pytest
+import requests
 from data_helpers import contents, input_error
 
+from utils import InputError
 from utils.data.corpora.download import download
 
 ARCHIVE = random.Random(0).randbytes(200_000)
@@ -64,3 +67,18 @@ def test_a_part_from_another_address_is_not_resumed(fetch, server):
     server.url = server.url.replace("digits", "letters")
     assert fetch() == ARCHIVE
     assert server.served[1] == (None, len(ARCHIVE))
+
+
+def test_a_mirror_is_named_by_a_variable_and_checked_like_any_other(fetch, server, tmp_path, monkeypatch):
+    monkeypatch.setenv("SDR_MIRROR", server.url.removesuffix("/digits.zip") + "/")
+    asked, get = [], requests.get
+    monkeypatch.setattr(requests, "get", lambda url, **given: asked.append(url) or get(url, **given))
+    address, checksum = "https://github.com/somebody/clips.zip", hashlib.sha256(ARCHIVE).hexdigest()
+    archive = download(address, fetch.folder, tmp_path / "clips", progress=False, checksum=checksum)
+    assert archive.read_bytes() == ARCHIVE
+    assert asked == [server.url.replace("digits.zip", "github.com/somebody/clips.zip")]
+    archive.unlink()
+    server.content = bytes(1000)
+    with pytest.raises(InputError, match="clips.zip: not the archive that was published"):
+        download(address, fetch.folder, tmp_path / "clips", progress=False, checksum=checksum)
+    assert not contents(fetch.folder)

@@ -1,5 +1,6 @@
 """The results store: results read as written, and anything edited, damaged or misplaced is noticed."""
 
+import gzip
 import json
 import re
 import shutil
@@ -198,3 +199,14 @@ def test_predictions_with_odd_columns_are_refused(tmp_path, column, change):
     table.to_csv(results.predictions_path(path), sep="\t", index=False, compression="gzip")
     with pytest.raises(InputError, match=re.escape(str(tmp_path))):
         results.verify(path)
+
+
+def test_predictions_that_would_fill_the_memory_are_refused(tmp_path):
+    path = write_result(tmp_path, 0.75)
+    results.predictions_path(path).write_bytes(gzip.compress(bytes(results.MAX_BYTES + 1), 1))
+    with pytest.raises(InputError, match="more than 67,108,864 bytes"):
+        results.load_predictions(path)
+    results.predictions_path(path).unlink()
+    results.predictions_path(path).mkdir()
+    with pytest.raises(InputError, match="this is a folder"):
+        results.load_predictions(path)

@@ -345,3 +345,14 @@ def test_a_hostile_calibration_is_refused(folder, text):
     (folder / "calibration.json").write_text(text)
     with pytest.raises(InputError, match="calibration.json: "):
         checkpoints.load_recogniser(folder)
+
+
+@pytest.mark.parametrize("name", ["calibration.json", "checksums.json"])
+def test_a_folder_in_place_of_an_optional_file_is_refused(trained, tmp_path, name):
+    """It is not taken for a file that is not there."""
+    copy = tmp_path / "model"
+    shutil.copytree(trained.checkpoint, copy)
+    (copy / name).unlink(missing_ok=True)
+    (copy / name).mkdir()
+    with pytest.raises(InputError, match=f"{name}: this is a folder"):
+        checkpoints.load_recogniser(copy)

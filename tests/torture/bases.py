@@ -22,9 +22,11 @@ from conftest import Corpus, give_defaults, settings, speak, use_table
 import utils.evaluation.figures
 from utils import InputError
 from utils.commands import main
+from utils.data.metadata import read_metadata
 from utils.evaluation.tables import Column, Table
 from utils.experiments import calibrating, clips, fitting, reporting, reproducing, runs, stages
-from utils.features.extraction import MEMORY
+from utils.features.extraction import MEMORY, clip_features
+from utils.features.log_mel import FeatureConfig
 from utils.training import loop
 
 NETWORK = {
@@ -49,6 +51,7 @@ class Base:
     checkpoint: Path
     interrupted: Path  # the runs of a training that was killed after its first epoch
     cache: Path  # of the features that it needs
+    features: str  # a checksum of them
     weights: str  # of the training if nothing disturbs it (see `weights_of`)
     project: Path  # results and a document with a table of them
 
@@ -88,21 +91,22 @@ def make_base(corpus: Corpus, folder: Path) -> Base:
     finished, interrupted, cache = folder / "finished", folder / "interrupted", folder / "cache"
     base = Base(
         corpus.folder, corpus.metadata, table, _sounds(folder), own, config, _configs(corpus),
-        finished / "tiny" / "course-repetitions-1" / "seed-0", interrupted, cache, "", project,
+        finished / "tiny" / "course-repetitions-1" / "seed-0", interrupted, cache, "", "", project,
     )  # fmt: skip
 
     def reproduce() -> None:
         base.use(project)
         main.main(["reproduce", "made", "--jobs", "1"])
 
-    for number, action in enumerate([lambda: train_here(config, finished, cache), reproduce]):
+    actions = [lambda: train_here(config, finished, cache), lambda: save_features(corpus.metadata, cache), reproduce]
+    for number, action in enumerate(actions):
         (place := folder / f"made-{number}").mkdir()
         outcome = trials.run(action, place, 300)
         assert outcome.status == 0, outcome
     (place := folder / "killed").mkdir()
     assert trials.run(lambda: _train_one_epoch(config, interrupted, cache), place, 300).status == -signal.SIGKILL
     assert list(interrupted.rglob("*.state"))
-    return replace(base, weights=weights_of(finished))
+    return replace(base, weights=weights_of(finished), features=(folder / "made-1" / "features").read_text())
 
 
 def _sounds(folder: Path) -> list[Path]:
@@ -148,6 +152,13 @@ def train_here(
     shorten(most_epochs)
     utils.evaluation.figures.save_run = lambda *given: None
     main.main(["train", str(config), "--runs", str(runs), "--store", "store"])
+
+
+def save_features(metadata: Path, cache: Path) -> None:
+    """Write a checksum of all features to the file `features`; they come from the cache if they are there."""
+    MEMORY.store_backend.location = str(cache)
+    features, _ = clip_features(read_metadata(metadata), FeatureConfig(n_mels=20))
+    Path("features").write_text(hashlib.sha256(torch.cat(features).numpy().tobytes()).hexdigest())
 
 
 def shorten(epochs: int) -> None:

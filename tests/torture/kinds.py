@@ -13,7 +13,7 @@ import pickle
 import shutil
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy as np
 import soundfile
 import torch
 import yaml
-from bases import Base, shorten, train_here, weights_of
+from bases import Base, save_features, shorten, train_here, weights_of
 from mutations import PLACES, TEXTS, Random, change_bytes, change_text, change_tree, pick, place
 
 from utils import InputError
@@ -271,35 +271,36 @@ def _odd_weights(random: Random, base: Base) -> Any:
 
 def states(random: Random, base: Base, folder: Path) -> Trial:
     """A training that was killed, whose saved state is then damaged, must end as the undisturbed one."""
-    shutil.copytree(base.interrupted, folder / "runs", symlinks=True)
-    state = pick(random, sorted((folder / "runs").rglob("*.state")))
-    _damage(random, state)
+    shutil.copytree(base.interrupted, folder / "runs")
+    (state,) = (folder / "runs").rglob("*.state")
+    _damage(random, state, PLACES)
     return Trial(
-        partial(train_here, base.config, runs=folder / "runs"),
+        partial(train_here, base.config, runs=folder / "runs", cache=base.cache),
         check=lambda: None if weights_of(folder / "runs") == base.weights else "other weights",
     )
 
 
 def caches(random: Random, base: Base, folder: Path) -> Trial:
-    """Damaged features in the cache must not reach a training."""
+    """Damaged features in the cache must not reach anybody."""
     shutil.copytree(base.cache, folder / "cache")
     files = sorted(path for path in (folder / "cache").rglob("*") if path.is_file())
-    largest = [path for path in files if path.suffix == ".pkl"]
-    _damage(random, pick(random, largest if random.integers(4) else files))
+    features = [path for path in files if path.suffix == ".pkl"]
+    # code in a pickle is no damage: the cache is our own
+    _damage(random, pick(random, features if random.integers(4) else files), PLACES[:1])
     return Trial(
-        partial(train_here, base.config, runs=folder / "runs", cache=folder / "cache"),
-        check=lambda: None if weights_of(folder / "runs") == base.weights else "other weights",
+        partial(save_features, base.metadata, folder / "cache"),
+        check=lambda: None if (folder / "features").read_text() == base.features else "other features",
     )
 
 
-def _damage(random: Random, path: Path) -> None:
+def _damage(random: Random, path: Path, places: Sequence[str]) -> None:
     """Mostly one flipped bit, as of a failing disk."""
     choice = random.integers(10)
     if choice == 0:
-        place(random, path, pick(random, [kind for kind in PLACES if kind != "none"]))
+        place(random, path, pick(random, places))
     elif choice == 1:
         path.write_bytes(change_bytes(random, path.read_bytes()))
-    elif choice == 2:
+    elif choice == 2 and path.suffix == ".state":
         path.write_bytes(pickle.dumps(Executed()))
     else:
         data = bytearray(path.read_bytes())

@@ -1,5 +1,6 @@
 """Mutations: what a disk, an editor, a stranger or a mistake may make of a file, a tree of values or a text."""
 
+import copy
 import gzip
 import json
 import os
@@ -78,7 +79,7 @@ def change_tree(random: Random, tree: Any) -> Any:
             case 4 if isinstance(inside, dict):
                 inside[str(pick(random, (*TEXTS, key[:-1], key.upper())))] = inside.pop(key)
             case _:
-                inside[key] = pick(random, [each[at] for each, at in places])
+                inside[key] = copy.deepcopy(pick(random, [each[at] for each, at in places]))  # or it may hold itself
     return tree if random.integers(50) else value(random)
 
 

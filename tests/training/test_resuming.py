@@ -1,10 +1,12 @@
 """Training that was killed resumes after its last complete epoch, and ends with the same weights, bit for bit."""
 
+import os
 from functools import partial
 
 import pytest
 from small_network import FEATURES, VALIDATION, fake_validation, same, train_small, training_set
 
+from utils import InputError
 from utils.features.extraction import clip_features
 from utils.training import loop, objectives
 
@@ -137,3 +139,10 @@ def test_the_state_of_another_training_is_not_resumed(learn, tmp_path, capsys):
     (tmp_path / "one.state").rename(tmp_path / "other.state")
     weights, _ = learn(2, state=tmp_path / "other.state")
     assert same(weights, learn(2)[0]) and "of another training" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+def test_a_state_that_is_a_pipe_is_refused(learn, tmp_path):
+    os.mkfifo(tmp_path / "run.state")
+    with pytest.raises(InputError, match=r"run.state: not a regular file"):
+        learn(1, state=tmp_path / "run.state")

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from utils import InputError
+from utils import InputError, plain
 
 HELP = "test a checkpoint on the clips of a metadata table"
 ADAPTATION = (
@@ -59,5 +59,5 @@ def summary(measured: dict) -> str:
     speakers = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in measured["per_speaker"].items())
     return (
         f"accuracy {measured['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}), "
-        f"macro F1 {measured['macro_f1']:.1%}, {measured['n']} clips: {speakers}"
+        f"macro F1 {measured['macro_f1']:.1%}, {measured['n']} clips: {plain(speakers)}"
     )

@@ -6,6 +6,7 @@ results/costs.json                                              time and size of
 """
 
 import gzip
+import io
 import json
 import platform
 import subprocess
@@ -22,7 +23,7 @@ import torch
 
 from utils import InputError
 from utils.evaluation.metrics import DIGITS, metrics
-from utils.files import read_json, run_folder, write_atomically
+from utils.files import check_file, read_json, run_folder, write_atomically
 from utils.paths import PROJECT
 from utils.settings import as_mapping
 from utils.training.objectives import NON_DIGIT
@@ -38,6 +39,7 @@ TYPES = {
     "metrics": dict,
     "metadata_sha256": str,
 }
+MAX_BYTES = 2**26  # of a table of predictions, unpacked
 TRAINED = {"parameters": int, "multiply_adds": int, "train_seconds": NUMBER}  # what a peer's result need not have
 COLUMNS = {"identifier": str, "speaker": str, "split": str, "label": int, "predicted": int, "probability": float}
 
@@ -107,10 +109,15 @@ def _check_types(values: object, types: dict, path: Path) -> None:
 
 def load_predictions(path: Path) -> pd.DataFrame:
     """Read the predictions that belong to the result at `path`."""
+    check_file(predictions_path(path))
     try:
+        with gzip.open(predictions_path(path)) as packed:
+            content = packed.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"more than {MAX_BYTES:,} bytes")
         # without types, a speaker named 01 would become a number; peers report no probability
         table = pd.read_csv(
-            predictions_path(path), sep="\t", keep_default_na=False, na_values={"probability": [""]}, dtype=COLUMNS
+            io.BytesIO(content), sep="\t", keep_default_na=False, na_values={"probability": [""]}, dtype=COLUMNS
         )
         if missing := COLUMNS.keys() - set(table):
             raise ValueError(f"it has no column {min(missing)}")

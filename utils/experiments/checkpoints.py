@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 import struct
 import zipfile
@@ -140,7 +141,7 @@ def _check_finite(model: nn.Module) -> None:
 
 def _check_sums(folder: Path) -> None:
     """Compare the weights and the snapshot with their checksums. Last, as other errors say better what is wrong."""
-    if not (folder / CHECKSUMS).is_file():
+    if not os.path.lexists(folder / CHECKSUMS):
         return
     sums = read_json(folder / CHECKSUMS)
     for name in (WEIGHTS, SNAPSHOT):
@@ -189,7 +190,7 @@ def load_calibration(folder: str | Path, experiment: Experiment) -> Calibration:
     """
     path = Path(folder) / CALIBRATION
     rejects = experiment.data.learns_non_digits
-    if not path.is_file():
+    if not os.path.lexists(path):
         return Calibration(rejects)
     values = as_mapping(read_json(path), str(path))
     checksum = values.pop("sha256", None)  # older files have none

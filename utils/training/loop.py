@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from utils import InputError
-from utils.files import write_atomically
+from utils.files import check_file, write_atomically
 from utils.settings import check_limits
 from utils.training import memory
 from utils.training.distributed import this_process, unwrapped
@@ -228,6 +228,7 @@ def _resume(parts: dict, state: Path | None, device: torch.device) -> tuple[list
     """Restore what an interrupted run saved. Returns its history and, with validation, its best weights."""
     if state is None or not state.exists():
         return [], None
+    check_file(state)
     stored = state.read_bytes()
     checksum, content = stored[:32], stored[32:]
     if checksum != _checksum(content, state.name):

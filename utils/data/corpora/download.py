@@ -21,6 +21,9 @@ TIMEOUT = 30  # seconds without any data before giving up on the server
 def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str | None = None) -> Path:
     """Download an archive into a folder and return its path. An interrupted download leaves a `.part` to resume from.
 
+    If the variable `SDR_MIRROR` names a mirror, the archive comes from there: MIRROR/github.com/... What it contains is
+    checked all the same.
+
     Args:
         url: the archive's address.
         folder: the folder to download to. An archive that is already there is not downloaded again.
@@ -32,6 +35,8 @@ def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str 
         InputError: the server cannot be reached, answers with an error, or closes the connection early; or the archive
             has another checksum and was deleted.
     """
+    if mirror := os.environ.get("SDR_MIRROR"):
+        url = f"{mirror.rstrip('/')}/{url.partition('://')[2]}"
     address = hashlib.sha256(url.encode()).hexdigest()[:12]  # so that a download is only resumed from the same address
     archive = folder / f"archive-{address}{PurePosixPath(url).suffix}"
     part = archive.with_suffix(".part")
