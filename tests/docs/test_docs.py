@@ -124,7 +124,7 @@ def test_make_targets_exist(page):
 
 def test_the_readme_is_short():
     lines = (PROJECT / "README.md").read_text(encoding="utf-8").splitlines()
-    assert len([line for line in lines if not line.startswith("|")]) <= 100  # without tables, which grow by a row a model
+    assert sum(not line.startswith("|") for line in lines) <= 110  # tables grow by a row a model
 
 
 def test_figures_that_the_readme_quotes_are_those_of_the_results():
