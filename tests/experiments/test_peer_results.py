@@ -101,7 +101,7 @@ def test_an_interrupted_peer_goes_on_after_its_last_complete_part(parrot, monkey
         peer_results.reproduce_peers()
     assert list(results.load(parrot)["metrics"]) == ["TEST", "clean"]
     results.verify(parrot)
-    assert reporting.rows("peers")[0]["conditions"] == {}  # shown as far as it is known
+    assert reporting.rows("peers") == []  # of a table of conditions, none has been tested
 
     monkeypatch.setattr(Parrot, "patience", 10_000)
     monkeypatch.setattr(Parrot, "heard", 0)

@@ -153,12 +153,15 @@ def accuracy_by_cost(
         name, cost, percent = row["model"], row["milliseconds"], 100 * row["accuracy_mean"]
         colour = COLOURS[name in peers]
         ax.plot(cost, percent, "o", color=colour)
-        ax.annotate(name, (cost, percent), (6, 4), textcoords="offset points")
+        side = ("right", -7) if name not in peers else ("left", 7)
+        ax.annotate(name, (cost, percent), (side[1], 0), textcoords="offset points", ha=side[0], va="center")
         if name in noisy:
             ax.plot([cost, cost], [percent, 100 * noisy[name]], ":", color=colour, linewidth=1)
             ax.plot(cost, 100 * noisy[name], "o", color=colour, markerfacecolor="white")
-    ax.set(xscale="log", xlabel="time of one core / ms a clip", ylabel="accuracy / %")
-    ax.margins(x=0.25)
+    ax.set(xscale="log", xlabel="time of one core / ms a clip", ylabel="accuracy / %", ylim=(None, 100))
+    ax.margins(x=0.3)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_formatter("")
     return ax
 
 

@@ -85,7 +85,7 @@ def row(
     store: Path = results.STORE,
     check: Callable[[list[dict], str], None] = lambda runs, experiment: None,
 ) -> dict | None:
-    """A row as numbers, over the seeds for which all folds have been run; None if there are none.
+    """A row as numbers, over the seeds for which all folds have been run; None if there is nothing to show.
 
     Args:
         check: called with the row's runs and the experiment, to raise an error if they do not belong together.
@@ -143,6 +143,8 @@ def row(
         numbers["held_out"] = accuracy_on("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])
     shares = {name: [results.field_test(run, name) for folds in complete for run in folds] for name in table.conditions}
     numbers["conditions"] = {name: own for name, own in shares.items() if None not in own}
+    if table.conditions and not numbers["conditions"]:
+        return None
     numbers["sampled"] = first.get("sampled", {})  # of a peer: on how few clips, by part
     return numbers | results.load_costs(store).get(experiment, {})
 

@@ -106,7 +106,7 @@ def draw_costs(project: Path = PROJECT, store: Path = results.STORE) -> Path:
     noisy = {row["model"]: fmean(row["conditions"]["10"]) for row in rows("noise", store) if "10" in row["conditions"]}
     buffer, path = io.BytesIO(), project / "docs" / "accuracy_and_cost.png"
     with plt.rc_context(figures.STYLE):
-        figure, ax = plt.subplots(figsize=(6, 3.6))
+        figure, ax = plt.subplots(figsize=(6.5, 4))
         figures.accuracy_by_cost(rows("peers", store), tuple(PEERS), noisy, ax)
         figure.savefig(buffer, format="png", dpi=120)
         plt.close(figure)
