@@ -39,7 +39,7 @@ test-all: $(READY) ## the same, and the slow tests
 	@$(call ALL,$(BIN)/python -m pytest --numprocesses auto -m 'slow or not slow')
 
 torture: $(READY) ## hostile inputs (10,000), kills, full disks: half an hour, counts by kind
-	@TORTURE_INPUTS=$${TORTURE_INPUTS:-1450} TORTURE_KILLS=$${TORTURE_KILLS:-100} \
+	@TORTURE_INPUTS=$${TORTURE_INPUTS:-1350} TORTURE_KILLS=$${TORTURE_KILLS:-100} \
 		$(BIN)/python -m pytest -m slow tests/torture
 
 check: $(READY) ## one model: does it keep its contract? make check NAME=dscnn
