@@ -28,6 +28,7 @@ def test_both_models_are_trained_and_tested_on_unseen_speakers(corpus, monkeypat
     assert (tmp_path / "runs/quickstart/cnn1d/course/seed-0/best_model.pt").is_file()
 
 
+@pytest.mark.slow
 def test_without_the_recordings_the_clips_are_synthetic_and_said_to_be(monkeypatch, capsys, tmp_path):
     def offline(folder):
         raise InputError("no network")

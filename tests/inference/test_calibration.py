@@ -46,7 +46,7 @@ def test_a_calibration_is_stored_with_its_checkpoint(corpus, tmp_path):
     assert checkpoints.load_calibration(tmp_path, rejecting) == Calibration(True, 1.0, 0.0)
     checkpoints.save_calibration(tmp_path, Calibration(True, 1.5, 0.4))
     assert checkpoints.load_calibration(tmp_path, rejecting) == Calibration(True, 1.5, 0.4)
-    for text, why in (("{", "damaged"), ('{"temperature": 0}', "temperature > 0"), ('{"treshold": 1}', "threshold")):
+    for text, why in (("{", "not JSON"), ('{"temperature": 0}', "temperature > 0"), ('{"treshold": 1}', "threshold")):
         (tmp_path / "calibration.json").write_text(text)
         with pytest.raises(InputError, match=why):
             checkpoints.load_calibration(tmp_path, digits)

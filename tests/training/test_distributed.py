@@ -64,6 +64,7 @@ def test_two_processes_train_the_same_weights_as_one(corpus, tmp_path):
         torch.testing.assert_close(two[name], weight, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_two_processes_stop_at_the_same_epoch(corpus, tmp_path):
     """Both get the same validation results, so they agree on early stopping and on the best epoch."""
     learning = {"epochs": 30, "batch_size": 8, "patience": 1, "schedule": "plateau", "learning_rate": 0.02}
