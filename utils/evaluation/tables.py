@@ -169,13 +169,18 @@ def markdown(table: Table, rows: Sequence[dict]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _three_digits(value: float) -> str:
+    """A number with three significant digits, and all of those before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 PARTS = {"accuracy": "TEST", "macro_f1": "TEST", "dev_accuracy": "DEV"}  # what a value was measured on
 FORMATS: dict[str, Callable] = {
     "parameters": "{:,}".format,
     "multiply_adds": lambda value: f"{value / 1e6:.2f} M",
     "train_seconds": "{:.0f} s".format,
-    "milliseconds": "{:.3g}".format,
-    "megabytes": "{:.3g}".format,
+    "milliseconds": _three_digits,
+    "megabytes": _three_digits,
     "command": "`{}`".format,
 }
 
