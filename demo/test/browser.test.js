@@ -1,22 +1,19 @@
 // The built page in a real browser, with a microphone that plays real clips. Needs Chromium, the clips and a build.
 
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:http";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { extname, join, normalize } from "node:path";
+import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
+import { DIST, Host } from "./host.js";
 import { RATE, clip, compose, noise, wav, writeForMicrophone } from "./wav.js";
 
 const CHROMIUM = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const SPOKEN = ["7_lucas_2", "2_lucas_2", "4_george_1", "0_jackson_0", "8_lucas_0", "3_theo_0", "5_yweweler_1"];
 const DIGITS = SPOKEN.map((name) => name[0]).join(" ");
-const DIST = fileURLToPath(new URL("../dist", import.meta.url));
 const SCREENSHOTS = process.env.SCREENSHOTS; // a folder for screenshots
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".json": "application/json" };
 
 const executablePath = CHROMIUM.find((path) => path && existsSync(path));
 const clips = SPOKEN.map(clip);
@@ -26,35 +23,6 @@ const missing =
 if (!missing) {
   for (const file of ["index.html", "model/digits.onnx", "model/digits.json"]) {
     assert.ok(existsSync(join(DIST, file)), `dist/${file} is missing: put the model into public/model, then npm run build`);
-  }
-}
-
-/** A plain host of static pages that counts what it sends. */
-class Host {
-  sent = 0;
-  gone = new Set(); // paths that it has lost
-  replaced = new Map(); // paths whose content is another
-
-  async start() {
-    this.server = createServer((request, response) => {
-      const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname).replace(/^\/(some\/folder|copy)\//, "/");
-      const file = join(DIST, normalize(path.endsWith("/") ? `${path}index.html` : path));
-      if (this.gone.has(path) || !existsSync(file)) return response.writeHead(404).end();
-      const other = this.replaced.get(path);
-      const modified = (other ? new Date(0) : statSync(file).mtime).toUTCString();
-      if (request.headers["if-modified-since"] === modified) return response.writeHead(304).end();
-      const content = other ?? readFileSync(file);
-      this.sent += content.length;
-      const type = TYPES[extname(file)] ?? "application/octet-stream";
-      response.writeHead(200, { "Content-Type": type, "Content-Length": content.length, "Last-Modified": modified, "Cache-Control": "max-age=600" }).end(content);
-    });
-    await new Promise((ready) => this.server.listen(0, "127.0.0.1", ready));
-    this.address = `http://localhost:${this.server.address().port}/some/folder/`;
-  }
-
-  async stop() {
-    this.server.closeAllConnections();
-    await new Promise((done) => this.server.close(done));
   }
 }
 

@@ -1,4 +1,4 @@
-"""The web page, built as it is published and tested in headless Chromium with a microphone that plays real clips."""
+"""The web page, built as it is published and tested in Chromium, Firefox and WebKit, whose microphones play clips."""
 
 import json
 import os
@@ -16,6 +16,7 @@ PAGE = PROJECT / "demo"
 MADE = ("node_modules", "dist", "model")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 NPM = shutil.which("npm")
+needs_clips = pytest.mark.skipif(not (speech_data() / "7_lucas_2.wav").exists(), reason="the clips are not here")
 
 
 def own_files() -> list[Path]:
@@ -57,7 +58,7 @@ def page(tmp_path_factory) -> Path:
 def npm(folder: Path, *arguments: str, **variables: str) -> str:
     """The output of an npm command. If it fails, so does the test, with the output as its message."""
     finished = subprocess.run(
-        [NPM, *arguments], cwd=folder, env=os.environ | variables, capture_output=True, text=True, timeout=600
+        [NPM, *arguments], cwd=folder, env=os.environ | variables, capture_output=True, text=True, timeout=1200
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
@@ -70,12 +71,27 @@ def test_the_units(page):
     assert notice.strip() in (page / "public" / "licences.txt").read_text(encoding="ascii")
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
-@pytest.mark.skipif(not (speech_data() / "7_lucas_2.wav").exists(), reason="the clips are not here")
-def test_in_a_browser(page):
+@pytest.fixture(scope="module")
+def built(page) -> Path:
     save_model(page / "public" / "model")
     npm(page, "run", "build")
-    output = npm(page, "run", "test:browser", CHROMIUM=CHROMIUM, SDR_SPEECH_DATA=str(speech_data().resolve()))
+    return page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium")
+@needs_clips
+def test_in_a_browser(built):
+    output = npm(built, "run", "test:browser", CHROMIUM=CHROMIUM, SDR_SPEECH_DATA=str(speech_data().resolve()))
     print("\n".join(re.findall(r"# (?:first load|on the screen|median|the model's).*", output)))
     assert "SKIP" not in output
+
+
+@pytest.mark.slow
+@needs_clips
+@pytest.mark.parametrize("browser", ["Chromium", "Firefox", "WebKit"])
+def test_in_every_browser(built, browser):
+    output = npm(built, "run", "test:browsers", BROWSER=browser, SDR_SPEECH_DATA=str(speech_data().resolve()))
+    print("\n".join(re.findall(rf"# {browser} .*", output)))
+    if skipped := re.findall(r"(?:ok \d+ - (.*)) # SKIP (.*)", output):
+        pytest.skip("; ".join(": ".join(pair) for pair in skipped))  # what ran has passed
