@@ -2,7 +2,7 @@
 // over HTTP from a driver, Firefox from its own socket (Marionette), as geckodriver would.
 
 import { spawn } from "node:child_process";
-import { accessSync, constants, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -139,17 +139,6 @@ export class Browser {
     }
   }
 
-  /** MB of memory that the browser's processes take. (Linux) */
-  memory() {
-    const processes = new Map();
-    for (const id of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
-      const status = attempt(() => readFileSync(`/proc/${id}/status`, "utf8")) ?? "";
-      processes.set(Number(id), { parent: Number(/PPid:\s+(\d+)/.exec(status)?.[1]), kilobytes: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) });
-    }
-    const ours = (id) => id === this.link.pid || (processes.has(id) && ours(processes.get(id).parent));
-    return [...processes].reduce((sum, [id, { kilobytes }]) => sum + (ours(id) ? kilobytes / 1024 : 0), 0);
-  }
-
   /** Click an element as a user does. */
   async click(selector) {
     const element = await this.#command("find", { using: "css selector", value: selector });
@@ -168,16 +157,14 @@ export const KEYS = { tab: "\uE004", enter: "\uE007", escape: "\uE00C", space: "
 function find(names) {
   const folders = process.env.PATH.split(delimiter);
   const paths = names.filter(Boolean).flatMap((name) => (name.includes("/") ? [name] : folders.map((folder) => join(folder, name))));
-  return paths.find((path) => attempt(() => accessSync(path, constants.X_OK) ?? true));
-}
-
-/** What a function gives, or undefined if it fails. */
-function attempt(action) {
-  try {
-    return action();
-  } catch {
-    return undefined;
-  }
+  return paths.find((path) => {
+    try {
+      accessSync(path, constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
 }
 
 async function freePort() {
@@ -214,7 +201,7 @@ async function overHttp(driver, capabilities, variables = {}) {
     return value;
   };
   await eventually(() => fetch(`${address}/status`));
-  return { pid: process_.pid, capabilities, send, quit: () => within(PATIENCE, send("DELETE", "")), end: () => process_.kill() };
+  return { capabilities, send, quit: () => within(PATIENCE, send("DELETE", "")), end: () => process_.kill() };
 }
 
 async function overMarionette(binary, preferences) {
@@ -254,7 +241,6 @@ async function overMarionette(binary, preferences) {
       socket.write(`${Buffer.byteLength(message)}:${message}`);
     });
   return {
-    pid: process_.pid,
     capabilities: {},
     send: (_, path, native, parameters) => command(`WebDriver:${native}`, parameters),
     quit: async () => {
