@@ -1,9 +1,10 @@
-"""Make the exercises from their solutions: each marked part becomes a stub, and all output is removed.
+"""Make the exercises from their solutions: each marked part becomes a stub.
 
 python tools/make_exercises.py
 
 The marks are those of nbgrader, and so is the stub: a solution is what lies between `### BEGIN SOLUTION` and
-`### END SOLUTION`, in a cell whose metadata say so.
+`### END SOLUTION`, in a cell whose metadata say so. The output stays, for students to compare theirs with, but for that
+of the checks: "Right" is only told to those who are.
 """
 
 import sys
@@ -45,14 +46,19 @@ def exercise(solution: Path) -> str:
         if (source != cell.source) != is_solution(cell):
             raise InputError(f"{solution.name}, cell {number}: its metadata and its marks disagree on being a solution")
         cell.source = source
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
+        if is_check(cell):
+            cell.outputs = []
     return nbformat.writes(notebook) + "\n"
 
 
 def is_solution(cell) -> bool:
     """Whether a cell is one that a student has to complete."""
     return cell.metadata.get("nbgrader", {}).get("solution", False)
+
+
+def is_check(cell) -> bool:
+    """Whether a cell checks an answer."""
+    return cell.metadata.get("nbgrader", {}).get("grade", False)
 
 
 def _without_solutions(source: str, where: str) -> Iterator[str]:

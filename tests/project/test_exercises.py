@@ -11,7 +11,7 @@ import matplotlib
 import nbformat
 import pytest
 import yaml
-from make_exercises import BEGIN, END, EXERCISES, SOLUTIONS, exercise, is_solution
+from make_exercises import BEGIN, END, EXERCISES, SOLUTIONS, exercise, is_check, is_solution
 
 from notebooks.exercises.checks import NotYet
 from utils import InputError
@@ -27,10 +27,6 @@ every_exercise = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.st
 
 def cells(path: Path, kind: str = "code") -> list:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
-
-
-def is_check(cell) -> bool:
-    return cell.metadata.get("nbgrader", {}).get("grade", False)
 
 
 # What is committed
@@ -173,4 +169,15 @@ def test_a_stub_stands_where_the_solution_was(tmp_path):
     assert made.source == (
         "def one():\n    '''1'''\n    # YOUR CODE HERE\n    raise NotImplementedError()\n\n\nprint(one())"
     )
-    assert (made.outputs, made.execution_count, made.id) == ([], None, cell.id)
+    assert (made.outputs, made.execution_count, made.id) == (cell.outputs, 1, cell.id)
+
+
+@every_exercise
+def test_it_shows_what_the_solution_printed_but_not_that_an_answer_is_right(path):
+    solution = cells(path)
+    made = [cell for cell in nbformat.reads(exercise(path), as_version=4).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in made] == list(range(1, len(made) + 1))
+    assert all(
+        one.outputs == ([] if is_check(one) else other.outputs) for one, other in zip(made, solution, strict=True)
+    )
+    assert any(cell.outputs for cell in made) and any(cell.outputs for cell in solution if is_check(cell))
