@@ -17,6 +17,7 @@ import yaml
 
 from utils.commands import main
 from utils.data.metadata import read_metadata
+from utils.evaluation import significance
 from utils.evaluation import tables as tables_module
 from utils.evaluation.tables import Column, Table
 from utils.experiments import calibrating, peer_results, reporting, reproducing, runs
@@ -177,7 +178,7 @@ def project(tmp_path, monkeypatch) -> SimpleNamespace:
     give_defaults(monkeypatch, peer_results.reproduce_peers, store=store)
     monkeypatch.setattr("utils.paths.RUNS", place)  # commands import it when they run
     monkeypatch.setattr(reproducing, "RUNS", place)
-    for function in (reporting.rows, reporting.markdown, reporting.tables_with):
+    for function in (reporting.rows, reporting.markdown, reporting.tables_with, significance.correct, significance.compare):
         give_defaults(monkeypatch, function, store=store)
     for function in (reporting.update, reporting.draw_costs):
         give_defaults(monkeypatch, function, store=store, project=folder)

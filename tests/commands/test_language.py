@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from utils.experiments import language_training
+from utils.experiments.language import training
 
 
 def test_a_model_is_made_and_recognises_a_clip(sdr, tmp_path, monkeypatch):
-    monkeypatch.setattr(language_training, "CLIPS_SEEN", 20)
+    monkeypatch.setattr(training, "CLIPS_SEEN", 20)
     done = sdr("language", "bn", "--speakers", 3, "--output", tmp_path / "bn")
     assert done.status == 0 and "Traceback" not in done.err
     assert "Bengali" in done.out and "[ʃˈat]" in done.out and "Record three people" in done.out

@@ -10,8 +10,10 @@ from utils import InputError
 from utils.data.digit_words import read_words
 from utils.data.metadata import read_metadata
 from utils.data.synthesis.lexicon import Lexicon
-from utils.experiments import checkpoints, language, language_report, language_training
-from utils.experiments.language_training import balance
+from utils.experiments import checkpoints
+from utils.experiments.language import build as language
+from utils.experiments.language import report, training
+from utils.experiments.language.training import balance
 from utils.training import loop
 
 POLISH = ("zero", "jeden", "dwa", "trzy", "cztery", "pięć", "sześć", "siedem", "osiem", "dziewięć")
@@ -21,8 +23,8 @@ POLISH = ("zero", "jeden", "dwa", "trzy", "cztery", "pięć", "sześć", "siedem
 def small(monkeypatch):
     """One fast engine, and trainings of an epoch or two."""
     monkeypatch.setattr(language, "engines", lambda: {"made": Made("anna", "ben", "cleo")})
-    monkeypatch.setattr(language_training, "CLIPS_SEEN", 40)
-    monkeypatch.setattr(language_training, "CLIPS_SEEN_AGAIN", 40)
+    monkeypatch.setattr(training, "CLIPS_SEEN", 40)
+    monkeypatch.setattr(training, "CLIPS_SEEN_AGAIN", 40)
     monkeypatch.setattr(language, "find_lexicon", find_lexicon)
 
 
@@ -96,7 +98,7 @@ def test_only_the_words_are_shown_if_asked(tmp_path):
 
 
 def test_an_interrupted_run_goes_on_where_it_stopped_and_a_finished_one_is_not_repeated(tmp_path, monkeypatch):
-    monkeypatch.setattr(language_training, "CLIPS_SEEN", 60)  # three epochs
+    monkeypatch.setattr(training, "CLIPS_SEEN", 60)  # three epochs
     whole = build(tmp_path / "whole")
     write, epochs, spoken = loop.write_atomically, [], []
 
@@ -125,9 +127,9 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_a_finished_one_is_not_r
 def test_recordings_are_added_and_their_gain_is_measured_by_leaving_each_speaker_out(tmp_path, monkeypatch):
     table = recordings_of(tmp_path / "rec", {"ida": "TRAIN", "jan": "TRAIN", "kaja": "TRAIN", "leo": "TEST"})
     seen = []
-    real = language_training.SpokenDigits
+    real = training.SpokenDigits
     monkeypatch.setattr(
-        language_training,
+        training,
         "SpokenDigits",
         lambda clips, *given, **more: (seen.append(set(clips["speaker"])), real(clips, *given, **more))[1],
     )
@@ -183,7 +185,7 @@ def test_the_rarer_of_two_engines_is_repeated():
 
 def test_a_reading_list_has_every_digit_equally_often_and_all_its_words():
     lexicon = find_lexicon("pl", (("zero", "nic"), *((word,) for word in POLISH[1:])))
-    header, *rows = [line.split("\t") for line in language_report.reading_list(lexicon).splitlines()]
+    header, *rows = [line.split("\t") for line in report.reading_list(lexicon).splitlines()]
     table = pd.DataFrame(rows, columns=header)
     assert set(table.groupby(["reader", "digit"]).size()) == {5} and table["reader"].nunique() == 3
     assert set(table.loc[table["digit"] == "0", "word"]) == {"zero", "nic"}
@@ -192,9 +194,9 @@ def test_a_reading_list_has_every_digit_equally_often_and_all_its_words():
 
 def test_digits_that_sound_alike_are_named():
     counts = 20 * torch.eye(10, dtype=int).numpy()
-    assert "no digit is taken for another" in language_report.confusion_text(counts, find_lexicon("pl"))
+    assert "no digit is taken for another" in report.confusion_text(counts, find_lexicon("pl"))
     counts[2, 7] = 20
-    assert "2 (dwa) is taken for 7 (siedem): 50.0%" in language_report.confusion_text(counts, find_lexicon("pl"))
+    assert "2 (dwa) is taken for 7 (siedem): 50.0%" in report.confusion_text(counts, find_lexicon("pl"))
 
 
 def test_languages_are_listed_with_their_engines(monkeypatch):

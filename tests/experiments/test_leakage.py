@@ -13,7 +13,7 @@ from utils.data.audio import convert_rate
 from utils.experiments import leakage
 from utils.experiments.clips import split_clips
 from utils.experiments.config import parse_experiment
-from utils.experiments.language import build
+from utils.experiments.language.build import build
 from utils.experiments.leakage import find_copies
 
 DISGUISES = {  # of a waveform at RATE: the file's suffix, its rate, its subtype, its samples

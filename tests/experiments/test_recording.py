@@ -17,8 +17,10 @@ from conftest import speak, write_metadata
 
 from utils import InputError
 from utils.data.metadata import read_metadata
-from utils.experiments import recording, recording_server, recording_terminal
-from utils.experiments.recording import RATE, OutOfStep, Session
+from utils.experiments.recording import server as recording_server
+from utils.experiments.recording import session as recording_session
+from utils.experiments.recording import terminal as recording_terminal
+from utils.experiments.recording.session import RATE, OutOfStep, Session
 from utils.inference import microphone
 
 CLIP = np.float32(0.3 * np.sin(np.arange(RATE // 2) / 5))
@@ -47,7 +49,7 @@ def test_each_digit_is_prompted_once_per_repetition_in_random_order(session):
     assert sorted(digits[:10]) == sorted(digits[10:]) == list(range(10))
     assert digits[:10] != sorted(digits[:10]) and digits[:10] != digits[10:]
     assert digits != [prompt.digit for prompt in session.prompts("bob")]
-    assert session.prompts("ada")[0].word == recording.DIGITS[digits[0]]
+    assert session.prompts("ada")[0].word == recording_session.DIGITS[digits[0]]
     for number in range(50):
         order = [prompt.digit for prompt in session.prompts(f"speaker-{number}")]
         assert all(digit != after for digit, after in zip(order, order[1:], strict=False))
@@ -62,7 +64,7 @@ def test_a_clip_and_its_row_are_on_the_disk_at_once(session):
     assert (rate, samples.shape, soundfile.info(path).subtype) == (16000, CLIP.shape, "PCM_16")
     assert np.abs(samples / 32768 - CLIP).max() <= 0.5 / 32768
     (row,) = read_metadata(session.metadata).to_dict("records")
-    assert row["date"] == recording.datetime.date.today().isoformat()
+    assert row["date"] == recording_session.datetime.date.today().isoformat()
     assert (row["identifier"], row["speaker"], row["split"], row["label"], row["word"], row["consent"]) == (
         f"{digit}_ada_0", "ada", "TRAIN", digit, word, "project",
     )  # fmt: skip
@@ -107,14 +109,14 @@ def test_what_a_killed_session_left_is_not_overwritten(session):
 def test_if_the_table_cannot_be_written_there_is_no_clip_either(session, monkeypatch):
     keep(session, "ada")
     before = files(session)
-    write = recording.write_atomically
+    write = recording_session.write_atomically
 
     def full(path, content):
         if path == session.metadata:
             raise InputError("the disk is full")
         write(path, content)
 
-    monkeypatch.setattr(recording, "write_atomically", full)
+    monkeypatch.setattr(recording_session, "write_atomically", full)
     with pytest.raises(InputError, match="full"):
         keep(session, "ada")
     assert files(session) == before and len(read_metadata(session.metadata)) == 1
@@ -152,7 +154,7 @@ def test_the_words_of_a_folder_stay(session):
     keep(german, "ada")
     assert Session(session.folder).words == words
     with pytest.raises(InputError, match="other words"):
-        Session(session.folder, tuple((word,) for word in recording.DIGITS))
+        Session(session.folder, tuple((word,) for word in recording_session.DIGITS))
 
 
 def test_a_speaker_stays_in_one_split(session):
@@ -227,8 +229,8 @@ def test_the_command_has_help(sdr):
 )
 def test_bad_input_is_refused_in_one_line(sdr, tmp_path, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "nine.txt").write_text("\n".join(recording.DIGITS[:9]))
-    (tmp_path / "twice.txt").write_text("\n".join([*recording.DIGITS[:9], "zero"]))
+    (tmp_path / "nine.txt").write_text("\n".join(recording_session.DIGITS[:9]))
+    (tmp_path / "twice.txt").write_text("\n".join([*recording_session.DIGITS[:9], "zero"]))
     sdr("record", "corpus", "--no-browser", *arguments).refused(message)
     assert not (tmp_path / "corpus").exists()
 
@@ -399,9 +401,7 @@ def test_sizes_are_limited(server, monkeypatch):
     assert status("100", b"RIFF") == 400, "a client that sends less than it announced"
 
 
-@pytest.mark.parametrize(
-    "path", ["/nothing", "/../recording.py", "/%2e%2e/recording.py", "/api/nothing", "//etc/passwd"]
-)
+@pytest.mark.parametrize("path", ["/nothing", "/../session.py", "/%2e%2e/session.py", "/api/nothing", "//etc/passwd"])
 def test_nothing_else_is_served(server, path):
     assert ask(server, path)[0] == 404
     assert ask(server, path, b"")[0] == 404

@@ -18,9 +18,9 @@ import soundfile
 from conftest import RATE, speak
 
 from utils.data.metadata import read_metadata
-from utils.experiments import recording_server
-from utils.experiments.recording import Session
-from utils.experiments.recording_server import PAGE, make_server
+from utils.experiments.recording import server as recording_server
+from utils.experiments.recording.server import PAGE, make_server
+from utils.experiments.recording.session import Session
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder for pictures of the page, to look at

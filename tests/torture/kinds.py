@@ -32,14 +32,13 @@ from utils.data.synthesis import corpus
 from utils.experiments import (
     benchmark,
     calibrating,
-    language,
     mixtures,
     page,
-    recording_server,
-    recording_terminal,
     reproducing,
     synthesis_check,
 )
+from utils.experiments.language import build
+from utils.experiments.recording import server, terminal
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _samples(random: Random) -> tuple[np.ndarray, int]:
 def _as_recorded(path: Path) -> None:
     """What `sdr record` makes of a recording that a browser sends."""
     try:
-        print(recording_server.read_utterance(path.read_bytes()).problem)
+        print(server.read_utterance(path.read_bytes()).problem)
     except InputError as error:
         sys.exit(f"sdr: {error}")
 
@@ -382,8 +381,8 @@ def _without_serving(*words: object) -> None:
 
     for module, name in (
         (benchmark, "measure"), (calibrating, "calibrate"), (calibrating, "calibrate_on_held_out"), (corpus, "speak"),
-        (language, "build"), (mixtures, "make_mixtures"), (page, "serve"), (recording_server, "serve"),
-        (recording_terminal, "record"), (reproducing, "reproduce"), (synthesis_check, "check_synthesis"),
+        (build, "build"), (mixtures, "make_mixtures"), (page, "serve"), (server, "serve"),
+        (terminal, "record"), (reproducing, "reproduce"), (synthesis_check, "check_synthesis"),
     ):  # fmt: skip
         assert hasattr(module, name)
         setattr(module, name, refuse)

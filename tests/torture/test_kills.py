@@ -23,7 +23,7 @@ from utils import InputError
 from utils.commands import main
 from utils.data.metadata import read_metadata
 from utils.data.synthesis.corpus import speak as synthesise
-from utils.experiments.recording import Session
+from utils.experiments.recording.session import Session
 
 KILLS, SEED = int(os.environ.get("TORTURE_KILLS", 8)), int(os.environ.get("TORTURE_SEED", 0))
 

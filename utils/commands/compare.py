@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     from utils.evaluation import results
     from utils.evaluation.tables import load_tables
-    from utils.experiments.comparison import compare
-    from utils.experiments.comparison_report import text, write_page
+    from utils.experiments.comparison.compare import compare
+    from utils.experiments.comparison.report import text, write_page
     from utils.files import check_writable
     from utils.settings import nearest
 

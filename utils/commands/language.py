@@ -25,16 +25,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     if given.list == (given.code is not None):
         raise InputError("name a language, for example `sdr language pl`, or use --list")
-    from utils.experiments import language
+    from utils.experiments.language import build
 
     if given.list:
-        print(language.list_languages())
+        print(build.list_languages())
         return
-    language.build(
+    build.build(
         given.code,
         given.output,
         words=given.words,
         metadata=given.metadata,
-        speakers=given.speakers or language.SPEAKERS,
+        speakers=given.speakers or build.SPEAKERS,
         words_only=given.words_only,
     )

@@ -28,14 +28,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     from utils.data.digit_words import read_words
-    from utils.experiments import recording_server, recording_terminal
-    from utils.experiments.recording import Session
+    from utils.experiments.recording import server, terminal
+    from utils.experiments.recording.session import Session
 
     words = read_words(given.words) if given.words is not None else None
     session = Session(given.folder, words, given.repetitions, given.split)
     if given.speaker is not None:
         session.speaker(given.speaker)  # is the name possible?
     if given.terminal:
-        recording_terminal.record(session, given.speaker)
+        terminal.record(session, given.speaker)
     else:
-        recording_server.serve(session, given.port, given.speaker, browser=not given.no_browser)
+        server.serve(session, given.port, given.speaker, browser=not given.no_browser)

@@ -6,8 +6,8 @@ of results (`reproducing`, `reporting`).
 
 experiments    config, models, contract, clips, fitting, stages, mixtures, field_tests, runs,
                fingerprints, renames, notebook
-tables         reproducing, peer_results, reporting, verification, comparison, comparison_report
-checkpoints    checkpoints, model_card, hub, published, calibrating, exporting
-applications   quickstart, page, benchmark; recording, recording_server, recording_terminal;
-               language, language_training, language_results, language_report; corpus_check
+tables         reproducing, cluster, peer_results, reporting, verification, comparison/
+checkpoints    checkpoints, checkpoint_folder, model_card, hub, published, calibrating, exporting
+judging        grading/, leakage
+applications   quickstart, page, benchmark; recording/, language/, corpus_check/, synthesis_check
 """

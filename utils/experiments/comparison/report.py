@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 
 from utils.evaluation.tables import cell, percent
-from utils.experiments.comparison import Comparison
+from utils.experiments.comparison.compare import Comparison
 from utils.experiments.corpus_check.page import STYLE, source
 from utils.files import write_atomically
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from utils.data.synthesis.lexicon import Lexicon
-from utils.experiments.language_training import ROOMS, Fold
+from utils.experiments.language.training import ROOMS, Fold
 
 READERS, READ_REPETITIONS = 3, 5  # of the reading list: how many people, and how often each reads a digit
 WORTH_MENTIONING = 0.01  # share of a digit's clips that are taken for another digit

@@ -3,7 +3,7 @@
 import textwrap
 
 from utils import InputError
-from utils.experiments.recording import CONSENT, RATE, OutOfStep, Prompt, Session
+from utils.experiments.recording.session import CONSENT, RATE, OutOfStep, Prompt, Session
 from utils.inference.microphone import record as listen
 from utils.inference.utterance import QUIET, Utterance, find_utterance
 

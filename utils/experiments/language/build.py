@@ -15,10 +15,10 @@ from utils.data.synthesis.engines import engines
 from utils.data.synthesis.language_speech import plan_parts, speak_corpus
 from utils.data.synthesis.lexicon import Lexicon, find_lexicon, languages
 from utils.data.synthesis.pronunciations import languages as table_languages
-from utils.experiments import language_report as report
 from utils.experiments.config import DataConfig
-from utils.experiments.language_results import Outcome, write_results, write_text
-from utils.experiments.language_training import (
+from utils.experiments.language import report
+from utils.experiments.language.results import Outcome, write_results, write_text
+from utils.experiments.language.training import (
     Fold,
     cross_validate,
     language_experiment,

@@ -17,10 +17,10 @@ import soundfile
 from utils import InputError
 from utils.data.audio import read_audio
 from utils.experiments.page import is_local
-from utils.experiments.recording import CONSENT, RATE, OutOfStep, Session, encode_wav
+from utils.experiments.recording.session import CONSENT, RATE, OutOfStep, Session, encode_wav
 from utils.inference.utterance import Utterance, find_utterance
 
-PAGE = Path(__file__).with_name("recording_page")
+PAGE = Path(__file__).with_name("page")
 TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MAX_BYTES = 4_000_000  # of a request; ten seconds of 16-bit samples at 192 kHz fit
 RATES = (8000, 192_000)  # Hz, that microphones have

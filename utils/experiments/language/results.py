@@ -13,9 +13,9 @@ from utils.data.synthesis.lexicon import Lexicon, languages
 from utils.evaluation import figures
 from utils.evaluation.metrics import cost, metrics
 from utils.experiments import checkpoints
-from utils.experiments import language_report as report
 from utils.experiments.config import Experiment
-from utils.experiments.language_training import Fold, recognise, recognise_in_rooms
+from utils.experiments.language import report
+from utils.experiments.language.training import Fold, recognise, recognise_in_rooms
 from utils.files import write_atomically
 
 MODEL = "model"  # the folder of the checkpoint
