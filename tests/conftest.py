@@ -178,7 +178,13 @@ def project(tmp_path, monkeypatch) -> SimpleNamespace:
     give_defaults(monkeypatch, peer_results.reproduce_peers, store=store)
     monkeypatch.setattr("utils.paths.RUNS", place)  # commands import it when they run
     monkeypatch.setattr(reproducing, "RUNS", place)
-    for function in (reporting.rows, reporting.markdown, reporting.tables_with, significance.correct, significance.compare):
+    for function in (
+        reporting.rows,
+        reporting.markdown,
+        reporting.tables_with,
+        significance.correct,
+        significance.compare,
+    ):
         give_defaults(monkeypatch, function, store=store)
     for function in (reporting.update, reporting.draw_costs):
         give_defaults(monkeypatch, function, store=store, project=folder)
