@@ -58,6 +58,12 @@ def test_a_new_module_is_found_by_its_name(write_module):
     assert (experiment.model.n_mels, experiment.model.size) == (23, 5)
 
 
+def test_a_setting_may_be_a_switch(write_module):
+    write_module(NETWORK.replace("size: int = 3", "attention: bool = False"))
+    for settings, expected in (({}, False), ({"attention": True}, True)):
+        assert parse_experiment({"model": {"name": "mine"} | settings}, "x", "x").model.attention is expected
+
+
 def test_layers_beside_the_network_need_no_settings(write_module):
     write_module(NETWORK + "\n\nclass Block(nn.Module):\n    pass\n")
     assert find_model("mine")[0].__name__ == "Net"

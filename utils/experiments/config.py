@@ -214,6 +214,8 @@ def _check_sizes(model: object, features: FeatureConfig, where: str) -> None:
             raise InputError(f"{where}: n_mels is {value}, but the features have {features.n_mels}; set it there")
         if name == "classes" and value != 10:
             raise InputError(f"{where}: classes is {value}; there are ten digits")
+        if isinstance(value, bool):  # a switch of the model's own
+            continue
         if not sizes or any(isinstance(size, int) and size < 1 for size in sizes):
             raise InputError(f"{where}: {name} is {value}; sizes must be at least 1")
         most = MOST.get(name, MOST_OTHERS)
