@@ -6,6 +6,7 @@ objectives                the losses, each with the clips that it is computed on
 contrastive_objectives    contrastive ones, alone or beside the cross-entropy
 pretraining               before the digits: contrastive, or on the words of any language
 loop                      minimises an objective, epoch by epoch
+precision                 float32, or bfloat16 on any processor
 prediction                runs a trained model: posteriors (clips, 10), logits, embeddings
 self_training             posteriors of unlabelled clips -> labels for the next round of training
 distributed               splits every batch among several processes

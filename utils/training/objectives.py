@@ -18,10 +18,10 @@ from utils.features.batches import Spectrograms, SpokenDigits, training_batches
 from utils.features.log_mel import FeatureConfig, Padded
 from utils.training.distributed import this_process, unwrapped
 from utils.training.loop import Optimisation
+from utils.training.precision import PRECISIONS, arithmetic
 from utils.training.prediction import head_of
 
 Augment = Callable[[Tensor, Tensor], Padded]  # waveforms and lengths to features and frames
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 NON_DIGIT = -1  # the label of out-of-vocabulary words and of noise
 
 
@@ -107,8 +107,7 @@ class Supervised(Objective):
         if self.config.only_head:
             model.eval()  # freezes the running statistics of batch normalisation
             head_of(unwrapped(model)).train()
-        dtype = PRECISIONS[self.config.precision]
-        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):  # weights and sums stay float32
+        with arithmetic(self.config.precision):
             logits = model(inputs, frames).float()
         if self.non_digits:
             logits = with_non_digit(logits)

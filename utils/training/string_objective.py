@@ -13,7 +13,8 @@ from utils.features.log_mel import FeatureConfig
 from utils.features.spectrogram_augmentations import stretch_time, warp_time
 from utils.features.strings import DigitStrings, StringComposer, StringConfig
 from utils.training.distributed import unwrapped
-from utils.training.objectives import PRECISIONS, Objective, TrainingConfig
+from utils.training.objectives import Objective, TrainingConfig
+from utils.training.precision import arithmetic
 
 EARLY, LATE = 0.2, 0.1  # seconds before and after the end of a digit within which a network may name it
 TIMES_WEIGHT = 1.0  # of the loss of the times, in seconds, beside that of the labels
@@ -35,7 +36,7 @@ class Strings(Objective):
         strings: StringConfig,
     ):
         nn.Module.__init__(self)
-        self.floor, self.features, self.precision = features.floor, features, PRECISIONS[config.precision]
+        self.floor, self.features, self.precision = features.floor, features, config.precision
         self.generator = torch.Generator()
         self.batches = cast(
             Any, StringComposer(words, features.sample_rate, strings, config.batch_size, self.generator)
@@ -52,7 +53,7 @@ class Strings(Objective):
             inputs, frames, starts, ends = self.move(inputs, frames, batch.starts, batch.ends)
             inputs, frames = self.augmenter.change_features(inputs, frames)
         network: Any = unwrapped(model)
-        with torch.autocast("cpu", self.precision, enabled=self.precision != torch.float32):
+        with arithmetic(self.precision):
             encoded, steps = network.encode(inputs, frames)
         labels, passed, _ = network.label(encoded.float())
         seconds = network.STRIDE * self.features.hop_length / self.features.sample_rate
