@@ -12,11 +12,13 @@ from utils import InputError
 from utils.experiments import checkpoints, runs
 from utils.experiments.checkpoints import load_recogniser
 from utils.features.log_mel import FeatureConfig, LogMel
-from utils.inference import strings
+from utils.inference import prefix_beam
 from utils.inference.calibration import Calibration
+from utils.inference.export import export_strings
 from utils.inference.listening import DigitString, Heard, Listener
+from utils.inference.prefix_beam import PrefixBeam
 from utils.inference.recogniser import Word
-from utils.inference.strings import PrefixBeam, StepLabeller, StringRecogniser
+from utils.inference.strings import StepLabeller, StringRecogniser
 
 FEATURES = FeatureConfig(n_mels=20, trim_db=None, level="none", range_db=80.0, mean_db=-40.0)
 
@@ -81,8 +83,8 @@ def test_a_digit_that_two_steps_share_is_read_and_its_probability_is_that_of_all
 
 
 def test_a_beam_wide_enough_has_the_probability_of_every_string(monkeypatch):
-    monkeypatch.setattr(strings, "BEAM", 1000)
-    monkeypatch.setattr(strings, "UNLIKELY", 0.0)
+    monkeypatch.setattr(prefix_beam, "BEAM", 1000)
+    monkeypatch.setattr(prefix_beam, "UNLIKELY", 0.0)
     draw = np.random.default_rng(0)
     for _ in range(3):
         made = draw.dirichlet([0.2, 0.2, 0.4], size=4)
@@ -106,7 +108,7 @@ def test_a_digit_is_final_once_it_is_certain_and_after_some_steps_in_any_case():
     (digit,) = beam.push(rows((4, 1.0)), at_once(rows(None)))
     assert digit.label == 4 and not beam.pending
     assert beam.push(rows((2, 0.8)), at_once(rows(None))) == [] and beam.pending
-    silence = rows(*[None] * strings.PATIENCE)
+    silence = rows(*[None] * prefix_beam.PATIENCE)
     assert [digit.label for digit in beam.push(silence, at_once(silence))] == [2]
 
 
@@ -134,7 +136,7 @@ def test_the_labels_of_a_stream_are_those_of_the_whole_sound(recogniser, noise):
     with torch.inference_mode():
         labels, passed, _ = recogniser.model.label(recogniser.model.encode(features, frames)[0])
     for size in (len(noise), 8000, 801, 80):
-        labeller = StepLabeller(recogniser.model, FEATURES)
+        labeller = StepLabeller(recogniser.label, recogniser.divided)
         parts = [labeller.push(noise[start : start + size]) for start in range(0, len(noise), size)]
         parts.append(labeller.flush())
         found, times = (np.concatenate(each) for each in zip(*parts, strict=True))
@@ -176,6 +178,50 @@ def test_bad_waveforms_are_refused(recogniser):
     for bad, why in ((np.zeros(0, np.float32), "shape"), (np.full(800, np.nan, np.float32), "not numbers")):
         with pytest.raises(InputError, match=why):
             recogniser.recognise_words(bad)
+
+
+@pytest.fixture(scope="module")
+def exported(recogniser, tmp_path_factory) -> StringRecogniser:
+    """The same recogniser as an ONNX file, which onnxruntime answers from."""
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    from utils.inference.exported import load
+
+    return load(export_strings(tmp_path_factory.mktemp("exported") / "model.onnx", recogniser))
+
+
+@pytest.mark.parametrize("size", [10**6, 8000, 801, 80])
+def test_the_exported_model_answers_as_by_pytorch(recogniser, exported, noise, size):
+    streams = recogniser.stream(), exported.stream()
+    chunks = [noise[start : start + size] for start in range(0, len(noise), size)]
+    wanted, found = ([each.push(chunk) for chunk in chunks] + [each.flush()] for each in streams)
+    assert [len(words) for words in found] == [len(words) for words in wanted]  # in the same chunks
+    assert sum(map(len, wanted)) > 5
+    for word, same in zip(itertools.chain(*found), itertools.chain(*wanted), strict=True):
+        assert word.prediction.digit == same.prediction.digit
+        assert (word.start, word.end) == pytest.approx((same.start, same.end), abs=1e-3)
+        assert dict(word.prediction.ranking) == pytest.approx(dict(same.prediction.ranking), abs=1e-3)
+
+
+@pytest.mark.parametrize("calibration", [Calibration(True, 0.5, 0.2), Calibration(False, 2.0, 0.0)])
+def test_the_exported_model_answers_for_single_digits_too(recogniser, noise, tmp_path, calibration):
+    pytest.importorskip("onnxscript")
+    from utils.inference.exported import load
+
+    calibrated = StringRecogniser("random", recogniser.model, FEATURES, calibration)
+    exported = load(export_strings(tmp_path / "model.onnx", calibrated))
+    clips = [noise[start : start + 700 + start // 4] for start in range(0, 20000, 2500)]
+    for found, wanted in zip(exported.recognise(clips), calibrated.recognise(clips), strict=True):
+        assert found.digit == wanted.digit
+        assert dict(found.ranking) == pytest.approx(dict(wanted.ranking), abs=1e-3)
+
+
+def test_weights_stored_as_integers_change_little(exported, recogniser, noise, tmp_path):
+    from utils.inference.exported import load
+
+    small = load(export_strings(tmp_path / "model.onnx", recogniser, int8=True))
+    labels = [each.label(noise, range(300), range(75), None)[0] for each in (exported, small)]
+    assert 0 < np.abs(labels[0] - labels[1]).mean() < 0.02
 
 
 def test_listening_uses_the_stream(recogniser, noise):

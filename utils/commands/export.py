@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the file to write (default: NAME.onnx in the current folder, or NAME-int8.onnx with --int8)",
     )
-    add("--keep", action="store_true", help="put it into the checkpoint's folder, and `sdr predict` starts at once")
+    add(
+        "--keep",
+        action="store_true",
+        help="put it into the checkpoint's folder, and `sdr predict` and `sdr listen` start at once",
+    )
     add("--int8", action="store_true", help="quantise weights and activations to 8-bit integers, for a smaller file")
 
 

@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     from utils.data import chunks
-    from utils.experiments import checkpoint_folder, checkpoints
+    from utils.experiments import checkpoint_folder
     from utils.inference import microphone
     from utils.inference.listening import Listener
 
-    recogniser = checkpoints.load_recogniser(given.checkpoint or checkpoint_folder.STRINGS)
-    rate, live = recogniser.features.sample_rate, not given.file
+    recogniser = checkpoint_folder.load_quickly(given.checkpoint or checkpoint_folder.STRINGS)
+    rate, live = recogniser.sample_rate, not given.file
     if given.file:
         sound = chunks.read_chunks(given.file, rate)
     elif given.rate:

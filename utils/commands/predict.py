@@ -41,7 +41,7 @@ def run(given: argparse.Namespace) -> None:
         raise InputError("give either files or --record (see `sdr predict --help`)")
     if (given.record or 0) > recogniser.MAX_SECONDS:
         raise InputError(f"--record is {given.record}; a recording can be at most {recogniser.MAX_SECONDS:.0f} s long")
-    loaded = _load(checkpoint_folder.find(checkpoint))
+    loaded = checkpoint_folder.load_quickly(checkpoint)
     if given.record:
         if sys.stderr.isatty():
             print(f"recording for {given.record} s ...", file=sys.stderr)
@@ -65,17 +65,6 @@ def run(given: argparse.Namespace) -> None:
             print(f"{_line(answer)}  {plain(answer['file'])}")
     if refused:
         sys.exit(2)
-
-
-def _load(folder: Path):
-    """The recogniser of a checkpoint, exported if it is at hand: PyTorch takes seconds to load."""
-    from utils.experiments import checkpoint_folder
-
-    if (exported := checkpoint_folder.load_exported(folder)) is not None:
-        return exported
-    from utils.experiments import checkpoints
-
-    return checkpoints.load_recogniser(folder)
 
 
 def _recognise(recogniser, files: list[Path], several: bool, top: int | None) -> tuple[list[dict], bool]:

@@ -55,8 +55,22 @@ def load_exported(folder: Path) -> Recogniser | None:
             return None
         if any(sums.get(name) != sha256(folder / name) for name in (WEIGHTS, SNAPSHOT)):
             return None
-        from utils.inference.exported import ExportedRecogniser
+        from utils.inference.exported import load
 
-        return ExportedRecogniser(folder / EXPORTED)
+        return load(folder / EXPORTED)
     except Exception:  # of onnxruntime, which may be older than the file; whatever it is, PyTorch finds out or answers
         return None
+
+
+def load_quickly(checkpoint: str | Path = DEFAULT) -> Recogniser:
+    """The recogniser of a checkpoint: exported, if it is at hand, since PyTorch takes seconds to load.
+
+    Raises:
+        InputError: as for `utils.experiments.checkpoints.load`.
+    """
+    folder = find(checkpoint)
+    if (exported := load_exported(folder)) is not None:
+        return exported
+    from utils.experiments.checkpoints import load_recogniser
+
+    return load_recogniser(folder)

@@ -8,27 +8,33 @@ from utils.experiments.checkpoint_folder import CHECKSUMS, EXPORTED, SNAPSHOT, W
 from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.clips import synthetic_voices
 from utils.files import sha256, write_atomically
-from utils.inference.export import export
+from utils.inference.export import export, export_strings
+from utils.inference.strings import StringRecogniser
 
 
 def export_checkpoint(checkpoint: str | Path, path: str | Path | None = None, int8: bool = False) -> Path:
-    """Write a checkpoint as one ONNX file (see `export`). The threshold is stored in its metadata.
+    """Write a checkpoint as one ONNX file (see `export`, and `export_strings` for a model of strings).
+
+    The threshold is stored in its metadata.
 
     Args:
         checkpoint: its folder, or its name on the Hugging Face Hub.
         path: of the file; None: named after the model, in the current folder.
         int8: quantise weights and activations to 8-bit integers. Their ranges are calibrated on the digits of twelve
-            synthetic voices, so no recordings are needed.
+            synthetic voices, so no recordings are needed. Of a model of strings, only the weights are quantised.
 
     Returns:
         The path of the file.
     """
     recogniser = load_recogniser(checkpoint)
+    path = path or f"{recogniser.name}{'-int8' if int8 else ''}.onnx"
+    if isinstance(recogniser, StringRecogniser):
+        return export_strings(path, recogniser, int8)
     clips = []
     if int8:
         clips = [read_audio(file, recogniser.features.sample_rate) for file in synthetic_voices(12)["path"]]
     return export(
-        path or f"{recogniser.name}{'-int8' if int8 else ''}.onnx",
+        path,
         recogniser.model,
         recogniser.features,
         recogniser.calibration,
@@ -38,7 +44,7 @@ def export_checkpoint(checkpoint: str | Path, path: str | Path | None = None, in
 
 
 def keep_exported(checkpoint: str | Path) -> Path:
-    """Export a checkpoint into its own folder, from where `sdr predict` answers without loading PyTorch.
+    """Export a checkpoint into its own folder, from where `sdr predict` and `sdr listen` answer without PyTorch.
 
     The file belongs to the present weights and calibration: after a change to them, it is no longer used.
     """

@@ -1,14 +1,17 @@
-"""Export front end and model as one ONNX file, from a clip's waveform to the probabilities of the digits.
+"""Export front end and model as one ONNX file, from a waveform to the probabilities of the digits.
 
 `onnxruntime` runs it without Python on a computer, on a phone or in a browser. PyTorch's exporter cannot convert the
 batched front end, since the length of a trimmed clip depends on the clip. `OneClip` computes the same for one clip, and
 a test checks that both agree.
 """
 
+import copy
 import logging
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +22,8 @@ from utils.features.log_mel import FeatureConfig
 from utils.files import write_atomically
 from utils.inference.calibration import AS_IS, Calibration
 from utils.inference.onnx_front_end import OneClip
-from utils.inference.onnx_graph import quantise, remove_masks
+from utils.inference.onnx_graph import quantise, remove_masks, store_as_integers
+from utils.inference.strings import StringRecogniser
 
 LARGEST_CONSTANT = 1024  # numbers; larger constants, such as the Fourier transform's, are computed on loading
 
@@ -33,6 +37,52 @@ class Network(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         return self.calibration.probabilities(self.model(features, torch.full((1,), features.shape[1])))
+
+
+class Recurrent(nn.Module):
+    """A `torch.nn.GRU` of one layer and any number of steps, as one operation of ONNX.
+
+    PyTorch's exporter would fix the number of steps.
+    """
+
+    weight_ih_l0: Tensor
+    weight_hh_l0: Tensor
+    bias_ih_l0: Tensor
+    bias_hh_l0: Tensor
+
+    def __init__(self, layer: nn.GRU):
+        super().__init__()
+        self.units = layer.hidden_size
+        for name, weights in layer.named_parameters():
+            reset, update, new = weights.detach().chunk(3)
+            self.register_buffer(name, torch.cat([update, reset, new]))  # the order of ONNX
+
+    def forward(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        weights = self.weight_ih_l0.unsqueeze(0), self.weight_hh_l0.unsqueeze(0)
+        biases = torch.cat([self.bias_ih_l0, self.bias_hh_l0]).unsqueeze(0)
+        hidden, state = torch.onnx.ops.symbolic_multi_out(
+            "GRU",
+            (x.transpose(0, 1), *weights, biases, None, state),
+            {"hidden_size": self.units, "linear_before_reset": 1},
+            dtypes=(x.dtype, x.dtype),
+            shapes=((x.shape[1], 1, 1, self.units), state.shape),
+        )
+        return hidden.squeeze(1).transpose(0, 1), state
+
+
+class Labeller(nn.Module):
+    """Front end and model of strings for a piece of a sound, with the inputs and outputs of `export_strings`."""
+
+    def __init__(self, model: Any, config: FeatureConfig):
+        super().__init__()
+        self.front_end = OneClip(config).eval()
+        self.model: Any = copy.deepcopy(model).eval()
+        self.model.recurrent = Recurrent(model.recurrent)
+
+    def forward(self, waveform: Tensor, frames: Tensor, steps: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        features = self.front_end(waveform).index_select(1, frames)
+        encoded, _ = self.model.encode(features, torch.full((1,), features.shape[1]))
+        return self.model.label(encoded.index_select(1, steps), state)
 
 
 def export(
@@ -62,33 +112,83 @@ def export(
         InputError: onnx, onnxscript or onnxruntime is not installed, the model has an operation that the exporter
             does not support, or the file cannot be written.
     """
-    try:
-        import onnx
-        import onnxruntime  # noqa: F401 (needed for quantisation)
-        import onnxscript  # noqa: F401 (PyTorch's exporter needs it)
-    except ImportError as error:
-        raise InputError(f"exporting needs {error.name}: `pip install onnx onnxscript onnxruntime`") from None
+    _check_packages()
+    from onnx import compose
+
     front_end = OneClip(config).eval()
     clip = torch.sin(torch.arange(config.sample_rate // 2) / 3.0).unsqueeze(0)
     with torch.no_grad():
         features = front_end(clip)
-    # `read_audio` reads ten seconds at most
-    front_end_model = _convert(front_end, clip, "waveform", "features", (2, 10 * config.sample_rate))
-    if config.seconds is None:
-        network = _convert(Network(model, calibration), features, "features", "probabilities", (2, 1000))
-    else:
-        network = _convert(Network(model, calibration), features, "features", "probabilities", None)
+    most = 10 * config.sample_rate  # `read_audio` reads ten seconds at most
+    front_end_model = _convert(front_end, {"waveform": clip}, {"waveform": (2, most)}, ["features"])
+    lengths = {"features": (2, 1000)} if config.seconds is None else {}
+    network = _convert(Network(model, calibration), {"features": features}, lengths, ["probabilities"])
     if clips:
         network = quantise(network, [front_end(torch.as_tensor(clip).unsqueeze(0)).numpy() for clip in clips])
-    whole = onnx.compose.merge_models(front_end_model, network, [("features", "features")])
-    onnx.helper.set_model_props(whole, {"sample_rate": str(config.sample_rate), **(facts or {})})
-    onnx.checker.check_model(whole, full_check=True)
-    write_atomically(path, lambda file: onnx.save(whole, file))
+    whole = compose.merge_models(front_end_model, network, [("features", "features")])
+    return _write(path, whole, {"sample_rate": str(config.sample_rate), **(facts or {})})
+
+
+def export_strings(path: str | Path, recogniser: StringRecogniser, int8: bool = False) -> Path:
+    """Write a model of strings as one ONNX file, atomically. It labels the steps of a sound, piece by piece.
+
+    Its inputs are those of a `utils.inference.strings.Label`: `waveform`, float32 (1, samples), a piece of the sound;
+    `frames`, int64, the indices of its frames that count; `steps`, int64, which steps among these are wanted; and
+    `state`, float32 (1, 1, units), zero at the beginning of a sound. Its outputs are `labels`, float32 (1, steps, 11),
+    logarithms of the probabilities of the ten digits and the blank; `passed`, float32 (1, steps, 2); and `next`, the
+    state for the steps that follow. `StepLabeller` says which pieces, frames and steps these are, and how the steps
+    become digits is the business of the caller too (`prefix_beam`).
+
+    Args:
+        path: of the file.
+        recogniser: the trained model.
+        int8: store the weights as 8-bit integers with one scale per channel; all is computed in floating point.
+
+    Raises:
+        InputError: as for `export`.
+    """
+    _check_packages()
+    config, calibration = recogniser.features, recogniser.calibration
+    waveform = torch.sin(torch.arange(config.sample_rate) / 3.0).unsqueeze(0)
+    state = torch.zeros(1, 1, recogniser.model.recurrent.hidden_size)
+    inputs = {"waveform": waveform, "frames": torch.arange(2, 90), "steps": torch.arange(4, 16), "state": state}
+    lengths = {"waveform": (config.n_fft, 2**20), "frames": (2, 2**16), "steps": (2, 2**16)}
+    network = _convert(Labeller(recogniser.model, config), inputs, lengths, ["labels", "passed", "next"])
+    if int8:
+        store_as_integers(network)
+    facts = {"name": recogniser.name, "sample_rate": config.sample_rate, "threshold": calibration.threshold}
+    facts |= {"temperature": calibration.temperature, "rejects": int(calibration.rejects)}
+    facts |= asdict(recogniser.divided)
+    return _write(path, network, {name: str(fact) for name, fact in facts.items()})
+
+
+def _check_packages() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401 (needed for quantisation)
+        import onnxscript  # noqa: F401 (PyTorch's exporter needs it)
+    except ImportError as error:
+        raise InputError(f"exporting needs {error.name}: `pip install onnx onnxscript onnxruntime`") from None
+
+
+def _write(path: str | Path, model, facts: dict[str, str]) -> Path:
+    import onnx
+
+    onnx.helper.set_model_props(model, facts)
+    onnx.checker.check_model(model, full_check=True)
+    write_atomically(path, lambda file: onnx.save(model, file))
     return Path(path)
 
 
-def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: tuple[int, int] | None):
-    """A module as an ONNX model, whose input may have any length within `lengths` (None: the example's length)."""
+def _convert(part: nn.Module, inputs: dict[str, Tensor], lengths: dict[str, tuple[int, int]], outputs: list[str]):
+    """A module as an ONNX model.
+
+    Args:
+        part: the module.
+        inputs: its inputs by their names, each an example of its shape.
+        lengths: the least and the most of those that may have any length: (length,), or (1, length, ...).
+        outputs: their names.
+    """
     import onnx
     from onnxscript import opset18, optimizer
 
@@ -98,14 +198,19 @@ def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: 
 
     for noisy in ("torch.onnx", "onnxscript"):  # their warnings do not concern the user
         logging.getLogger(noisy).setLevel("ERROR")
-    shapes = None if lengths is None else ({1: torch.export.Dim("length", min=lengths[0], max=lengths[1])},)
+    shapes = tuple(
+        {min(1, example.ndim - 1): torch.export.Dim(f"{name}_length", min=lengths[name][0], max=lengths[name][1])}
+        if name in lengths
+        else None
+        for name, example in inputs.items()
+    )
     try:
         with warnings.catch_warnings(action="ignore"):
             program = torch.onnx.export(
                 part,
-                (example,),
-                input_names=[name],
-                output_names=[output],
+                tuple(inputs.values()),
+                input_names=list(inputs),
+                output_names=outputs,
                 dynamo=True,
                 dynamic_shapes=shapes,
                 optimize=False,
@@ -125,4 +230,4 @@ def _convert(part: nn.Module, example: Tensor, name: str, output: str, lengths: 
         described.ClearField("doc_string")
         del described.metadata_props[:]  # the PyTorch source lines of each operation
     del graph.value_info[:], graph.metadata_props[:], model.metadata_props[:]
-    return onnx.compose.add_prefix(model, f"{output[0]}.", rename_inputs=False, rename_outputs=False)
+    return onnx.compose.add_prefix(model, f"{outputs[0][0]}.", rename_inputs=False, rename_outputs=False)

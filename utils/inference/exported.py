@@ -1,34 +1,78 @@
 """An exported model answers within a second: unlike PyTorch, onnxruntime takes hardly any time and memory to load."""
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from utils.inference.recogniser import Prediction, Recogniser
+from utils.inference.strings import Steps, StringRecogniser
+
+
+def load(path: Path) -> Recogniser:
+    """The recogniser of an exported model: of strings, if it is a model of strings."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1  # a clip takes milliseconds
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    facts = session.get_modelmeta().custom_metadata_map
+    return (ExportedStringRecogniser if "stride" in facts else ExportedRecogniser)(session, facts)
 
 
 class ExportedRecogniser(Recogniser):
     """A recogniser whose front end, model and temperature are one ONNX file (see `export`)."""
 
-    def __init__(self, path: Path):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # a clip takes milliseconds
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        facts = self.session.get_modelmeta().custom_metadata_map
+    def __init__(self, session: onnxruntime.InferenceSession, facts: dict[str, str]):
+        self.session, self.facts = session, facts
         self.name = facts["name"]
-        self._sample_rate, self._threshold = int(facts["sample_rate"]), float(facts["threshold"])
 
     @property
     def sample_rate(self) -> int:
-        return self._sample_rate
+        return int(self.facts["sample_rate"])
 
     @property
     def threshold(self) -> float:
-        return self._threshold
+        return float(self.facts["threshold"])
 
     def _predict_each(self, clips: list[np.ndarray]) -> list[Prediction]:
-        rows = [self.session.run(None, {"waveform": clip[None]})[0][0] for clip in clips]
+        rows = [self._probabilities(clip) for clip in clips]
         orders = [np.argsort(-row, kind="stable") for row in rows]
         return [self._prediction(order.tolist(), row[order].tolist()) for row, order in zip(rows, orders, strict=True)]
+
+    def _probabilities(self, clip: np.ndarray) -> np.ndarray:
+        """Those of the ten digits (10,) in a clip (samples,)."""
+        return self.session.run(None, {"waveform": clip[None]})[0][0]
+
+
+class ExportedStringRecogniser(ExportedRecogniser, StringRecogniser):
+    """A recogniser of strings whose front end and model are one ONNX file (see `export_strings`)."""
+
+    @property
+    def divided(self) -> Steps:
+        return Steps(*(int(self.facts[field.name]) for field in fields(Steps)))
+
+    def label(self, samples: np.ndarray, frames: range, steps: range, state: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+        labels, passed, state = self._run(samples, frames, steps, state)
+        return np.exp(labels[0]), passed[0], state
+
+    def _run(self, samples: np.ndarray, frames: range, steps: range, state: Any) -> list[np.ndarray]:
+        feeds = {"waveform": samples[None], "frames": np.array(frames), "steps": np.array(steps)}
+        if state is None:
+            state = np.zeros(self.session.get_inputs()[-1].shape, np.float32)
+        return self.session.run(None, feeds | {"state": state})
+
+    def _probabilities(self, clip: np.ndarray) -> np.ndarray:
+        """As by PyTorch: the log odds of hearing just this digit against hearing none, calibrated.
+
+        In all paths that name one digit, it replaces the blank from one step to a later one.
+        """
+        frames = 1 + len(clip) // self.divided.hop
+        labels, *_ = self._run(clip, range(frames), range(-(-frames // self.divided.stride)), None)
+        odds = labels[0, :, :10].astype(float) - labels[0, :, 10:]
+        until = odds.cumsum(0)
+        begun = np.logaddexp.accumulate(odds - until)  # minus the odds until the step before
+        logits = np.logaddexp.reduce(until + begun) / float(self.facts["temperature"])
+        nothing = 0.0 if int(self.facts["rejects"]) else -np.inf
+        return np.exp(logits - np.logaddexp.reduce(np.append(logits, nothing)))
