@@ -80,6 +80,7 @@ class StringStream(Stream):
 
     MARGIN = 0.0
     UNNOTICED = 1.0  # a digit is named near its end
+    recogniser: "StringRecogniser"
 
     def __init__(self, recogniser: "StringRecogniser"):
         self.recogniser = recogniser
