@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 from utils.data import audio
 from utils.data.audio import read_audio
 from utils.features import log_mel
-from utils.features.log_mel import FeatureConfig, LogMel, pad
+from utils.features.log_mel import FeatureConfig, LogMel, pad, valid_frames
 from utils.files import sha256
 from utils.paths import CACHE
 
@@ -25,7 +25,7 @@ CHUNK = 3000  # clips that one job computes
 
 
 @torch.inference_mode()
-def extract(waveforms: Sequence[np.ndarray | Tensor], config: FeatureConfig, batch_size: int = 32) -> list[Tensor]:
+def extract(waveforms: Sequence[np.ndarray | Tensor], config: FeatureConfig, batch_size: int = 96) -> list[Tensor]:
     """Features of waveforms (samples,): a list of (frames, mels), in the same order.
 
     Clips of similar length go through the front end together, so that little of a batch is padding.
@@ -36,8 +36,9 @@ def extract(waveforms: Sequence[np.ndarray | Tensor], config: FeatureConfig, bat
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
         batch, frames = front_end(*pad([torch.as_tensor(waveforms[i]) for i in chosen]))
-        for i, clip, length in zip(chosen, batch, frames.tolist(), strict=True):
-            features[i] = clip[:length].clone()
+        clips = batch[valid_frames(frames, batch.shape[1])].split(frames.tolist())
+        for i, clip in zip(chosen, clips, strict=True):
+            features[i] = clip
     return features
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 import torchaudio
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
@@ -84,7 +85,9 @@ class LogMel(nn.Module):
             mel_scale="slaney",
         )
         self.register_buffer("bank", bank, persistent=False)
-        self.register_buffer("window", torch.hann_window(config.win_length), persistent=False)
+        around = config.n_fft - config.win_length
+        window = F.pad(torch.hann_window(config.win_length), (around // 2, around - around // 2))
+        self.register_buffer("window", window, persistent=False)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> Padded:
         """Waveforms to features.
@@ -101,26 +104,18 @@ class LogMel(nn.Module):
         config = self.config
         if config.seconds is not None:
             waveforms, lengths = centre(waveforms, lengths, round(config.seconds * config.sample_rate))
-        spectrum = torch.stft(
-            waveforms,
-            config.n_fft,
-            config.hop_length,
-            config.win_length,
-            self.window,
-            center=True,
-            pad_mode="constant",
-            return_complex=True,
-        )
-        power = spectrum.real.square() + spectrum.imag.square()  # (batch, bins, frames)
-        mel = power.transpose(1, 2) @ self.bank  # (batch, frames, mels)
+        half = config.n_fft // 2
+        windows = F.pad(waveforms, (half, half)).unfold(1, config.n_fft, config.hop_length)  # (batch, frames, samples)
+        parts = torch.view_as_real(torch.fft.rfft(windows * self.window)).square_()
+        mel = (parts[..., 0] + parts[..., 1]) @ self.bank  # (batch, frames, mels)
         frames = 1 + lengths // config.hop_length
-        mel = mel.masked_fill(~valid_frames(frames, mel.shape[1]).unsqueeze(-1), 0.0)
         if config.trim_db is not None:
             mel, frames = _trim(mel, frames, config.trim_db)
+        mel.masked_fill_(~valid_frames(frames, mel.shape[1]).unsqueeze(-1), 0.0)
         peak = mel.amax(dim=(1, 2), keepdim=True) if config.level == "clip_max" else mel.new_ones(1)
-        level_db = 10 * torch.log10(mel.clamp_min(config.min_power) / peak.clamp_min(config.min_power))
-        level_db = level_db.clamp_min(-config.range_db)
-        return (level_db - config.mean_db) / config.std_db, frames
+        # in place, which takes less time and memory
+        level_db = mel.clamp_min_(config.min_power).div_(peak.clamp_min(config.min_power)).log10_().mul_(10)
+        return level_db.clamp_min_(-config.range_db).sub_(config.mean_db).div_(config.std_db), frames
 
 
 def valid_frames(lengths: Tensor, frames: int) -> Tensor:
@@ -138,15 +133,18 @@ def centre(waveforms: Tensor, lengths: Tensor, samples: int) -> Padded:
 
 
 def _trim(mel: Tensor, frames: Tensor, trim_db: float) -> Padded:
-    """Drop the leading and trailing frames that are more than `trim_db` below the clip's loudest frame."""
-    energy = mel.sum(-1)  # (batch, frames), zero in the padding
+    """Drop the leading and trailing frames that are more than `trim_db` below the clip's loudest frame.
+
+    What is returned after the end of a clip means nothing.
+    """
+    energy = mel.sum(-1).masked_fill_(~valid_frames(frames, mel.shape[1]), 0.0)  # (batch, frames)
     loud = energy >= energy.amax(dim=1, keepdim=True) * 10 ** (-trim_db / 10)  # keeps all of a silent clip
     first = loud.int().argmax(dim=1)
     last = mel.shape[1] - 1 - loud.flip(1).int().argmax(dim=1)
     trimmed = (last - first + 1).minimum(frames)
     index = first.unsqueeze(1) + torch.arange(int(trimmed.max()), device=mel.device)  # (batch, frames)
-    mel = mel.gather(1, index.clamp_max(mel.shape[1] - 1).unsqueeze(-1).expand(-1, -1, mel.shape[2]))
-    return mel.masked_fill(~valid_frames(trimmed, mel.shape[1]).unsqueeze(-1), 0.0), trimmed
+    clip = torch.arange(len(mel), device=mel.device).unsqueeze(1)
+    return mel[clip, index.clamp_max(mel.shape[1] - 1)], trimmed
 
 
 def pad(clips: Sequence[Tensor], value: float = 0.0) -> Padded:
