@@ -1,4 +1,4 @@
-// The words recognised so far: a list with their recordings, and the digits in a row.
+// The words and strings recognised so far: a list with their recordings, and the digits in a row.
 
 export const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 const MOST = 100; // words kept; their recordings are in memory
@@ -21,13 +21,13 @@ export class History {
 
   /**
    * @param {Float32Array} samples of the word
-   * @param {import("./model.js").Answer | null} answer null: it was too long for one digit, so the model was not run
+   * @param {{digit: number | string, probability: number, isDigit: boolean} | null} answer one digit or several; null: it was too long for one digit, so the model was not run
    */
   add(samples, answer) {
     const now = new Date();
     const item = document.createElement("li");
     const digit = answer?.isDigit ? String(answer.digit) : "–";
-    const name = answer?.isDigit ? WORDS[answer.digit] : "no digit";
+    const name = answer?.isDigit ? [...digit].map((each) => WORDS[each]).join(" ") : "no digit";
     const percent = answer?.isDigit ? `${Math.round(100 * answer.probability)} %` : "no digit";
     const time = element("time", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
     time.dateTime = now.toISOString();

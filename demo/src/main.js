@@ -7,10 +7,13 @@ import { Model } from "./model.js";
 import { Picture } from "./draw.js";
 import { Problem } from "./problem.js";
 import { play, readFile } from "./sound.js";
+import { StringListener } from "./strings.js";
 
+const SHOWN = 7; // digits of a string
 const LIVE = 4; // s of sound that the picture shows while one speaks
 const find = (id) => document.getElementById(id);
 const [listenButton, openButton, fileInput, problemLine] = ["listen", "open", "file", "problem"].map(find);
+const modes = [...document.querySelectorAll("[name=mode]")];
 const [numeral, statusLine, timing, canvas] = ["numeral", "status", "timing", "picture"].map(find);
 
 /** @type {Model} */ let model;
@@ -19,6 +22,7 @@ const [numeral, statusLine, timing, canvas] = ["numeral", "status", "timing", "p
 let starting = false; // the microphone has been asked for
 let playing = 0; // words being played at the moment
 let jobs = Promise.resolve();
+const inStrings = () => modes.some(({ value, checked }) => checked && value === "strings");
 
 /** Files, words, and starting and stopping the microphone are processed one after the other. */
 function enqueue(job) {
@@ -34,6 +38,7 @@ const bars = WORDS.map((word, digit) => {
 
 const history = new History(find("history"), async (samples) => {
   playing += 1;
+  if (microphone?.strings) enqueue(microphone.strings.interrupt);
   try {
     await play(samples, model.facts.sample_rate);
   } finally {
@@ -69,29 +74,82 @@ async function answer(word) {
   const sure = `${Math.round(100 * given.probability)} %`;
   numeral.textContent = given.isDigit ? given.digit : "–";
   numeral.classList.toggle("faint", !given.isDigit);
+  numeral.classList.remove("string");
   timing.textContent = `The model took ${given.ms.toFixed(1)}\u00a0ms.`;
   timing.dataset.ms = given.ms;
-  bars.forEach(({ row, bar, percent }, digit) => {
-    const probability = given.probabilities[digit];
-    row.classList.toggle("best", given.isDigit && digit === given.digit);
-    bar.style.setProperty("--part", probability.toFixed(4));
-    percent.textContent = `${Math.round(100 * probability)} %`;
-  });
+  showBars(given.probabilities, given.isDigit ? given.digit : null);
   history.add(word.samples, given);
   return given.isDigit
     ? { label: String(given.digit), sentence: `${capital(WORDS[given.digit])}, ${sure}` }
     : { label: "–", sentence: "That does not sound like a digit." };
 }
 
+function showBars(probabilities, best) {
+  bars.forEach(({ row, bar, percent }, digit) => {
+    const probability = probabilities[digit];
+    row.classList.toggle("best", digit === best);
+    bar.style.setProperty("--part", probability.toFixed(4));
+    percent.textContent = `${Math.round(100 * probability)} %`;
+  });
+}
+
 function showNothing() {
   numeral.textContent = "–";
+  numeral.classList.remove("string");
   numeral.classList.add("faint");
   timing.textContent = "";
-  for (const { row, bar, percent } of bars) {
-    row.classList.remove("best");
-    bar.style.setProperty("--part", "0");
-    percent.textContent = "0 %";
+  showBars(new Float32Array(WORDS.length), null);
+}
+
+/**
+ * A new sound of strings of digits, which are shown as they are spoken. A screen reader reads them out as they end.
+ * @param {number} offset s in the picture at which it begins
+ * @param {(sentence: string) => void} ended with what can be said of a string
+ */
+function hearStrings(offset, ended) {
+  return new StringListener(model.strings(), {
+    digit({ digit, probabilities, start, end }, digits) {
+      numeral.textContent = digits.length > SHOWN ? `…${digits.slice(-SHOWN)}` : digits;
+      numeral.classList.remove("faint");
+      numeral.classList.add("string");
+      timing.textContent = "";
+      showBars(probabilities, digit);
+      picture.mark({ start: offset + start, end: offset + end, label: String(digit) });
+    },
+    string({ digits, probability, samples }) {
+      history.add(samples, { digit: digits, probability, isDigit: true });
+      const sure = `${Math.round(100 * probability)} %`;
+      ended(`${[...digits].join(" ")}, ${digits.length > 1 ? "each at least " : ""}${sure}`);
+    },
+  });
+}
+
+/** Strings of digits from the microphone: sound that arrives while the model is busy waits for the next turn. */
+class LiveStrings {
+  waiting = [];
+  listener = null; // of the sound since the page last played something
+
+  push(samples) {
+    this.waiting.push(samples);
+    if (this.waiting.length === 1) enqueue(this.hear);
   }
+
+  hear = async () => {
+    const samples = Float32Array.from(this.waiting.flatMap((each) => [...each]));
+    this.waiting = [];
+    this.listener ??= hearStrings((picture.received - samples.length) / picture.rate, (sentence) => {
+      say(sentence);
+      describe(`the last ${LIVE} seconds`);
+    });
+    await this.listener.push(samples);
+  };
+
+  /** What is said before and after does not belong together. */
+  interrupt = async () => {
+    await this.hear();
+    await this.listener.flush();
+    this.listener = null;
+  };
 }
 
 /** Describe the picture for screen readers. */
@@ -102,9 +160,13 @@ function describe(what) {
 
 async function start() {
   complain();
+  const strings = inStrings() ? new LiveStrings() : null;
   try {
     microphone = await Microphone.open(model.facts.sample_rate, {
-      sound: (samples) => picture.push(samples),
+      sound: (samples) => {
+        picture.push(samples);
+        strings?.push(samples);
+      },
       speaking: (speaking) => {
         listenButton.classList.toggle("speaking", speaking);
         if (speaking) complain();
@@ -117,6 +179,7 @@ async function start() {
           throw problem;
         }),
       word: (word) =>
+        strings ||
         enqueue(async () => {
           const { label, sentence } = await answer(word);
           say(sentence);
@@ -124,9 +187,10 @@ async function start() {
           describe(`the last ${LIVE} seconds`);
         }),
     });
+    microphone.strings = strings;
     picture.live(LIVE);
     describe(`the last ${LIVE} seconds`);
-    say("Listening. Say a digit.");
+    say(strings ? "Listening. Say a phone number." : "Listening. Say a digit.");
   } finally {
     starting = false;
     showWhetherListening();
@@ -140,6 +204,7 @@ async function stop() {
   showWhetherListening();
   say("Not listening.");
   await open.close();
+  await open.strings?.interrupt();
 }
 
 function showWhetherListening() {
@@ -169,6 +234,7 @@ async function readAll(files) {
 /** @returns {Promise<string>} one sentence for any number of words, since screen readers read it out */
 async function readOut(file) {
   const samples = await readFile(file, model.facts.sample_rate);
+  if (inStrings()) return readStrings(file.name, samples);
   const words = cut(samples, model.facts.sample_rate);
   picture.whole(samples);
   const answers = [];
@@ -182,6 +248,16 @@ async function readOut(file) {
   return `${words.length} words: ${answers.map(({ label }) => label).join(" ")}`;
 }
 
+async function readStrings(name, samples) {
+  picture.whole(samples);
+  const sentences = [];
+  const listener = hearStrings(0, (sentence) => sentences.push(sentence));
+  await listener.push(samples);
+  await listener.flush();
+  describe(`“${name}”`);
+  return sentences.join("; ") || `No digit was found in “${name}”.`;
+}
+
 const capital = (word) => word[0].toUpperCase() + word.slice(1);
 
 listenButton.addEventListener("click", () => {
@@ -191,6 +267,14 @@ listenButton.addEventListener("click", () => {
   showWhetherListening();
   enqueue(start);
 });
+for (const mode of modes) {
+  mode.addEventListener("change", () => {
+    if (!model) return;
+    if (microphone) enqueue(stop);
+    showNothing();
+    say(inStrings() ? "Ready for phone numbers." : "Ready for single digits.");
+  });
+}
 openButton.addEventListener("click", () => fileInput.click());
 fileInput.addEventListener("change", () => {
   open(fileInput.files);
@@ -227,10 +311,11 @@ if (import.meta.env.PROD && "serviceWorker" in navigator) {
 
 try {
   model = await Model.load("./model");
-  const { name, sample_rate: rate, parameters, threshold } = model.facts;
+  const { sample_rate: rate, threshold } = model.facts;
   picture = new Picture(canvas, rate);
+  const many = ({ name, parameters }) => `${name}, ${parameters.toLocaleString("en")} parameters`;
   find("facts").textContent =
-    `Model: ${name}, ${parameters.toLocaleString("en")} parameters, ${rate / 1000} kHz. ` +
+    `Models: ${many(model.facts)}; ${many(model.forStrings.facts)}; ${rate / 1000} kHz. ` +
     (threshold > 0 ? `A word for which no digit reaches ${Math.round(100 * threshold)} % is rejected. ` : "") +
     "Once loaded, this page works without a network.";
   listenButton.disabled = openButton.disabled = false;

@@ -1,8 +1,10 @@
-// The model: one ONNX file from a waveform to ten probabilities, run by onnxruntime's WebAssembly in this page.
+// The models, each one ONNX file, run by onnxruntime's WebAssembly in this page: from the waveform of a word to ten
+// probabilities, and from a sound, piece by piece, to the labels of its steps.
 
 import * as ort from "onnxruntime-web/wasm";
 import runtimeUrl from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
 import { Problem } from "./problem.js";
+import { StringStream } from "./strings.js";
 
 /**
  * The contents of `digits.json`.
@@ -14,25 +16,30 @@ import { Problem } from "./problem.js";
 
 export class Model {
   /**
-   * @param {string} folder with digits.onnx and digits.json
+   * @param {string} folder with digits.onnx, digits.json, strings.onnx and strings.json
    * @returns {Promise<Model>} ready to answer at once
    * @throws {Problem} in words that can be shown
    */
   static async load(folder) {
-    const [facts, weights, runtime] = await Promise.all([
-      get(`${folder}/digits.json`).then((file) => file && file.json().catch(() => null)),
-      get(`${folder}/digits.onnx`).then((file) => file && file.arrayBuffer()),
+    const [facts, weights, stringFacts, stringWeights, runtime] = await Promise.all([
+      ...["digits", "strings"].flatMap((name) => [
+        get(`${folder}/${name}.json`).then((file) => file && file.json().catch(() => null)),
+        get(`${folder}/${name}.onnx`).then((file) => file && file.arrayBuffer()),
+      ]),
       get(runtimeUrl).then((file) => file && file.arrayBuffer()),
     ]);
-    if (!facts || !weights) throw new Problem("The model is missing. Run “make demo” to put it in place.");
+    if (!facts || !weights || !stringFacts || !stringWeights) throw new Problem("The model is missing. Run “make demo” to put it in place.");
     if (!runtime) throw new Problem("Part of this page did not load. Reload it.");
     if (!globalThis.WebAssembly) throw new Problem("This browser does not support WebAssembly, which the model needs.");
     try {
       ort.env.wasm.wasmBinary = await unpack(runtime);
       ort.env.wasm.numThreads = 1; // more threads need HTTP headers that simple static hosts do not send
       const session = await ort.InferenceSession.create(weights);
-      const model = new Model(session, facts);
-      await model.recognise(new Float32Array(facts.sample_rate / 2)); // the first run is slower than later ones
+      const strings = { session: await ort.InferenceSession.create(stringWeights), facts: stringFacts };
+      const model = new Model(session, facts, strings);
+      const silence = new Float32Array(facts.sample_rate / 2);
+      await model.recognise(silence); // the first run is slower than later ones
+      await model.strings().push(silence);
       return model;
     } catch (error) {
       throw new Problem("The model file cannot be read. Run “make demo” again, or use a newer browser.", {
@@ -41,9 +48,16 @@ export class Model {
     }
   }
 
-  constructor(session, facts) {
+  constructor(session, facts, forStrings) {
     this.session = session;
     this.facts = facts;
+    this.forStrings = forStrings;
+  }
+
+  /** @returns {StringStream} a new sound, at the rate of `facts` */
+  strings() {
+    const { session, facts } = this.forStrings;
+    return new StringStream((...piece) => label(session, ...piece), facts);
   }
 
   /**
@@ -60,6 +74,18 @@ export class Model {
     const isDigit = probability >= this.facts.threshold;
     return { digit: probabilities.indexOf(probability), probability, isDigit, probabilities, ms };
   }
+}
+
+/** What is said at some steps of a piece of sound: a `Label` of strings.js. */
+async function label(session, samples, frames, steps, state) {
+  const indices = ([from, to]) => new ort.Tensor("int64", BigInt64Array.from({ length: to - from }, (_, i) => BigInt(from + i)));
+  const result = await session.run({
+    waveform: new ort.Tensor("float32", samples, [1, samples.length]),
+    frames: indices(frames),
+    steps: indices(steps),
+    state: new ort.Tensor("float32", state, [1, 1, state.length]),
+  });
+  return { labels: result.labels.data, passed: result.passed.data, next: result.next.data };
 }
 
 /** @returns {Promise<Response | null>} null if it is not there */

@@ -21,7 +21,7 @@ const missing =
   (!executablePath && "Chromium is not available (set CHROMIUM to its path)") ||
   (clips.includes(null) && "the clips of the course are not available (set SDR_SPEECH_DATA to their folder)");
 if (!missing) {
-  for (const file of ["index.html", "model/digits.onnx", "model/digits.json"]) {
+  for (const file of ["index.html", "model/digits.onnx", "model/digits.json", "model/strings.onnx", "model/strings.json"]) {
     assert.ok(existsSync(join(DIST, file)), `dist/${file} is missing: put the model into public/model, then npm run build`);
   }
 }
@@ -202,6 +202,35 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     const median = times.sort((a, b) => a - b)[times.length >> 1];
     t.diagnostic(`the model's median time: ${median.toFixed(2)} ms (${times.length} words, ${times[0].toFixed(2)} to ${times.at(-1).toFixed(2)})`);
     assert.ok(median <= 10);
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("phone numbers, spoken with hardly a pause, and from a file", async (t) => {
+    const quick = compose(clips, { pause: 0.15 });
+    const spoken = Float32Array.from([...noise(2 * RATE, -60), ...quick, ...noise(5 * RATE, -60)]);
+    const page = await open(await launch(spoken), { permissions: ["microphone"] });
+    await page.getByRole("radio", { name: /phone numbers/ }).check();
+    await accessible(page);
+    await give(page, "quick.wav", wav(quick, RATE));
+    await recognised(page, DIGITS.replaceAll(" ", ""));
+    await page.locator("#status", { hasText: `${DIGITS}, each at least` }).waitFor();
+    await page.getByRole("button", { name: "Clear" }).click();
+    await page.evaluate(() => {
+      window.shown = []; // what the numeral showed
+      const note = () => window.shown.push(document.querySelector("#numeral").textContent);
+      new MutationObserver(note).observe(document.querySelector("#numeral"), { childList: true });
+    });
+    await listen(page);
+    await page.locator("#status", { hasText: "Listening. Say a phone number." }).waitFor();
+    await page.waitForFunction(() => document.querySelector("#numeral").textContent.length > 4);
+    await look(page, "string-light");
+    await recognised(page, DIGITS.replaceAll(" ", ""));
+    const shown = await page.evaluate(() => window.shown);
+    assert.ok(shown.includes("72") && shown.includes("724"), shown.join()); // digits appear one after another
+    await page.locator("#status", { hasText: `${DIGITS}, each at least` }).waitFor();
+    await page.getByRole("button", { name: /^Play seven two four zero eight three five/ }).waitFor();
+    await accessible(page);
     assert.deepEqual(page.faults, []);
     await page.context().close();
   });

@@ -98,9 +98,14 @@ def test_a_failed_build_reports_the_error_of_npm(built_page, monkeypatch):
     assert [command[:2] for command in started] == [[r"C:\nodejs\npm.CMD", "ci"]]
 
 
-def test_the_files_of_the_page_s_model(trained, tmp_path):
+def test_the_files_of_the_page_s_models(trained, tmp_path):
     pytest.importorskip("onnxscript")
     page.save_model(tmp_path, trained.checkpoint)
+    divided = json.loads((tmp_path / "strings.json").read_text())
+    assert {"name", "parameters", "sample_rate", "hop", "margin", "stride", "context", "units"} == set(divided)
+    assert (tmp_path / "strings.onnx").stat().st_size < 450_000
+    with pytest.raises(InputError, match="not a model of strings"):
+        page.save_model(tmp_path, trained.checkpoint, trained.checkpoint)
     facts = json.loads((tmp_path / "digits.json").read_text())
     assert facts == {"name": "tiny", "sample_rate": 8000, "threshold": 0.0, "parameters": trained.result["parameters"]}
     assert (tmp_path / "digits.onnx").stat().st_size > 1000

@@ -7,14 +7,17 @@ import subprocess
 import sys
 import webbrowser
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from utils import InputError
-from utils.experiments.checkpoints import DEFAULT, load_recogniser
+from utils.experiments.checkpoint_folder import DEFAULT, STRINGS
+from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.exporting import export_checkpoint
 from utils.files import write_atomically
+from utils.inference.strings import StringRecogniser
 from utils.paths import PROJECT
 
 DEMO = PROJECT / "demo"
@@ -82,17 +85,29 @@ def build_page() -> None:
             raise InputError(f"{command} in {DEMO} failed: {reason}")
 
 
-def save_model(folder: Path, checkpoint: str | Path = DEFAULT) -> None:
-    """Write the files that the page needs: `digits.onnx`, and `digits.json` with the sample rate and the threshold."""
-    recogniser = load_recogniser(checkpoint)
-    export_checkpoint(checkpoint, folder / "digits.onnx")
-    facts = {
-        "name": recogniser.name,
-        "sample_rate": recogniser.features.sample_rate,
-        "threshold": recogniser.calibration.threshold,
-        "parameters": sum(weight.numel() for weight in recogniser.model.parameters()),
-    }
-    write_atomically(folder / "digits.json", lambda path: path.write_text(json.dumps(facts) + "\n", encoding="utf-8"))
+def save_model(folder: Path, digits: str | Path = DEFAULT, strings: str | Path = STRINGS) -> None:
+    """Write the files that the page needs: the two models, and a JSON file of facts for each.
+
+    `digits.json` has the sample rate and the threshold, `strings.json` the sample rate, how the model divides a sound
+    (`Steps`), and the size of its state. The weights of `strings.onnx` are integers.
+    """
+    one, several = load_recogniser(digits), load_recogniser(strings)
+    if not isinstance(several, StringRecogniser):
+        raise InputError(f"{strings}: not a model of strings")
+    export_checkpoint(digits, folder / "digits.onnx")
+    export_checkpoint(strings, folder / "strings.onnx", int8=True)
+    divided = asdict(several.divided) | {"units": several.model.recurrent.hidden_size}
+    for name, recogniser, further in (
+        ("digits", one, {"threshold": one.calibration.threshold}),
+        ("strings", several, divided),
+    ):
+        facts = {"name": recogniser.name, "sample_rate": recogniser.sample_rate}
+        facts |= {"parameters": sum(weight.numel() for weight in recogniser.model.parameters())} | further
+        _write_json(folder / f"{name}.json", facts)
+
+
+def _write_json(path: Path, values: dict) -> None:
+    write_atomically(path, lambda file: file.write_text(json.dumps(values) + "\n", encoding="utf-8"))
 
 
 def gradio(port: int, browser: bool) -> None:

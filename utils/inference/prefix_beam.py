@@ -1,4 +1,7 @@
-"""CTC prefix beam search: the labels of steps become digits, each final as soon as possible."""
+"""CTC prefix beam search: the labels of steps become digits, each final as soon as possible.
+
+`demo/src/prefix_beam.js` is the same in the browser, with the same constants; a test compares them.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
