@@ -223,7 +223,7 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     });
     await listen(page);
     await page.locator("#status", { hasText: "Listening. Say a phone number." }).waitFor();
-    await page.waitForFunction(() => document.querySelector("#numeral").textContent.length > 4);
+    await page.waitForFunction(() => window.shown.some((digits) => digits.length === 5));
     await look(page, "string-light");
     await recognised(page, DIGITS.replaceAll(" ", ""));
     const shown = await page.evaluate(() => window.shown);

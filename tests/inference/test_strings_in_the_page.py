@@ -49,8 +49,9 @@ def test_the_beam(tmp_path):
     script = """
         const beam = new PrefixBeam();
         const digits = given.rows.flatMap((row, step) => beam.push(row, ...given.spans[step]));
-        const found = [...digits, ...beam.flush()];
-        console.log(JSON.stringify(found.map((digit) => [digit.label, digit.named.step, digit.probabilities[digit.label]])));
+        const all = [...digits, ...beam.flush()];
+        const found = all.map(({ label, named, probabilities }) => [label, named.step, probabilities[label]]);
+        console.log(JSON.stringify(found));
     """
     found = node(script, {"rows": probabilities.tolist(), "spans": spans.tolist()}, tmp_path)
     np.testing.assert_allclose(found, wanted, atol=1e-9)
@@ -79,7 +80,8 @@ def test_the_stream_asks_for_the_same_pieces_and_finds_the_same_words(tmp_path, 
         const label = async (kept, frames, steps, [first]) => {
           calls.push([kept.length, ...frames, ...steps]);
           const end = first + steps[1] - steps[0];
-          const [labels, passed] = [given.rows, given.passed].map((all) => Float32Array.from(all.slice(first, end).flat()));
+          const own = (rows) => Float32Array.from(rows.slice(first, end).flat());
+          const [labels, passed] = [own(given.rows), own(given.passed)];
           return { labels: labels.map(Math.log), passed, next: [end] };
         };
         const stream = new StringStream(label, { ...given.divided, sample_rate: 8000, units: 1 });
