@@ -117,7 +117,7 @@ def app(monkeypatch, trained):
     if importlib.util.find_spec("gradio") is None:  # its answers do not depend on the package
         monkeypatch.setitem(sys.modules, "gradio", MagicMock())
     small = load_recogniser(trained.checkpoint)
-    monkeypatch.setattr("utils.experiments.checkpoints.load_recogniser", lambda: small)
+    monkeypatch.setattr("utils.experiments.checkpoint_folder.load_quickly", lambda *_: small)
     sys.modules.pop("app", None)
     import app
 
@@ -133,6 +133,7 @@ def test_the_gradio_app_neither_keeps_nor_sends_recordings(app):
 def test_the_gradio_app_recognises_a_recording(app, corpus):
     says, chances = app.recognise(str(corpus.folder / "7_eve_1.wav"))
     assert says == "Recognised as 7." and len(chances) == 3 and max(chances, key=chances.get) == "7"
+    assert app.recognise(str(corpus.folder / "7_eve_1.wav"), several=True) == ("Recognised as 7.", {})
 
 
 @pytest.mark.parametrize(
