@@ -1,5 +1,6 @@
 """The synthesisers: what is installed speaks, what is not says how to install it, what hangs or dies is an error."""
 
+import json
 import sys
 import time
 
@@ -9,7 +10,7 @@ import pytest
 from utils import InputError
 from utils.data.synthesis import engine as engine_module
 from utils.data.synthesis.engine import SAMPLE_RATE, Engine, run, trim, voice_table
-from utils.data.synthesis.engines import engines, kokoro
+from utils.data.synthesis.engines import engines, gnuspeech, kokoro
 from utils.data.synthesis.engines.espeak import Espeak, pitch_number, pronounce
 
 ENGINES = engines()
@@ -166,3 +167,26 @@ def test_blends_of_kokoro():
     for wrong in ("", "af_heart*x", "af_heart*-1+bm_lewis*3", "../af_heart", "af_heart*0"):
         with pytest.raises(ValueError):
             kokoro.parse_blend(wrong)
+
+
+def test_gnuspeech_draws_a_vocal_tract_by_the_seed(monkeypatch, tmp_path):
+    folder = tmp_path / "data" / "en"
+    folder.mkdir(parents=True)
+    tract = "".join(f"{name} = 2\n" for name in gnuspeech.SPREAD)
+    (folder / "voice_male.txt").write_text(f"# cm\n{tract}aperture_radius = 3.05\n", encoding="utf-8")
+    control = "voice_name = female\n#voice_name = baby\ntempo = 1.0\npitch_offset = -4.0\n"
+    (folder / "trm_control_model.txt").write_text(control, encoding="utf-8")
+    monkeypatch.setattr(gnuspeech, "PACKAGE", tmp_path)
+    asked = []
+    monkeypatch.setattr(gnuspeech, "run", lambda command, text: asked.append(json.loads(text)))
+
+    def settings(name, **how):
+        gnuspeech.Gnuspeech()._speak("two", "male", **{"rate": 1, "pitch": 1, "seed": 1} | how)
+        return dict(line.split(" = ") for line in asked[-1]["files"][name].splitlines())
+
+    assert settings("voice_male.txt")["aperture_radius"] == "3.05"
+    lengths = [float(settings("voice_male.txt", seed=seed)["vocal_tract_length"]) for seed in (1, 1, 2)]
+    assert lengths[0] == lengths[1] != lengths[2]
+    assert all(2 / 1.07 <= length <= 2 * 1.07 for length in lengths)
+    changed = settings("trm_control_model.txt", rate=1.5, pitch=2)
+    assert (changed["voice_name"], changed["tempo"], changed["pitch_offset"]) == ("male", "1.5", "8.0")
