@@ -22,7 +22,7 @@ from utils.evaluation import tables as tables_module
 from utils.evaluation.tables import Column, Table
 from utils.experiments import calibrating, peer_results, reporting, reproducing, runs
 from utils.experiments.config import Experiment, parse_experiment
-from utils.features.extraction import MEMORY
+from utils.features.cache import MEMORY
 
 torch.set_num_threads(1)
 hypothesis.settings.register_profile("tests", derandomize=True, deadline=None)  # the same examples every time

@@ -267,6 +267,13 @@ def test_compressed_tables_and_addresses_are_refused(folder):
 
 
 @pytest.mark.slow
+def test_a_million_columns_are_refused_at_once(folder):
+    path = folder / "clips.tsv"
+    path.write_text(tsv(rows()).replace("\n", "\t" * 1_000_000 + "\n", 1))
+    with pytest.raises(InputError, match="row 1: 1,000,005 columns"):
+        read_metadata(path)
+
+
 def test_a_million_rows_are_read_in_seconds(folder):
     lines = [f"{i}_ada\tada\tTRAIN\t{i % 10}\tclips/{i}.wav" for i in range(1_000_000)]
     (folder / "clips.tsv").write_text("\n".join(["\t".join(COLUMNS), *lines]))

@@ -294,6 +294,16 @@ def test_a_zip_that_reaches_outside_is_refused(graded, tmp_path):
     assert not (tmp_path / "outside.py").exists()
 
 
+def test_a_damaged_zip_is_refused_in_one_line(graded, tmp_path):
+    with zipfile.ZipFile(tmp_path / "whole.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("best_model.pt", bytes(range(256)) * 40)
+    content = (tmp_path / "whole.zip").read_bytes()
+    for place in range(len(content)):
+        damaged = tmp_path / "damaged.zip"
+        damaged.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        assert "damaged.zip" in input_error(graded, damaged)
+
+
 # Leakage
 
 

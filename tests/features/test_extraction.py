@@ -1,5 +1,8 @@
 """Features of many clips are in the order of the clips, and those of files are cached by content."""
 
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,8 @@ import torch
 from conftest import RATE, speak
 
 from utils import InputError
-from utils.features import extraction
+from utils.features import cache, extraction
+from utils.features.cache import MEMORY, cached
 from utils.features.extraction import extract, file_features
 from utils.features.log_mel import FeatureConfig
 
@@ -105,7 +109,7 @@ def test_many_files_are_computed_in_chunks(files, monkeypatch):
 def test_damaged_cached_features_are_named_and_computed_again(files, capsys, share):
     config = FeatureConfig(n_mels=20)
     expected = [clip.clone() for clip in file_features(files, config)]
-    folder = Path(extraction.MEMORY.store_backend.location)
+    folder = Path(MEMORY.store_backend.location)
     cached = max(folder.rglob("output.pkl"), key=lambda path: path.stat().st_mtime_ns)
     content = bytearray(cached.read_bytes())
     content[int(share * len(content))] ^= 0x40
@@ -117,3 +121,46 @@ def test_damaged_cached_features_are_named_and_computed_again(files, capsys, sha
     assert "cached features are damaged" in err and len(err.splitlines()) == 1
     file_features(files, config)
     assert files.computed == 6 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("damaged", [b"# first line: 1\n\xff", b"# first line: x\n", b"", None])
+def test_a_cache_whose_notes_of_the_code_are_damaged_is_computed_again(files, damaged):
+    config = FeatureConfig(n_mels=20)
+    expected = [clip.clone() for clip in file_features(files, config)]
+    (note,) = Path(MEMORY.store_backend.location).rglob("extraction/_compute/func_code.py")
+    note.unlink()
+    note.mkdir() if damaged is None else note.write_bytes(damaged)
+    found = file_features(files, config)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    shutil.rmtree(note, ignore_errors=True)
+
+
+@pytest.mark.parametrize("name", ["create_location", "_move_item"])
+def test_features_are_computed_where_nothing_can_be_cached(files, monkeypatch, capsys, name):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    cache._tell_unwritten.cache_clear()
+    monkeypatch.setattr(type(MEMORY.store_backend), name, refuse)
+    for config in (FeatureConfig(n_mels=20), FeatureConfig(n_mels=21)):
+        expected = extract([soundfile.read(path, dtype="float32")[0] for path in files], config)
+        assert all(torch.equal(a, b) for a, b in zip(file_features(files, config), expected, strict=True))
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "nothing can be cached" in told
+    assert not list(Path(MEMORY.store_backend.location).rglob(f"*-{os.getpid()}-*"))
+
+
+def test_no_flipped_bit_of_a_cached_value_goes_unnoticed():
+    calls = []
+
+    @cached(ignore="call")
+    def pairs(key: str, call: int) -> list[tuple[int, int, float]]:
+        calls.append(call)
+        return [(1, 2, 0.25), (3, 4, 0.125)]
+
+    assert pairs("a", 0) == pairs("a", 1) == [(1, 2, 0.25), (3, 4, 0.125)] and calls == [0]
+    (entry,) = Path(MEMORY.store_backend.location).rglob("*pairs*/*/output.pkl")
+    content = entry.read_bytes()
+    for place in range(0, len(content), 3):
+        entry.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        assert pairs("a", place) == [(1, 2, 0.25), (3, 4, 0.125)], place

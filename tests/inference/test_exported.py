@@ -14,7 +14,16 @@ import pytest
 from utils.commands.main import main
 from utils.data.audio import read_audio
 from utils.data.metadata import read_metadata
-from utils.experiments.checkpoint_folder import CHECKSUMS, DEFAULT, EXPORTED, SNAPSHOT, STRINGS, WEIGHTS, load_exported
+from utils.experiments.checkpoint_folder import (
+    CHECKSUMS,
+    DEFAULT,
+    EXPORTED,
+    SNAPSHOT,
+    STRINGS,
+    WEIGHTS,
+    exported_sum,
+    load_exported,
+)
 from utils.experiments.checkpoints import load_recogniser, save_calibration
 from utils.inference.calibration import Calibration
 from utils.paths import COURSE_METADATA, PROJECT, speech_data
@@ -122,3 +131,18 @@ def test_without_onnxruntime_pytorch_answers(sdr, kept, corpus, monkeypatch):
 
 def test_a_checkpoint_keeps_the_whole_model_only(sdr, kept):
     sdr("export", kept, "--keep", "--int8").refused("--keep", "--int8")
+
+
+@pytest.mark.parametrize("rate", ["8000", "0", "99999999999999999999"])
+def test_an_exported_model_of_a_stranger_is_not_used(copy, rate):
+    """It bears the right checksum, but gives back the waveform instead of probabilities."""
+    onnx = pytest.importorskip("onnx")
+    sound = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, "n"]) for name in ("waveform", "out")]
+    node = onnx.helper.make_node("Identity", ["waveform"], ["out"])
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "other", sound[:1], sound[1:]), ir_version=9)
+    model.opset_import[0].version = 18
+    onnx.helper.set_model_props(model, {"name": "other", "sample_rate": rate, "threshold": "0.5"})
+    onnx.save(model, copy / EXPORTED)
+    sums = json.loads((copy / CHECKSUMS).read_text()) | {EXPORTED: exported_sum(copy)}
+    (copy / CHECKSUMS).write_text(json.dumps(sums))
+    assert load_exported(copy) is None

@@ -1,5 +1,6 @@
 """What is fuzzed and killed: a small corpus, sounds of all formats, a network, its state and cache, results."""
 
+import gc
 import hashlib
 import importlib
 import io
@@ -25,7 +26,8 @@ from utils.commands import main
 from utils.data.metadata import read_metadata
 from utils.evaluation.tables import Column, Table
 from utils.experiments import calibrating, clips, fitting, reporting, reproducing, runs, stages
-from utils.features.extraction import MEMORY, clip_features
+from utils.features.cache import MEMORY
+from utils.features.extraction import clip_features
 from utils.features.log_mel import FeatureConfig
 from utils.training import loop
 
@@ -65,7 +67,10 @@ class Base:
         patch.setattr(reproducing, "RUNS", project / "runs")
         for function in (reporting.rows, reporting.markdown, reporting.tables_with):
             give_defaults(patch, function, store=store)
-        give_defaults(patch, reporting.update, store=store, project=project)
+        for function in (reporting.update, reporting.draw_costs):
+            give_defaults(patch, function, store=store, project=project)
+        patch.setattr("utils.evaluation.results.STORE", store)
+        patch.setattr("utils.paths.RUNS", project / "runs")
         columns = tuple(
             Column(name, name) for name in ("accuracy", "macro_f1", "parameters", "train_seconds", "command")
         )
@@ -79,6 +84,7 @@ def make_base(corpus: Corpus, folder: Path) -> Base:
     """Prepare everything, in child processes: after work in several threads, this one could not be forked."""
     for module in pkgutil.walk_packages(utils.__path__, "utils."):
         importlib.import_module(module.name)  # or each trial would import what it needs
+    importlib.import_module("torch._dynamo")  # as optimisers do, which takes longer than the training
     table = corpus.clips.assign(file=corpus.clips["path"]).drop(columns="path").to_csv(sep="\t", index=False)
     config = folder / "tiny.yaml"
     own = settings(corpus, "cnn1d", **NETWORK)
@@ -106,6 +112,7 @@ def make_base(corpus: Corpus, folder: Path) -> Base:
     (place := folder / "killed").mkdir()
     assert trials.run(lambda: _train_one_epoch(config, interrupted, cache), place, 300).status == -signal.SIGKILL
     assert list(interrupted.rglob("*.state"))
+    gc.freeze()  # or each trial would copy the memory of all modules
     return replace(base, weights=weights_of(finished), features=(folder / "made-1" / "features").read_text())
 
 

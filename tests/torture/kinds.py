@@ -134,13 +134,13 @@ def tables(random: Random, base: Base, folder: Path) -> Trial:
             else:
                 text = "zero oh one two three four five six seven eight".replace(" ", "\n")
                 words.write_text(change_text(random, text), encoding="utf-8", errors="surrogatepass", newline="")
-            return Trial(partial(_without_serving, "record", folder / "corpus", "--words", words, "--terminal"))
+            return Trial(partial(_without_serving, ["record", folder / "corpus", "--words", words, "--terminal"]))
         case 3:
             corpus = folder / "corpus"
             corpus.mkdir()
             if path.name == "clips.tsv":
                 path.rename(corpus / "metadata.tsv")
-            return Trial(partial(_without_serving, "record", corpus, "--speaker", "eve", "--terminal"))
+            return Trial(partial(_without_serving, ["record", corpus, "--speaker", "eve", "--terminal"]))
     return Trial(sdr("evaluate", base.checkpoint, "--metadata", path, "--root", base.folder))
 
 
@@ -326,9 +326,9 @@ def results(random: Random, base: Base, folder: Path) -> Trial:
     return Trial(partial(_in_project, base, folder / "project", command.split()))
 
 
-def _in_project(base: Base, project: Path, command: list[str]) -> None:
+def _in_project(base: Base, project: Path, command: list[str], run: Callable[[list[str]], object] = main.main) -> None:
     base.use(project)
-    main.main(command)
+    run(command)
 
 
 WORDS = ("predict", "evaluate", "train", "export", "report", "data", "check", "voices", "listen", "record", "language")
@@ -370,10 +370,12 @@ def command_lines(random: Random, base: Base, folder: Path) -> Trial:
         words.insert(
             int(random.integers(len(words) + 1)), pick(random, (any_value(), "--", "-h", "--json", "@x", *WORDS))
         )
-    return Trial(partial(_without_serving, *words), (0, 1, 2) if "check" in words else (0, 2))
+    shutil.copytree(base.project, folder / "project")
+    action = partial(_in_project, base, folder / "project", words, _without_serving)
+    return Trial(action, (0, 1, 2) if {"check", "verify"} & set(words) else (0, 2))
 
 
-def _without_serving(*words: object) -> None:
+def _without_serving(words: Sequence[object]) -> None:
     """Run a command, except what would go on until somebody ends it, use the network or take minutes."""
 
     def refuse(*given: object, **named: object) -> Any:

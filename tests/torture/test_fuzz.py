@@ -34,7 +34,7 @@ def test_no_input_breaks_it(base, tmp_path, kind, capsys):
         pytest.skip("not the one asked for")
     numbers = [int(ONLY[2])] if ONLY[0] else range(INPUTS // 2 if kind in TRAINED else INPUTS)
     counts: Counter[str] = Counter()
-    faults, slowest, largest = [], 0.0, 0
+    faults, slowest, largest = [], (0.0, 0), (0, 0)
     for number in numbers:
         folder = tmp_path / str(number)
         folder.mkdir()
@@ -49,14 +49,15 @@ def test_no_input_breaks_it(base, tmp_path, kind, capsys):
             with capsys.disabled():
                 print(f"\n{faults[-1]}", end="", flush=True)
         counts["faults" if fault else "refused" if outcome.status else "answered"] += 1
-        slowest, largest = max(slowest, outcome.seconds), max(largest, outcome.memory)
+        slowest, largest = max(slowest, (outcome.seconds, number)), max(largest, (outcome.memory, number))
         if ONLY[0]:
             faults.append(f"{outcome}\nin {folder}")
         else:
             shutil.rmtree(folder)
     with capsys.disabled():
         numbered = ", ".join(f"{counts[name]:,} {name}" for name in ("answered", "refused", "faults"))
-        print(f"\n{kind:14} {len(numbers):6,} inputs: {numbered}; at most {slowest:.1f} s, {largest / 1e9:.2f} GB")
+        most = f"{slowest[0]:.1f} s (input {slowest[1]}), {largest[0] / 1e9:.2f} GB (input {largest[1]})"
+        print(f"\n{kind:14} {len(numbers):6,} inputs: {numbered}; at most {most}")
     _forget(tmp_path)
     assert not faults, "\n".join(faults)
 

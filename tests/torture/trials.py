@@ -52,6 +52,8 @@ def fork(action: Callable[[], object], folder: Path, memory: float = MEMORY) -> 
         status = 0
     except SystemExit as stop:
         status = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+        if isinstance(stop.code, str):
+            print(stop.code, file=sys.stderr)  # as Python does
     except BaseException:
         traceback.print_exc(file=sys.__stderr__ if sys.stderr.closed else sys.stderr)
     finally:

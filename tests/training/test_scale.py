@@ -28,7 +28,8 @@ import torch
 
 from utils.experiments import clips, runs
 from utils.experiments.config import load_experiment
-from utils.features.extraction import MEMORY, clip_features
+from utils.features.cache import MEMORY
+from utils.features.extraction import clip_features
 
 torch.set_num_threads(1)  # as a run does
 folder = Path(sys.argv[1])

@@ -17,6 +17,7 @@ from utils.paths import PROJECT, find_metadata, speech_data
 COLUMNS = ("identifier", "speaker", "split", "label", "file")
 SPLITS = ("TRAIN", "DEV", "TEST")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # no part of a cell
+MAX_COLUMNS = 1000
 LABELS = tuple(str(digit) for digit in range(10))
 
 
@@ -96,6 +97,8 @@ def _read_table(path: Path) -> pd.DataFrame:
     if found := CONTROL.search(text):
         row, letter = text.count("\n", 0, found.start()) + 1, found[0]
         raise InputError(f"{path}, row {row}: {letter!r} is not a letter; save the table as text separated by tabs")
+    if (columns := text.partition("\n")[0].count("\t") + 1) > MAX_COLUMNS:  # pandas takes minutes for a million
+        raise InputError(f"{path}, row 1: {columns:,} columns; at most {MAX_COLUMNS:,} are read")
     try:
         return pd.read_csv(
             io.StringIO(text),

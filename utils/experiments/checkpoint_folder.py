@@ -3,7 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from utils.data.audio import is_audio_name
+import numpy as np
+
+from utils.data.audio import RATES, is_audio_name
 from utils.files import read_json, sha256
 from utils.inference.recogniser import Recogniser
 from utils.paths import CHECKPOINTS
@@ -57,9 +59,19 @@ def load_exported(folder: Path) -> Recogniser | None:
             return None
         from utils.inference.exported import load
 
-        return load(folder / EXPORTED)
+        recogniser = load(folder / EXPORTED)
+        return recogniser if _answers(recogniser) else None
     except Exception:  # of onnxruntime, which may be older than the file; whatever it is, PyTorch finds out or answers
         return None
+
+
+def _answers(recogniser: Recogniser) -> bool:
+    """Whether an exported model does what one should: a stranger's may have the right checksums, and be anything."""
+    rate = recogniser.sample_rate
+    if not RATES[0] <= rate <= RATES[1]:
+        return False
+    (made,) = recogniser.recognise([np.zeros(rate // 4, np.float32)])
+    return sorted(digit for digit, _ in made.ranking) == list(range(10)) and all(0 <= p <= 1 for _, p in made.ranking)
 
 
 def load_quickly(checkpoint: str | Path = DEFAULT) -> Recogniser:

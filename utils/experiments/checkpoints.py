@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -103,9 +104,10 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
                 raise zipfile.BadZipFile("its parts overlap")
             if parts.testzip() is not None:
                 raise zipfile.BadZipFile("a checksum is wrong")
-        state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
-        _check_tensors(state)
-        model.load_state_dict(renamed_weights(state) if published else state)
+        with warnings.catch_warnings(action="ignore"):  # of PyTorch's, about odd tensors, which are refused
+            state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
+            _check_tensors(state)
+            model.load_state_dict(renamed_weights(state) if published else state)
         _check_finite(model)
         _check_sums(folder)
     except DAMAGED as error:

@@ -16,7 +16,7 @@ from utils import InputError
 from utils.data import audio, audio_fingerprints
 from utils.data.audio import read_audio
 from utils.data.audio_fingerprints import RATE, Fingerprint, fingerprint, near_duplicates
-from utils.features.extraction import MEMORY
+from utils.features.cache import cached
 from utils.files import sha256
 
 FEW = 100  # clips without a progress bar
@@ -59,7 +59,7 @@ def find_copies(trained: Sequence[str], tested: Sequence[str]) -> list[Copy]:
     return sorted(found, key=lambda copy: copy.bit_errors)
 
 
-@MEMORY.cache(ignore=["paths"])
+@cached(ignore="paths")
 def _near_duplicates(contents: list[str], code: list[str], paths: Sequence[str]) -> list[tuple[int, int, float]]:
     """The pairs of copies among files of different contents, and how much they differ."""
     hidden = True if len(paths) < FEW else None  # None: only on a terminal

@@ -30,7 +30,8 @@ from utils.experiments.corpus_check.findings import count
 from utils.experiments.fingerprints import code_digests
 from utils.experiments.fitting import fit
 from utils.features.augmentation import AugmentationConfig
-from utils.features.extraction import MEMORY, clip_features
+from utils.features.cache import cached
+from utils.features.extraction import clip_features
 from utils.files import sha256, write_atomically
 from utils.paths import CONFIGS
 from utils.training.prediction import predict
@@ -150,7 +151,7 @@ def _judge() -> Experiment:
     )
 
 
-@MEMORY.cache(ignore=["settings", "clips"])
+@cached(ignore=("settings", "clips"))
 def _predict_by_others(key: str, settings: Experiment, clips: pd.DataFrame) -> np.ndarray:
     """The digit (clips,) that a model of the other engines predicts for each clip. Cached by `key`."""
     engines: Sequence[str] = list(dict.fromkeys(clips["engine"]))

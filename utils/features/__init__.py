@@ -3,7 +3,8 @@
 In: waveforms (samples,). Out: batches (batch, frames, mels) with the length of each clip (batch,), in frames.
 
 log_mel                      the front end: a batch of waveforms -> log-mel spectrograms
-extraction                   the features of many clips, cached on disk
+cache                        what is computed from files, cached on disk with a checksum
+extraction                   the features of many clips, cached
 waveform_augmentations       changes made before the front end
 room_augmentations           silence, reverberation and noise around a word, before the front end as well
 spectrogram_augmentations    changes made after it

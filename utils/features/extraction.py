@@ -1,10 +1,7 @@
 """Features of many clips: computed in batches, cached on disk."""
 
-import sys
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
@@ -16,11 +13,10 @@ from tqdm.auto import tqdm
 from utils.data import audio
 from utils.data.audio import read_audio
 from utils.features import log_mel
+from utils.features.cache import cached
 from utils.features.log_mel import FeatureConfig, LogMel, pad, valid_frames
 from utils.files import sha256
-from utils.paths import CACHE
 
-MEMORY = joblib.Memory(CACHE, mmap_mode="c", verbose=0)  # cached features are memory-mapped, not loaded
 CHUNK = 3000  # clips that one job computes
 
 
@@ -50,21 +46,15 @@ def file_features(paths: Sequence[str | Path], config: FeatureConfig) -> list[Te
     `read_audio`).
     """
     code = [sha256(file) for file in (log_mel.__file__, audio.__file__, __file__)]
-    given = (config, [sha256(path) for path in paths], code, paths)
-    stored = _compute(*given)
-    if not _intact(stored):
-        _warn()
-        _compute.call_and_shelve(*given).clear()
-        stored = _compute(*given)
-    frames, lengths, _ = stored
+    frames, lengths = _compute(config, [sha256(path) for path in paths], code, paths)
     return list(torch.from_numpy(frames).split(lengths))
 
 
-@MEMORY.cache(ignore=["paths"])
+@cached(ignore="paths")
 def _compute(
     config: FeatureConfig, contents: list[str], code: list[str], paths: Sequence[str | Path]
-) -> tuple[np.ndarray, list[int], int]:
-    """The frames of all clips, concatenated (frames, mels), the number of frames of each clip, and a checksum of both.
+) -> tuple[np.ndarray, list[int]]:
+    """The frames of all clips, concatenated (frames, mels), and the number of frames of each clip.
 
     The chunks are computed in parallel. Their size is fixed, so the result does not depend on the number of cores.
     """
@@ -75,30 +65,7 @@ def _compute(
         computed, "features", len(chunks), leave=False, unit_scale=CHUNK, unit=" clips", disable=len(chunks) == 1
     )
     frames, lengths = zip(*bar, strict=True)
-    joined, counts = np.concatenate(frames), [length for chunk in lengths for length in chunk]
-    return joined, counts, _checksum(joined, counts)
-
-
-def _checksum(frames: np.ndarray, lengths: list[int]) -> int:
-    """CRC-32: it takes a fraction of the time in which the clips' own checksums are computed."""
-    outline = repr((frames.shape, frames.dtype, lengths)).encode()
-    return zlib.crc32(np.ascontiguousarray(frames).data, zlib.crc32(outline))
-
-
-def _intact(stored: Any) -> bool:
-    """Whether an entry of the cache is what `_compute` returned."""
-    try:
-        frames, lengths, checksum = stored
-        return checksum == _checksum(frames, lengths)
-    except (AttributeError, TypeError, ValueError):
-        return False
-
-
-def _warn(_: str = "") -> None:
-    print(f"{MEMORY.store_backend.location}: cached features are damaged; they are computed again", file=sys.stderr)
-
-
-_compute.warn = _warn  # joblib's own warning lists all the files
+    return np.concatenate(frames), [length for chunk in lengths for length in chunk]
 
 
 def _compute_chunk(config: FeatureConfig, paths: Sequence[str | Path]) -> tuple[np.ndarray, list[int]]:

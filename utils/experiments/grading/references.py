@@ -12,7 +12,7 @@ from utils.evaluation.significance import holm, mcnemar, paired_bootstrap
 from utils.experiments import checkpoints, runs
 from utils.experiments.fingerprints import code_digests
 from utils.experiments.grading.submission import read_settings
-from utils.features.extraction import MEMORY
+from utils.features.cache import cached
 from utils.files import sha256
 from utils.paths import CHECKPOINTS, COURSE_METADATA
 
@@ -54,7 +54,7 @@ def predict_references(table: str, clips: pd.DataFrame) -> dict[str, np.ndarray]
     }
 
 
-@MEMORY.cache(ignore=["folder", "clips"])
+@cached(ignore=("folder", "clips"))
 def _predict(
     checkpoint: list[str], contents: list[str], code: list[str], folder: Path, clips: pd.DataFrame
 ) -> np.ndarray:

@@ -1,6 +1,5 @@
 """What was handed in: a checkpoint, a fork of the repository with one, or a ZIP of either."""
 
-import json
 import shutil
 import stat
 import tempfile
@@ -16,7 +15,7 @@ from utils.experiments.checkpoints import METRICS, SNAPSHOT, WEIGHTS
 from utils.experiments.published import published_experiment
 from utils.experiments.renames import current_names
 from utils.features.log_mel import FeatureConfig
-from utils.files import sha256
+from utils.files import read_json, sha256
 from utils.paths import CHECKPOINTS, PROJECT
 from utils.settings import build, load_yaml
 
@@ -99,8 +98,11 @@ def unpack(path: Path, folder: Path) -> None:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, open(target, "wb") as copy:
                     shutil.copyfileobj(source, copy)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path.name}: the ZIP file cannot be unpacked ({error})") from None
+    except InputError:
+        raise
+    except Exception as error:  # zipfile and its decompressors raise a dozen kinds
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path.name}: the ZIP file cannot be unpacked ({why})") from None
 
 
 def find(folder: Path, name: str) -> Submission:
@@ -158,7 +160,7 @@ def read_settings(path: Path) -> tuple[FeatureConfig, DataConfig]:
 def stated_accuracy(submission: Submission) -> float | None:
     """The accuracy on TEST that the submission's own `metrics.json` states, if it has one."""
     try:
-        stated = json.loads((submission.checkpoint / METRICS).read_text(encoding="utf-8"))["TEST"]["accuracy"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        stated = read_json(submission.checkpoint / METRICS)["TEST"]["accuracy"]  # type: ignore[index]
+    except (InputError, LookupError, TypeError):
         return None
     return float(stated) if isinstance(stated, int | float) and 0 <= stated <= 1 else None
