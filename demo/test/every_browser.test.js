@@ -214,6 +214,8 @@ for (const name of names) {
       await browser.press(KEYS.tab);
       assert.equal(await browser.run(focus), "open");
       await browser.press(KEYS.tab);
+      assert.equal(await browser.run(() => document.activeElement.value), "digits"); // of the two modes, the chosen one
+      await browser.press(KEYS.tab);
       assert.equal(await browser.run(focus), "Clear");
       const play = async () => (await browser.press(KEYS.tab), browser.run(focus));
       assert.ok((await play()) === "Play" || (await play()) === "Play"); // the list itself may be scrolled by keys
