@@ -401,8 +401,9 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
 
   test("a sound that is not a digit is rejected, and its probabilities are shown", async () => {
     const page = await open(browser);
-    const warble = Float32Array.from({ length: RATE / 2 }, (_, i) => 0.3 * Math.sin(2 * Math.PI * (2200 * (i / RATE) + 40 * Math.sin(i / 300))));
-    await give(page, "warble.wav", wav(warble, RATE));
+    const phase = (seconds) => 2 * Math.PI * 800 * seconds + 60 * Math.sin(2 * Math.PI * 4 * seconds);
+    const siren = Float32Array.from({ length: RATE / 2 }, (_, i) => 0.3 * Math.sin(phase(i / RATE)));
+    await give(page, "siren.wav", wav(siren, RATE));
     await page.locator("#status", { hasText: "That does not sound like a digit." }).waitFor();
     assert.equal(await page.locator("#history li").count(), 1);
     assert.equal(await page.locator("[data-digits]").textContent(), "");
