@@ -1,11 +1,14 @@
 """Sound in chunks: resampled as it would be in one piece."""
 
+import io
+
 import numpy as np
 import pytest
 from conftest import speak, write_wav
 
+from utils import InputError
 from utils.data.audio import convert_rate, read_audio
-from utils.data.chunks import Resampler, read_chunks
+from utils.data.chunks import Resampler, read_chunks, read_pcm
 
 RATES = [(44100, 8000), (48000, 8000), (8000, 16000), (22050, 8000), (8000, 8000)]
 
@@ -27,3 +30,9 @@ def test_codecs_in_which_one_cannot_seek_are_read_in_chunks(tmp_path, suffix, su
     path = write_wav(tmp_path / f"word.{suffix}", speak(3, "eve", 0), subtype=subtype)
     chunks = np.concatenate(list(read_chunks(path, 8000)))
     np.testing.assert_array_equal(chunks, read_audio(path, 8000))
+
+
+@pytest.mark.parametrize("rate", [1, 999, 768_001, 10**14])
+def test_raw_samples_at_an_absurd_rate_are_refused(rate):
+    with pytest.raises(InputError, match=f"a sample rate of {rate:,} Hz"):
+        next(read_pcm(io.BytesIO(bytes(100)), rate, 8000))

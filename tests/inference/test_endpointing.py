@@ -7,6 +7,7 @@ import subprocess
 import numpy as np
 import pytest
 
+from utils import InputError
 from utils.inference.endpointing import MARGIN, Endpointer, find_words
 from utils.paths import PROJECT
 
@@ -137,3 +138,9 @@ def test_the_page_finds_the_same_words(tmp_path):
     margins = np.array([MARGIN, -MARGIN])
     found = np.array(find_words(sound.astype(np.float32), RATE)) / RATE + margins
     np.testing.assert_allclose(json.loads(shown.stdout), found, atol=1e-9)
+
+
+@pytest.mark.parametrize("rate", [1, 50, 1000, 7500])
+def test_a_sample_rate_below_that_of_the_bands_is_refused(rate):
+    with pytest.raises(InputError, match=f"not at {rate:,} Hz"):
+        Endpointer(rate)

@@ -26,9 +26,11 @@ from utils.commands import main
 from utils.data.metadata import read_metadata
 from utils.evaluation.tables import Column, Table
 from utils.experiments import calibrating, clips, fitting, reporting, reproducing, runs, stages
+from utils.experiments.checkpoints import save_calibration
 from utils.features.cache import MEMORY
 from utils.features.extraction import clip_features
 from utils.features.log_mel import FeatureConfig
+from utils.inference.calibration import Calibration
 from utils.training import loop
 
 NETWORK = {
@@ -104,7 +106,12 @@ def make_base(corpus: Corpus, folder: Path) -> Base:
         base.use(project)
         main.main(["reproduce", "made", "--jobs", "1"])
 
-    actions = [lambda: train_here(config, finished, cache), lambda: save_features(corpus.metadata, cache), reproduce]
+    def train() -> None:
+        train_here(config, finished, cache)
+        save_calibration(base.checkpoint, Calibration(temperature=0.8, threshold=0.3))
+        main.main(["export", str(base.checkpoint), "--keep"])
+
+    actions = [train, lambda: save_features(corpus.metadata, cache), reproduce]
     for number, action in enumerate(actions):
         (place := folder / f"made-{number}").mkdir()
         outcome = trials.run(action, place, 300)

@@ -1,4 +1,4 @@
-"""The eight kinds of input, each as a function that makes a bad one and says what to do with it.
+"""The nine kinds of input, each as a function that makes a bad one and says what to do with it.
 
 `KINDS[kind](random, base, folder)` fills the folder of a trial and returns its action: what to run there. It may also
 return a check of what came of it.
@@ -37,8 +37,13 @@ from utils.experiments import (
     reproducing,
     synthesis_check,
 )
+from utils.experiments.checkpoint_folder import CHECKSUMS, EXPORTED, SNAPSHOT, WEIGHTS, exported_sum
+from utils.experiments.grading import grade as grading
+from utils.experiments.grading.submission import Submission
+from utils.experiments.grading.training import find_leakage
 from utils.experiments.language import build
 from utils.experiments.recording import server, terminal
+from utils.files import sha256
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,10 @@ def audio(random: Random, base: Base, folder: Path) -> Trial:
     if "\n" not in path.name:
         row = "\t".join(("x", "eve", "TEST", "1", path.name))
         listed.write_text(f"{base.table.splitlines()[0]}\n{row}\n", encoding="utf-8")
-    match int(random.integers(7)):
+    match int(random.integers(8)):
+        case 7 if path.is_file():
+            rate = pick(random, (1, 99, 7919, 8000, 44_100, 768_001, 10**12, 10**30))
+            return Trial(partial(_from_standard_input, path, ["listen", str(base.checkpoint), "--rate", str(rate)]))
         case 0:
             return Trial(sdr("predict", "--several", base.checkpoint, path))
         case 1:
@@ -98,6 +106,11 @@ def _as_recorded(path: Path) -> None:
         print(server.read_utterance(path.read_bytes()).problem)
     except InputError as error:
         sys.exit(f"sdr: {error}")
+
+
+def _from_standard_input(path: Path, command: list[str]) -> None:
+    os.dup2(os.open(path, os.O_RDONLY), 0)
+    main.main(command)
 
 
 def tables(random: Random, base: Base, folder: Path) -> Trial:
@@ -199,6 +212,9 @@ def checkpoints(random: Random, base: Base, folder: Path) -> Trial:
         path.write_text(json.dumps(change_tree(random, values)), encoding="utf-8", errors="surrogatepass")
     else:
         path.write_bytes(change_bytes(random, path.read_bytes()))
+    if (checkpoint / CHECKSUMS).is_file() and random.integers(2):  # a stranger has made his own
+        sums = {name: sha256(checkpoint / name) for name in (WEIGHTS, SNAPSHOT) if (checkpoint / name).is_file()}
+        (checkpoint / CHECKSUMS).write_text(json.dumps(sums | {EXPORTED: exported_sum(checkpoint)}))
     match int(random.integers(6)):
         case 0:
             return Trial(sdr("evaluate", checkpoint, "--metadata", base.metadata))
@@ -266,6 +282,43 @@ def _odd_weights(random: Random, base: Base) -> Any:
         case 4:
             return stored | {"model_state": dict(state), "more": Executed()}
     return stored
+
+
+def submissions(random: Random, base: Base, folder: Path) -> Trial:
+    """ZIPs and folders to grade. One that is right is told to be so; grading it would take a quarter of a minute."""
+    checkpoint, path = folder / "handed" / "in", folder / pick(random, ("in.zip", "in", "\x1b.zip"))
+    shutil.copytree(base.checkpoint, checkpoint)
+    for name in ("config_snapshot.yaml", "metrics.json"):
+        if random.integers(2):
+            values = yaml.safe_load((checkpoint / name).read_text(encoding="utf-8"))
+            changed = json.dumps(change_tree(random, values))
+            (checkpoint / name).write_text(changed, encoding="utf-8", errors="surrogatepass")
+    if random.integers(6) == 0:
+        place(random, checkpoint / pick(random, ("metrics.json", "best_model.pt", "config_snapshot.yaml")))
+        path = checkpoint
+    elif random.integers(12) == 0:
+        place(random, path)
+    else:
+        packed = io.BytesIO()
+        with zipfile.ZipFile(
+            packed, "w", pick(random, (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA))
+        ) as z:
+            for file in sorted(checkpoint.rglob("*")):
+                z.write(file, f"{pick(random, ('', 'fork/', 'a/../', '../', '/'))}{file.name}")
+            for _ in range(random.integers(3)):
+                z.writestr(str(pick(random, TEXTS))[:60_000] or "x", b"x")
+        content = packed.getvalue()
+        path.write_bytes(change_bytes(random, content) if random.integers(3) else content)
+    return Trial(partial(_grade, path, base.metadata))
+
+
+def _grade(path: Path, metadata: Path) -> None:
+    def answer(submission: Submission, clips: Any, changed: Any, limits: Any) -> Any:
+        find_leakage(submission, grading.graded_clips(metadata))
+        raise InputError(f"right, and claims {grading.stated_accuracy(submission)}; it is not graded in this test")
+
+    grading.ask = answer  # type: ignore[assignment]
+    main.main(["grade", str(path), "--metadata", str(metadata)])
 
 
 def states(random: Random, base: Base, folder: Path) -> Trial:
@@ -398,6 +451,7 @@ KINDS: dict[str, Callable[[Random, Base, Path], Trial]] = {
     "tables": tables,
     "configs": configs,
     "checkpoints": checkpoints,
+    "submissions": submissions,
     "states": states,
     "caches": caches,
     "results": results,

@@ -41,6 +41,7 @@ def train(base: Base) -> None:
 
 def reproduce(base: Base) -> None:
     if not Path("project").exists():
+        shutil.rmtree("filling", ignore_errors=True)  # killed here
         shutil.copytree(base.project, "filling")
         shutil.rmtree("filling/results")
         shutil.rmtree("filling/runs")

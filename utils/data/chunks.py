@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from utils import InputError
-from utils.data.audio import LOUDEST, convert_rate, open_audio, to_mono
+from utils.data.audio import LOUDEST, RATES, convert_rate, open_audio, to_mono
 
 CONTEXT = 0.02  # seconds before and after a chunk that the filter of `convert_rate` sees
 CHUNK = 1.0  # seconds read from a file at a time
@@ -65,7 +65,12 @@ def read_pcm(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarr
 
     Yields:
         float32 (samples,) at `sample_rate` in Hz.
+
+    Raises:
+        InputError: the rate is none that sound has.
     """
+    if not RATES[0] <= rate <= RATES[1]:
+        raise InputError(f"a sample rate of {rate:,} Hz; it must be from {RATES[0]:,} to {RATES[1]:,}")
     resampler = Resampler(rate, sample_rate)
     while chunk := stream.read(2 * round(PCM_CHUNK * rate)):
         yield resampler.push(np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2").astype(np.float32) / 32768)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from utils import InputError
+
 HOP, WINDOW = 0.01, 0.032  # seconds; of the frames whose spectra are compared
 SMOOTHING = 3  # frames whose levels are averaged
 BANDS, LOWEST, HIGHEST = 12, 200.0, 3800.0  # bands, equally wide in mel, between these frequencies in Hz
@@ -39,10 +41,13 @@ class Segment:
 class Endpointer:
     """Samples in, in chunks of any size, which make no difference; words out, a fifth of a second after their end.
 
-    Memory stays flat: only the last seconds of the sound are kept.
+    Memory stays flat: only the last seconds of the sound are kept. A sample rate that is too low for the bands is an
+    `InputError`.
     """
 
     def __init__(self, sample_rate: int):
+        if sample_rate < 2 * HIGHEST:
+            raise InputError(f"words are found at sample rates from {2 * HIGHEST:,.0f} Hz, not at {sample_rate:,} Hz")
         self.hop, self.margin = round(HOP * sample_rate), round(MARGIN * sample_rate)
         window = 2 ** round(np.log2(WINDOW * sample_rate))
         self.taper = np.hanning(window + 1)[:-1].astype(np.float32)
