@@ -26,10 +26,11 @@ except OSError:  # the project lies where nothing can be written
 
 
 def cached(ignore: str | tuple[str, ...]) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Cache what a function returns by its arguments, except for those to ignore, and by its code.
+    """Cache what a function returns by its arguments, except for those to ignore.
 
-    It may return arrays, plain values, and lists and tuples of them. An entry that was damaged on the disk is computed
-    again; where the cache cannot be written, everything is. Both are told on standard error.
+    The code that the value depends on is not seen, so its checksums have to be among the arguments. Values
+    are arrays, plain values, and lists and tuples of them. An entry that was damaged on the disk is computed again;
+    where the cache cannot be written, everything is. Both are told on standard error.
     """
 
     def decorate(compute: Callable[P, T]) -> Callable[P, T]:
