@@ -38,7 +38,7 @@ test: $(READY) ## what a change must pass: the fast tests, the tables, types, li
 test-all: $(READY) ## the same, and the slow tests
 	@$(call ALL,$(BIN)/python -m pytest --numprocesses auto -m 'slow or not slow')
 
-torture: $(READY) ## hostile inputs (10,000), kills, full disks: half an hour, counts by kind
+torture: $(READY) ## hostile inputs (10,000), kills, full disks: over an hour, counts by kind
 	@TORTURE_INPUTS=$${TORTURE_INPUTS:-1350} TORTURE_KILLS=$${TORTURE_KILLS:-100} \
 		$(BIN)/python -m pytest -m slow tests/torture
 
