@@ -30,6 +30,7 @@ def test_languages_are_listed(sdr):
         (["xx"], ["no engine speaks 'xx'"]),
         (["pl", "--speakers", "0"], ["--speakers"]),
         (["pl", "--speakers", "1"], ["at least 2"]),
+        (["pl", "--speakers", "1000000000"], ["at most 100,000"]),
         (["pl", "--metadata", "missing.tsv"], ["missing.tsv", "no such file"]),
         (["pl", "--words", "missing.txt"], ["missing.txt", "no such file"]),
     ],

@@ -178,6 +178,13 @@ def test_arguments_out_of_range_are_rejected(tmp_path, name, value):
     assert not (tmp_path / "corpus").exists()
 
 
+@pytest.mark.parametrize("many", [{"speakers": 10**9}, {"repetitions": 10**9}])
+def test_a_corpus_beyond_any_disk_is_refused_before_it_is_planned(tmp_path, many):
+    with pytest.raises(InputError, match="at most 1,000,000"):
+        corpus.speak(tmp_path / "voices", **many)
+    assert not (tmp_path / "voices").exists()
+
+
 def test_the_library_prints_nothing(tmp_path, monkeypatch, capfd):
     spoken(tmp_path / "corpus")
     monkeypatch.setattr(espeak.espeakng_loader, "get_data_path", lambda: str(tmp_path / "nothing"))

@@ -57,7 +57,8 @@ def reproduce(
         state.unlink(missing_ok=True)
     if not missing:
         return
-    with nullcontext(jobs or joblib.cpu_count()) if scheduler is None else cluster(scheduler, store) as workers:
+    here = min(jobs, len(missing)) if jobs else joblib.cpu_count()
+    with nullcontext(here) if scheduler is None else cluster(scheduler, store) as workers:
         print(_forecast(missing, list(shared.values()), workers, store), flush=True)
         for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
             synthetic_voices(number)  # before parallel runs need them

@@ -19,6 +19,8 @@ from utils.data.synthesis.voices import draw_speaker, generator
 from utils.data.synthesis.words import ALL_WORDS, DIGITS, TEST_WORDS, TRAIN_WORDS
 from utils.files import one_process, sha256
 
+MOST_CLIPS = 1_000_000
+
 
 def speak(
     folder: Path,
@@ -57,6 +59,8 @@ def speak(
     ):
         if value < minimum:
             raise InputError(f"{name} is {value}; a synthetic corpus needs at least {minimum}")
+    if (clips := 10 * speakers * repetitions) > MOST_CLIPS:
+        raise InputError(f"{clips:,} clips of {speakers:,} speakers; a synthetic corpus has at most {MOST_CLIPS:,}")
     return _make(Path(folder), _plan(speakers, repetitions, seed), seed, sample_rate, progress)
 
 

@@ -31,7 +31,7 @@ from utils.files import check_writable
 from utils.paths import PROJECT, RUNS
 
 SPEAKERS = 200  # of all engines together
-FEWEST_SPEAKERS = 2
+FEWEST_SPEAKERS, MOST_SPEAKERS = 2, 100_000
 WORDS, SPEECH, STATES = "words.tsv", "speech", ".training"
 
 
@@ -70,8 +70,8 @@ def build(
     started = time.time()
     folder = Path(output) if output is not None else RUNS / f"language-{code}"
     lexicon = _find_words(code, folder, words)
-    if speakers < FEWEST_SPEAKERS:
-        raise InputError(f"{speakers} synthetic speakers; at least {FEWEST_SPEAKERS} are needed")
+    if not FEWEST_SPEAKERS <= speakers <= MOST_SPEAKERS:
+        raise InputError(f"{speakers:,} synthetic speakers; at least {FEWEST_SPEAKERS}, at most {MOST_SPEAKERS:,}")
     recordings = _read_recordings(metadata)
     parts = plan_parts(lexicon, list(engines().values()), speakers)
     check_writable(folder)
