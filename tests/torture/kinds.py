@@ -306,7 +306,8 @@ def submissions(random: Random, base: Base, folder: Path) -> Trial:
             for file in sorted(checkpoint.rglob("*")):
                 z.write(file, f"{pick(random, ('', 'fork/', 'a/../', '../', '/'))}{file.name}")
             for _ in range(random.integers(3)):
-                z.writestr(str(pick(random, TEXTS))[:60_000] or "x", b"x")
+                name = str(pick(random, TEXTS))[:60_000].encode("utf-8", "replace").decode()
+                z.writestr(name.strip("/") or "x", b"x")
         content = packed.getvalue()
         path.write_bytes(change_bytes(random, content) if random.integers(3) else content)
     return Trial(partial(_grade, path, base.metadata))
