@@ -64,8 +64,9 @@ def read_metadata(
             raise InputError(f"{path}, row {rows[first]}, column '{column}': {why.format(cell=repr(cell))}")
 
     for column in COLUMNS:
-        refuse(table[column].str.strip() == "", column, "is empty")
-        refuse(table[column] != table[column].str.strip(), column, "{cell} starts or ends with a space")
+        stripped = table[column].str.strip()
+        refuse(stripped == "", column, "is empty")
+        refuse(table[column] != stripped, column, "{cell} starts or ends with a space")
     refuse(~table["split"].isin(SPLITS), "split", "{cell} is not a split; use " + ", ".join(SPLITS))
     if digits:
         refuse(~table["label"].isin(LABELS), "label", "{cell} is not a digit from 0 to 9")
@@ -116,7 +117,10 @@ def locate(files: Iterable[str], metadata: Path, root: str | Path | None = None)
     """The paths of the clips that a metadata table lists as `files` (see `read_metadata`)."""
     ours = root is None and (os.environ.get("SDR_SPEECH_DATA") or metadata.resolve().is_relative_to(PROJECT))
     places = {"speech_data": str(speech_data())} if ours else {}
-    folder, paths = str(root if root is not None else metadata.parent), []
+    folder = str(root if root is not None else metadata.parent)
+    if not places:
+        return [os.path.join(folder, file) for file in files]
+    paths = []
     for file in files:
         first, _, rest = file.partition("/")
         paths.append(os.path.join(places[first], rest.lstrip("/")) if first in places else os.path.join(folder, file))

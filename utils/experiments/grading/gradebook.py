@@ -69,8 +69,11 @@ def grade_all(
                 rows[done.result()["submission"]] = done.result()
                 write_rows(output, rows)
         except BaseException:  # interrupted, or the disk is full
+            graded_already = [done.result() for done in work if done.done() and not done.exception()]
             pool.shutdown(wait=False, cancel_futures=True)
             sandbox.end_all()
+            if graded_already:
+                write_rows(output, rows | {row["submission"]: row for row in graded_already})
             raise
     return write_rows(output, rows)
 
