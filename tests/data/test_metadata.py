@@ -274,6 +274,7 @@ def test_a_million_columns_are_refused_at_once(folder):
         read_metadata(path)
 
 
+@pytest.mark.slow
 def test_a_million_rows_are_read_in_seconds(folder):
     lines = [f"{i}_ada\tada\tTRAIN\t{i % 10}\tclips/{i}.wav" for i in range(1_000_000)]
     (folder / "clips.tsv").write_text("\n".join(["\t".join(COLUMNS), *lines]))

@@ -1,6 +1,7 @@
 """The quickstart: two models on the clips there are, and a notice where they are synthetic."""
 
 import functools
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,12 @@ from utils.experiments.config import DataConfig
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch, tmp_path):
+    def few_steps(path):
+        made = read(path)
+        return replace(made, training=replace(made.training, min_steps=0)) if made.training is not None else made
+
+    read = quickstart.load_experiment
+    monkeypatch.setattr(quickstart, "load_experiment", few_steps)
     monkeypatch.setattr(quickstart, "EPOCHS", 1)
     monkeypatch.setattr(quickstart, "PROJECT", tmp_path)
     monkeypatch.setattr(quickstart, "FOLDER", tmp_path / "runs" / "quickstart")

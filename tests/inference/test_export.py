@@ -65,7 +65,10 @@ def test_the_front_end_for_one_clip_equals_the_batched_one(config):
         torch.testing.assert_close(single, batched, atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["linear", "cnn1d", "vit", "resnet", "arabic_small", "audiomnist_cnn"])
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("resnet", "arabic_small")]
+
+
+@pytest.mark.parametrize("name", ["linear", "cnn1d", "vit", "audiomnist_cnn", *SLOW])
 def test_the_file_predicts_what_the_model_predicts(tmp_path, name):
     model, config = fresh(name)
     path = export.export(tmp_path / "model.onnx", model, config, Calibration(temperature=2.0), facts={"name": name})
@@ -90,6 +93,7 @@ def test_temperature_and_threshold_of_a_checkpoint_are_exported(trained, tmp_pat
     assert capfd.readouterr() == ("", "")  # the exporter's own messages do not concern the user
 
 
+@pytest.mark.slow
 def test_quantisation_makes_the_file_smaller(tmp_path):
     model, config = fresh("resnet")
     whole = export.export(tmp_path / "whole.onnx", model, config, Calibration(temperature=9.0))

@@ -48,6 +48,7 @@ def train_with(processes: int, config, folder, script) -> tuple[dict, str]:
     return torch.load(weights, weights_only=True)["model_state"], done.stdout
 
 
+@pytest.mark.slow
 def test_two_processes_train_the_same_weights_as_one(corpus, tmp_path):
     """With augmentation, EMA and mixup, whose random numbers both processes share."""
     learning = {"epochs": 2, "batch_size": 16, "ema_decay": 0.9, "mixup": 0.3}
