@@ -153,6 +153,12 @@ def cache(tmp_path_factory):
     MEMORY.store_backend.location = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """A test draws the same random numbers whichever tests ran before it in its process."""
+    torch.manual_seed(0)
+
+
 def give_defaults(monkeypatch, function, **new) -> None:
     """Change the default values of a function's parameters for one test."""
     parameters = inspect.signature(function).parameters
