@@ -76,6 +76,8 @@ def test_folders_and_patterns(sdr, trained, corpus, tmp_path):
     for name in ("7_eve_0.wav", "inner/4_eve_0.wav", "8_eve_0.wav"):
         shutil.copy(corpus.folder / Path(name).name, tmp_path / name)
     (tmp_path / "notes.txt").write_text("no audio")
+    (tmp_path / ".venv").mkdir()
+    shutil.copy(corpus.folder / "9_eve_0.wav", tmp_path / ".venv")  # hidden: not the user's
     for names in ([tmp_path], [tmp_path / "?_eve_0.wav", tmp_path / "inner"]):
         answers = json.loads(sdr("predict", trained.checkpoint, *names, "--json").out)
         predicted = {Path(answer["file"]).name: answer["digit"] for answer in answers}

@@ -243,6 +243,8 @@ def _wav_is_cut(path: Path) -> bool:
 def find_audio(names: Sequence[str | Path]) -> list[Path]:
     """Expand names to files: folders (recursively) to their audio files, patterns such as `*.wav` to what they match.
 
+    What is hidden inside a folder (its name begins with a dot) is left out, such as a `.venv`.
+
     Raises:
         InputError: a folder contains no audio files, or a pattern matches nothing.
     """
@@ -251,7 +253,13 @@ def find_audio(names: Sequence[str | Path]) -> list[Path]:
         raise InputError("a file name is empty")
     for name in map(Path, names):
         if os.path.isdir(name):  # unlike `Path.is_dir`, it accepts a name that is too long
-            inside = sorted(path for path in name.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+            inside = sorted(
+                path
+                for path in name.rglob("*")
+                if path.suffix.lower() in SUFFIXES
+                and not any(part.startswith(".") for part in path.relative_to(name).parts)
+                and path.is_file()
+            )
             if not inside:
                 raise InputError(f"{name}: neither a checkpoint nor a folder with audio files ({', '.join(SUFFIXES)})")
             found += inside
