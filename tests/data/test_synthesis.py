@@ -215,6 +215,19 @@ def test_non_digits_share_neither_words_nor_voices_between_train_and_test(tmp_pa
     assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.wav")}
 
 
+def test_music_is_made_of_tones(tmp_path):
+    """A quarter of the frequencies have nearly all of the power, which in noise all have."""
+    clips = read_metadata(corpus.make_music_clips(tmp_path, clips=20, progress=False), digits=False)
+    assert clips["split"].value_counts().to_dict() == {"TRAIN": 20, "TEST": 4}
+    assert set(clips["label"]) == {"music"}
+    sounds = [read_audio(path, 8000) for path in clips["path"]]
+    assert all(1600 <= len(sound) <= 9600 and 0.005 < np.abs(sound).max() < 1 for sound in sounds)
+    assert len({sound.tobytes() for sound in sounds}) == 24  # TEST's are others
+    for sound in sounds:
+        power = np.sort(np.abs(np.fft.rfft(sound[400:1424] * np.hanning(1024))) ** 2)
+        assert power[-128:].sum() > 0.9 * power.sum()
+
+
 def test_the_reader_rejects_words_among_digits_and_digits_among_words(tmp_path):
     table = corpus.speak_non_digits(tmp_path, clips=5, progress=False)
     with pytest.raises(InputError, match="row 2, column 'label': 'yes' is not a digit"):

@@ -18,6 +18,7 @@ from utils.experiments import checkpoints, stages
 from utils.experiments.clips import split_clips
 from utils.experiments.config import DataConfig, find_experiment, load_experiment
 from utils.paths import CHECKPOINTS, CONFIGS
+from utils.training.objectives import NON_DIGIT
 
 
 def test_synthetic_voices_are_trained_on_and_never_tested_on(corpus, monkeypatch, tmp_path):
@@ -32,6 +33,14 @@ def test_synthetic_voices_are_trained_on_and_never_tested_on(corpus, monkeypatch
     assert len(split.train) == len(without.train) + 30
     for name, tested in split.tests.items():
         assert tested.equals(without.tests[name])
+
+
+def test_synthetic_music_is_trained_on_as_non_digits(corpus, monkeypatch, tmp_path):
+    monkeypatch.setattr("utils.experiments.clips.CACHE", tmp_path)
+    plain = experiment_of(corpus, "cnn1d")
+    split = split_clips(replace(plain, data=replace(plain.data, synthetic_music=5)))
+    music = split.train[split.train["speaker"] == "music-train"]
+    assert len(music) == 5 and set(music["label"]) == {NON_DIGIT}
 
 
 def test_without_recordings_only_synthetic_speech_is_trained_on(corpus, monkeypatch, tmp_path):

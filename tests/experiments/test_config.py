@@ -304,6 +304,7 @@ def test_an_ordinary_name_is_accepted(name):
         ("augmentation", "gain_db", [0, 1e9], "200"),
         ("data", "synthetic_voices", 10**9, "10,000"),
         ("data", "synthetic_non_digits", 10**12, "100,000"),
+        ("data", "synthetic_music", 10**12, "100,000"),
         ("self_training", "neighbours", 10**12, "10,000"),
     ],
 )

@@ -35,7 +35,7 @@ def test_endpointing_on_strings_of_real_digits():
 def test_a_missing_corpus_is_skipped_but_a_damaged_one_is_refused(monkeypatch, tmp_path):
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
     assert [name for name, *_ in field_tests._sources(8000, 20)] == [
-        "other words by synthetic voices, TEST", "synthetic noises, TEST", "a silent room"
+        "other words by synthetic voices, TEST", "synthetic noises, TEST", "synthetic music, TEST", "a silent room"
     ]  # fmt: skip
     (tmp_path / "audiomnist").mkdir()  # without its clips
     with pytest.raises(InputError, match="missing"):

@@ -189,7 +189,8 @@ def shorten(epochs: int) -> None:
 
     for module in (fitting, stages):
         module.train = train  # type: ignore[attr-defined]
-    for name in ("synthetic_voices", "synthetic_speech", "synthetic_non_digits", "noise_clips", "word_clips"):
+    synthetic = ("synthetic_voices", "synthetic_speech", "synthetic_non_digits", "synthetic_music")
+    for name in (*synthetic, "noise_clips", "word_clips"):
         setattr(clips, name, refuse)
     stages.word_clips = refuse  # type: ignore[attr-defined]
     without_network()

@@ -44,13 +44,15 @@ class DataConfig:
     non_digits: tuple[str, ...] = ()  # tables of other words, whose TRAIN clips are trained on as non-digits
     noises: tuple[str, ...] = ()  # sources of recorded noise for rooms, and as non-digits if those are learned
     synthetic_non_digits: int = 0  # synthetic words trained on as non-digits, plus a quarter as many noises
+    synthetic_music: int = 0  # tones, chords and whistles trained on as non-digits
     field_tests: bool = False  # also test in noise, on strings and on non-digits (`utils.experiments.field_tests`)
 
     def __post_init__(self):
         if self.synthetic_voices != 0 and self.synthetic_voices < 3:
             raise ValueError("synthetic_voices must be 0 or at least 3")
-        if self.synthetic_non_digits != 0 and self.synthetic_non_digits < 5:
-            raise ValueError("synthetic_non_digits must be 0 or at least 5")
+        for name in ("synthetic_non_digits", "synthetic_music"):
+            if getattr(self, name) != 0 and getattr(self, name) < 5:
+                raise ValueError(f"{name} must be 0 or at least 5")
         for name in ARCHIVE_SETTINGS:
             if self.synthetic_language is None and getattr(self, name) != getattr(DataConfig, name):
                 raise ValueError(f"{name} needs synthetic_language")
@@ -64,13 +66,13 @@ class DataConfig:
         if self.field_tests and not self.test_noises:
             raise ValueError(f"field_tests: no noise is left to test on, as {', '.join(self.noises)} are trained on")
         check_limits(self, synthetic_voices=(0, 10_000), synthetic_accents=(0, 10_000))
-        check_limits(self, synthetic_non_digits=(0, 100_000), repetitions=(1, 100_000))
+        check_limits(self, synthetic_non_digits=(0, 100_000), synthetic_music=(0, 100_000), repetitions=(1, 100_000))
         check_limits(self, synthetic_voice_share=(0, 1), synthetic_speakers_per_voice=(1, 10_000))
 
     @property
     def learns_non_digits(self) -> bool:
         """Whether a model has a class for non-digits."""
-        return bool(self.non_digits or self.synthetic_non_digits)
+        return bool(self.non_digits or self.synthetic_non_digits or self.synthetic_music)
 
     @property
     def test_noises(self) -> tuple[str, ...]:

@@ -60,6 +60,8 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
     non_digits = [_part(tables[name], "TRAIN", name) for name in data.non_digits]
     if data.synthetic_non_digits:
         non_digits.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
+    if data.synthetic_music:
+        non_digits.append(_part(synthetic_music(data.synthetic_music), "TRAIN", "synthetic_music"))
     if data.noises and data.learns_non_digits:
         non_digits.append(noise_clips(data.noises))
     return replace(split, train=pd.concat([split.train, *(clips.assign(label=NON_DIGIT) for clips in non_digits)]))
@@ -120,6 +122,11 @@ def synthetic_non_digits(number: int) -> pd.DataFrame:
     """Synthetic words other than digits, and noises (see `corpus.speak_non_digits`). Kept in `.cache/` as well."""
     folder = CACHE / f"others-{number}"  # the name that earlier versions gave it
     return read_metadata(corpus.speak_non_digits(folder, clips=number, progress=False), digits=False)
+
+
+def synthetic_music(number: int) -> pd.DataFrame:
+    """Tones, chords and whistles (see `corpus.make_music_clips`). Kept in `.cache/` as well."""
+    return read_metadata(corpus.make_music_clips(CACHE / f"music-{number}", clips=number, progress=False), digits=False)
 
 
 def word_clips(words: WordsConfig, data: DataConfig) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from utils.data.corpora import arabic, audiomnist
 from utils.data.metadata import read_metadata
 from utils.data.splits import Split
 from utils.experiments.checkpoints import make_recogniser
-from utils.experiments.clips import noise_clips, synthetic_non_digits
+from utils.experiments.clips import noise_clips, synthetic_music, synthetic_non_digits
 from utils.experiments.config import Experiment
 from utils.experiments.mixtures import NOISE, STRINGS, cached_mixtures
 from utils.features.extraction import clip_features, file_features
@@ -115,7 +115,8 @@ def acceptance(recogniser: Recogniser, non_digits: int = 1200, progress: bool = 
 
     Args:
         recogniser: for example from `load_recogniser`.
-        non_digits: the synthetic words and noises are the TEST clips of `synthetic_non_digits(non_digits)`.
+        non_digits: the synthetic words and noises are the TEST clips of `synthetic_non_digits(non_digits)`,
+            the music those of `synthetic_music(non_digits // 2)`; so at least 10.
         progress: show a progress bar.
 
     Returns:
@@ -148,6 +149,7 @@ def _sources(rate: int, non_digits: int) -> Iterator[tuple[str, list[np.ndarray]
     noise = made["label"] == "noise"
     yield "other words by synthetic voices, TEST", _read(made[~noise], rate), None
     yield "synthetic noises, TEST", _read(made[noise], rate), None
+    yield "synthetic music, TEST", _read(_test(synthetic_music(non_digits // 2)), rate), None
     seconds = []
     for path in sorted((speech_data() / "arabic" / "background_noise").glob("*.wav")):
         recording = read_audio(path, rate, max_seconds=600)

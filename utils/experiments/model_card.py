@@ -52,6 +52,8 @@ def model_card(experiment: Experiment, result: dict) -> str:
         corpora.append(f"the archive of synthetic speech ({data.synthetic_language})")
     if data.synthetic_non_digits:
         corpora.append("other words by synthetic voices, and noises")
+    if data.synthetic_music:
+        corpora.append("synthetic music")
     words = experiment.pretraining.words if experiment.pretraining else None
     if words is not None:
         names = [CREDITS.get(Path(table).stem, Path(table).stem) for table in (*words.tables, *words.digits)]

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from utils import InputError
 from utils.evaluation import results
 from utils.evaluation.tables import load_tables
-from utils.experiments.clips import split_clips, synthetic_non_digits, synthetic_voices
+from utils.experiments.clips import split_clips, synthetic_music, synthetic_non_digits, synthetic_voices
 from utils.experiments.cluster import cluster
 from utils.experiments.config import Experiment, find_experiment, make_model
 from utils.experiments.runs import has_run, run
@@ -60,10 +60,9 @@ def reproduce(
     here = min(jobs, len(missing)) if jobs else joblib.cpu_count()
     with nullcontext(here) if scheduler is None else cluster(scheduler, store) as workers:
         print(_forecast(missing, list(shared.values()), workers, store), flush=True)
-        for number in {chosen.data.synthetic_voices for chosen, _ in missing} - {0}:
-            synthetic_voices(number)  # before parallel runs need them
-        for number in {chosen.data.synthetic_non_digits for chosen, _ in missing} - {0}:
-            synthetic_non_digits(number)
+        for make in (synthetic_voices, synthetic_non_digits, synthetic_music):  # before parallel runs need them
+            for number in {getattr(chosen.data, make.__name__) for chosen, _ in missing} - {0}:
+                make(number)
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
         tasks = (joblib.delayed(_only_pretrain)(chosen, seed) for chosen, seed in shared.values())
         for _ in tqdm(parallel(tasks), "pre-training", total=len(shared), unit="run", disable=not shared):

@@ -1,4 +1,4 @@
-"""Corpora of synthetic speech: digits by any number of voices, and non-digits, that is other words and noises."""
+"""Corpora of synthetic speech: digits by any number of voices; and of non-digits: other words, noises, and music."""
 
 import csv
 import hashlib
@@ -14,12 +14,13 @@ from tqdm import tqdm
 from utils import InputError
 from utils.data.metadata import COLUMNS, read_metadata
 from utils.data.synthesis.espeak import NATIVE_RATE, speak_word
-from utils.data.synthesis.noises import make_noise
+from utils.data.synthesis.noises import make_music, make_noise
 from utils.data.synthesis.voices import draw_speaker, generator
 from utils.data.synthesis.words import ALL_WORDS, DIGITS, TEST_WORDS, TRAIN_WORDS
 from utils.files import one_process, sha256
 
 MOST_CLIPS = 1_000_000
+SOUNDS = {"noise": make_noise, "music": make_music}  # by label
 
 
 def speak(
@@ -92,6 +93,24 @@ def speak_non_digits(
     return _make(Path(folder), rows, seed, sample_rate, progress)
 
 
+def make_music_clips(
+    folder: Path, *, clips: int, seed: int = 0, sample_rate: int = 8000, progress: bool = True
+) -> Path:
+    """Make a corpus of musical sounds (see `make_music`): `clips` for TRAIN, and a fifth of that for TEST.
+
+    The column `label` contains "music". Everything else is as for `speak`.
+    """
+    if clips < 5:
+        raise InputError(f"clips is {clips}; a corpus of music needs at least 5")
+    rows = []
+    for split, number in (("TRAIN", clips), ("TEST", clips // 5)):
+        for repetition in range(number):
+            name = f"music_{split.lower()}_{repetition}"
+            facts = (name, f"music-{split.lower()}", split, "music", f"{name}.wav")
+            rows.append(_row(facts, None, "music", repetition))
+    return _make(Path(folder), rows, seed, sample_rate, progress)
+
+
 def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress: bool) -> Path:
     """Speak the clips of all rows and write their table, unless they are already there. Returns its path."""
     table = folder / "metadata.tsv"
@@ -147,7 +166,7 @@ def _plan(speakers: int, repetitions: int, seed: int) -> list[dict]:
 
 
 def _row(facts: tuple, speaker_index: int | None, word: str, repetition: int) -> dict:
-    """A row of the table, `facts` in the order of `COLUMNS`, and what `_wav` needs to know. A noise has no speaker."""
+    """A row of the table, `facts` in the order of `COLUMNS`, and what `_wav` needs to know. A sound has no speaker."""
     return dict(zip(COLUMNS, facts, strict=True), speaker_index=speaker_index, word=word, repetition=repetition)
 
 
@@ -174,7 +193,7 @@ def _is_spoken(table: Path, rows: list[dict], seed: int, sample_rate: int, progr
 def _wav(row: dict, seed: int, sample_rate: int) -> bytes:
     """One clip as the contents of a WAV file."""
     if row["speaker_index"] is None:
-        sound = make_noise(generator(seed, row["repetition"], len(row["split"])), sample_rate)
+        sound = SOUNDS[row["word"]](generator(seed, row["repetition"], len(row["split"])), sample_rate)
     else:
         sound = _voiced(row, seed, sample_rate)
     buffer = io.BytesIO()
