@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import soundfile
-from tqdm import tqdm
 
 from utils.data.audio import convert_rate, read_audio
 from utils.data.ffmpeg import program
 from utils.data.metadata import read_metadata
 from utils.files import write_atomically
 from utils.paths import COURSE_METADATA, PROJECT
+from utils.progress import Progress
 
 RATE = 8000  # of the course's recordings, in Hz
 OUTPUT, PAGE = PROJECT / "results" / "recordings.json", PROJECT / "docs" / "using_it.md"
@@ -116,7 +116,7 @@ def main() -> None:
         clips = read_metadata(COURSE_METADATA)
         clips = clips[clips["split"] == given.split]
         clips = clips.iloc[np.linspace(0, len(clips) - 1, given.clips).astype(int)]
-        accuracy = {condition: measure(clips, condition) for condition in tqdm(CONDITIONS, "conditions", disable=None)}
+        accuracy = {condition: measure(clips, condition) for condition in Progress(CONDITIONS, "conditions")}
         measured = {"clips": len(clips), "split": given.split, "accuracy": accuracy}
         if given.split == "TRAIN":
             print(table(measured))

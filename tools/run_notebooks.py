@@ -15,12 +15,12 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
-from tqdm import tqdm
 
 from utils import InputError
 from utils.evaluation.figures import compress
 from utils.files import write_atomically
 from utils.paths import PROJECT
+from utils.progress import Progress
 
 NOTEBOOKS = PROJECT / "notebooks"
 METADATA = {  # of every saved notebook
@@ -65,7 +65,7 @@ def run(names: Sequence[str] = (), small: bool = False) -> None:
     chosen = [paths[name.removesuffix(".ipynb")] for name in names] or list(paths.values())
     notebooks = {path: nbformat.read(path, as_version=4) for path in chosen}
     failures = []
-    with tqdm(total=sum(len(notebook.cells) for notebook in notebooks.values()), unit="cell") as bar:
+    with Progress(total=sum(len(notebook.cells) for notebook in notebooks.values()), unit="cell") as bar:
         for path, notebook in notebooks.items():
             bar.set_description(path.stem)
             failure = _execute(notebook, path.parent, small, bar)
@@ -78,7 +78,7 @@ def run(names: Sequence[str] = (), small: bool = False) -> None:
         raise InputError("\n".join(failures))
 
 
-def _execute(notebook, folder: Path, small: bool, bar: tqdm) -> str | None:
+def _execute(notebook, folder: Path, small: bool, bar: Progress) -> str | None:
     """Run the cells of a notebook in place. Returns None, or a line with the failed cell and its error."""
     # more threads slow down small models, and make sums depend on the number of threads
     environment = os.environ | {"SDR_SMALL": "1" if small else "", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
@@ -84,27 +83,3 @@ def test_streams_that_are_closed_or_full_are_no_reason_for_a_traceback(corpus, t
 def test_a_pipe_that_ends_is_no_error(corpus):
     done = sdr_in_shell("| head -n 0", "predict", *[corpus.folder / "7_eve_1.wav"] * 50)
     assert (done.stdout, done.stderr) == (b"", b"")
-
-
-@pytest.mark.parametrize(("interval", "lines"), [("0", 3), ("60", 0)])
-def test_in_a_log_a_progress_bar_is_a_line_a_minute(tmp_path, interval, lines):
-    code = """
-        from utils.commands import report
-        from utils.commands.main import main
-
-        def work(given):
-            from tqdm import tqdm
-            for _ in tqdm(range(3), "working", leave=False):
-                pass
-
-        report.run = work
-        main(["report"])
-    """
-    intervals = {f"TQDM_{name}": interval for name in ("DELAY", "MININTERVAL", "MAXINTERVAL")}
-    environment = os.environ | {"PYTHONPATH": str(PROJECT)} | intervals
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], env=environment, capture_output=True, cwd=tmp_path
-    )
-    assert done.returncode == 0 and b"\r" not in done.stderr
-    assert len(done.stderr.splitlines()) >= lines and (lines or not done.stderr)
-    assert all(line.startswith(b"working: ") for line in done.stderr.splitlines())

@@ -11,7 +11,13 @@ import pytest
 from utils.paths import PROJECT
 
 ORDER = ("data", "features", "training", "evaluation", "inference", "experiments", "commands")  # as data flows
-SHARED = {"__init__", "files", "paths", "settings"}  # modules directly in utils, which every package may use
+SHARED = {
+    "__init__",
+    "files",
+    "paths",
+    "progress",
+    "settings",
+}  # modules directly in utils, which every package may use
 MODEL_PACKAGES = {  # what models may import besides the standard library
     "model_neural": {"torch", "model_baseline", "model_neural"},
     "model_baseline": {"torch", "numpy", "sklearn", "model_baseline"},

@@ -38,7 +38,7 @@ COMMANDS = (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
-    with redirect_stdout(output.printable(sys.stdout)), redirect_stderr(output.log(sys.stderr)):
+    with redirect_stdout(output.printable(sys.stdout)), redirect_stderr(output.usable(sys.stderr)):
         _run(arguments)
 
 

@@ -30,32 +30,6 @@ def printable(stream: TextIO | None) -> Any:
     return _Printable(usable(stream))
 
 
-def log(stream: TextIO | None) -> Any:
-    """A usable stream for messages and progress bars; where it is no terminal, a bar becomes a line a minute."""
-    stream = usable(stream)
-    if stream.isatty():
-        return stream
-    for name in ("DELAY", "MININTERVAL", "MAXINTERVAL"):
-        os.environ.setdefault(f"TQDM_{name}", "60")  # seconds; tqdm reads them when it is imported
-    return _Lines(stream)
-
-
-class _Lines:
-    """A bar begins with a carriage return, and is cleared by blanks."""
-
-    def __init__(self, stream: TextIO):
-        self.stream = stream
-
-    def write(self, text: str) -> int:
-        if "\r" in text:
-            text = text.replace("\r", "").strip()
-            text = f"{text}\n" if text else ""
-        return self.stream.write(text)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.stream, name)
-
-
 class _Printable:
     CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -69,14 +69,12 @@ def run(given: argparse.Namespace) -> None:
 
 def _recognise(recogniser, files: list[Path], several: bool, top: int | None) -> tuple[list[dict], bool]:
     """The answers for all readable files, and whether any file was refused. Refused files are reported."""
-    from tqdm import tqdm
 
     from utils.data.audio import read_audio
+    from utils.progress import Progress
 
     answers, refused = [], False
-    bar = tqdm(
-        total=len(files), desc="recognising", unit="file", leave=False, disable=None if len(files) > BATCH else True
-    )
+    bar = Progress(total=len(files), desc="recognising", unit="file", shown=len(files) > BATCH)
     for start in range(0, len(files), BATCH):
         clips = []
         for file in files[start : start + BATCH]:

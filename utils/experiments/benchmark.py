@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data.metadata import read_metadata
@@ -25,6 +24,7 @@ from utils.features.batches import Spectrograms, SpokenDigits, training_batches
 from utils.features.extraction import extract
 from utils.features.log_mel import FeatureConfig
 from utils.paths import COURSE_METADATA, PROJECT
+from utils.progress import Progress
 
 ROUNDS = 5
 ANSWERS = 200  # clips that are recognised one by one
@@ -58,7 +58,7 @@ def measure(progress: bool = True) -> dict[str, float]:
     waveforms = SpokenDigits(read_metadata(COURSE_METADATA), experiment.features.sample_rate).waveforms
     arrays = [waveform.numpy() for waveform in waveforms]
     ours, theirs = [], []
-    for turn in tqdm(range(ROUNDS + 1), "features", leave=False, disable=not progress):
+    for turn in Progress(range(ROUNDS + 1), "features", shown=progress):
         seconds = _time(lambda: extract(waveforms, experiment.features))
         librosa_seconds = _time(lambda: [librosa_features(waveform, experiment.features) for waveform in arrays])
         if turn:  # the first round is a warm-up
@@ -96,7 +96,7 @@ def _epochs(progress: bool) -> float:
     ours = training_batches(Spectrograms(clips, config), 64, torch.Generator())
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / f"{index}.npy" for index in range(len(clips))]
-        bar = tqdm(zip(paths, waveforms, strict=True), "features as files", len(clips), False, disable=not progress)
+        bar = Progress(zip(paths, waveforms, strict=True), "features as files", len(clips), shown=progress)
         for path, waveform in bar:
             second = librosa.util.fix_length(waveform.numpy(), size=config.sample_rate)
             np.save(path, librosa_features(second, config).astype(np.float32))
@@ -126,7 +126,7 @@ def _answers(clips: list[np.ndarray], progress: bool) -> dict[str, float]:
         return model(features, torch.tensor([features.shape[1]])).softmax(1)
 
     ours, theirs = [], []
-    for turn in tqdm(range(ROUNDS + 1), "predictions", leave=False, disable=not progress):
+    for turn in Progress(range(ROUNDS + 1), "predictions", shown=progress):
         seconds = [_time(partial(session.run, None, {"waveform": clip[None]})) for clip in clips]
         longer = [_time(partial(straightforward, clip)) for clip in clips]
         if turn:  # the first round is a warm-up

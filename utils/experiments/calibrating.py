@@ -7,7 +7,6 @@ import joblib
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data.metadata import read_metadata
@@ -21,6 +20,7 @@ from utils.features.extraction import clip_features
 from utils.inference import calibration
 from utils.inference.calibration import ACCEPTED, Calibration
 from utils.paths import find_metadata
+from utils.progress import Progress
 from utils.training.prediction import predict_logits
 
 
@@ -61,7 +61,7 @@ def calibrate(
     work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator")(
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
-    logits, labels = zip(*tqdm(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
+    logits, labels = zip(*Progress(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
     made = calibration.calibrate(torch.cat(logits), torch.cat(labels), accepted, data.learns_non_digits)
     checkpoints.save_calibration(folder, made)
     return made

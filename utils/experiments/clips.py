@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data.corpora import noises
@@ -18,6 +17,7 @@ from utils.experiments.config import DataConfig, Experiment
 from utils.experiments.leakage import refuse_copies
 from utils.files import sha256
 from utils.paths import CACHE, find_metadata
+from utils.progress import Progress
 from utils.training.objectives import NON_DIGIT
 from utils.training.pretraining import WordsConfig
 
@@ -145,7 +145,7 @@ def word_clips(words: WordsConfig, data: DataConfig) -> pd.DataFrame:
         verify(clips)
         clips = _part(clips[~clips["label"].isin(DIGITS)], "TRAIN", name)
         parts.append(clips.assign(word=f"{name} " + clips["label"].astype(str)))
-    for language in tqdm(words.languages, "words of other languages", unit="language", leave=False, disable=None):
+    for language in Progress(words.languages, "words of other languages", unit="language"):
         spoken = read_metadata(foreign_digits.speak_foreign_digits(language, words.voices))
         parts.append(spoken.assign(word=f"{language} " + spoken["label"].astype(str)))
     clips = pd.concat(parts, ignore_index=True)

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from utils.data.audio import read_audio
 from utils.data.config import FIELD_DIGITS, FIELD_WORDS, DataConfig
@@ -25,6 +24,7 @@ from utils.features.extraction import clip_features, file_features
 from utils.inference.calibration import ACCEPTED, calibrate
 from utils.inference.recogniser import Recogniser
 from utils.paths import COURSE_METADATA, find_metadata, speech_data
+from utils.progress import Progress
 from utils.training.prediction import predict_logits
 
 SNR_DB = (20.0, 40.0)  # of a composed recording
@@ -97,7 +97,7 @@ def noisy_clips(data: DataConfig, tested: pd.DataFrame) -> dict[str, pd.DataFram
 def recognised_strings(recogniser: Recogniser, strings: pd.DataFrame) -> pd.Series:
     """The digits that are recognised in each recording of a table, as text: "427"."""
     heard = []
-    for path in tqdm(strings["path"], "strings", leave=False, disable=None):
+    for path in Progress(strings["path"], "strings"):
         digits = [word.prediction.digit for word in recogniser.predict_words(path)]
         heard.append("".join(str(digit) for digit in digits if digit is not None))
     return pd.Series(heard, index=strings.index, dtype=str)
@@ -124,7 +124,7 @@ def acceptance(recogniser: Recogniser, non_digits: int = 1200, progress: bool = 
         for digits also `right`, the accuracy on the accepted clips.
     """
     rate, rows = recogniser.features.sample_rate, []
-    for name, waveforms, labels in tqdm(_sources(rate, non_digits), "corpora", leave=False, disable=not progress):
+    for name, waveforms, labels in Progress(_sources(rate, non_digits), "corpora", shown=progress):
         predictions = recogniser.recognise(waveforms)
         digits = np.array([np.nan if prediction.digit is None else prediction.digit for prediction in predictions])
         accepted = ~np.isnan(digits)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import joblib
 import pandas as pd
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data import audio, audio_fingerprints
@@ -18,6 +17,7 @@ from utils.data.audio import read_audio
 from utils.data.audio_fingerprints import RATE, Fingerprint, fingerprint, near_duplicates
 from utils.features.cache import cached
 from utils.files import sha256
+from utils.progress import Progress
 
 FEW = 100  # clips without a progress bar
 
@@ -62,10 +62,9 @@ def find_copies(trained: Sequence[str], tested: Sequence[str]) -> list[Copy]:
 @cached(ignore="paths")
 def _near_duplicates(contents: list[str], code: list[str], paths: Sequence[str]) -> list[tuple[int, int, float]]:
     """The pairs of copies among files of different contents, and how much they differ."""
-    hidden = True if len(paths) < FEW else None  # None: only on a terminal
     parallel = joblib.Parallel(n_jobs=joblib.cpu_count(), prefer="threads", return_as="generator")
     work = parallel(joblib.delayed(_fingerprint)(path) for path in paths)
-    prints = list(tqdm(work, "looking for copies", len(paths), leave=False, unit=" clips", disable=hidden))
+    prints = list(Progress(work, "looking for copies", len(paths), unit="clip", shown=len(paths) >= FEW))
     return [(pair.first, pair.second, pair.bit_errors) for pair in near_duplicates(prints)]
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 import soundfile
 import torch
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data.audio import read_audio
@@ -25,6 +24,7 @@ from utils.features import room_augmentations
 from utils.features.room_augmentations import mix_in, speech_power
 from utils.files import atomic_folder, one_process, sha256
 from utils.paths import CACHE
+from utils.progress import Progress
 
 RATE = 8000  # Hz, of the files: that of the course's clips
 SNR_DB = {"clean": None, "20": 20.0, "10": 10.0, "5": 5.0, "0": 0.0, "-5": -5.0}
@@ -79,10 +79,10 @@ def make_mixtures(
         for split, part in clips.groupby("split", sort=False):
             waveforms = [torch.from_numpy(read_audio(path, RATE)) for path in part["path"]]
             made = _in_noise(part, waveforms, recordings, seed)
-            bar = tqdm(made, f"{split} in noise", len(part) * len(NOISE), leave=False, disable=None)
+            bar = Progress(made, f"{split} in noise", len(part) * len(NOISE))
             _write(bar, new, rows)
             made = _strings(part, waveforms, recordings, seed, strings)
-            _write(tqdm(made, f"{split} strings", strings * len(STRINGS), leave=False, disable=None), new, rows)
+            _write(Progress(made, f"{split} strings", strings * len(STRINGS)), new, rows)
         for condition, own in rows.items():
             table = pd.DataFrame(own, columns=["identifier", "speaker", "split", "label", "file"])
             table.to_csv(new / condition / "metadata.tsv", sep="\t", index=False, lineterminator="\n")

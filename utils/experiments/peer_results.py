@@ -10,7 +10,6 @@ from statistics import median
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data.audio import read_audio
@@ -25,6 +24,7 @@ from utils.files import check_writable, one_process, write_atomically
 from utils.inference.peers import PEERS, RATE, Peer, load_settings
 from utils.inference.recogniser import MAX_SECONDS, Recogniser
 from utils.paths import CHECKPOINTS, find_metadata
+from utils.progress import Progress
 from utils.training.objectives import NON_DIGIT
 
 PROTOCOLS = {
@@ -111,7 +111,7 @@ def _test(
         tested = result["metrics"][part]["n"] if part in result["metrics"] else result["strings"].get(part, 0)
         if tested >= len(clips):
             continue
-        files = tqdm(clips["path"], f"{peer.NAME}, {protocol}, {part}", leave=False, disable=None)
+        files = Progress(clips["path"], f"{peer.NAME}, {protocol}, {part}")
         recognise = peer.recognise_string if part in STRINGS else peer.recognise
         heard = [recognise(read_audio(file, RATE, MAX_SECONDS)) for file in files]
         if part in STRINGS:
@@ -150,7 +150,7 @@ def measure_costs(peers: list[Peer], clips: pd.DataFrame, again: bool = False, s
         return
     torch.set_num_threads(1)
     seconds: dict[str, list[float]] = {name: [] for name in answer}
-    for file in tqdm(clips["path"].iloc[:: -(-len(clips) // TIMED)], "costs", leave=False, disable=None):
+    for file in Progress(clips["path"].iloc[:: -(-len(clips) // TIMED)], "costs"):
         for name, (rate, recognise) in answer.items():
             waveform = read_audio(file, rate)
             started = time.process_time()

@@ -6,7 +6,6 @@ from pathlib import Path
 from statistics import fmean
 
 import matplotlib.pyplot as plt
-from tqdm import tqdm
 
 from utils import InputError
 from utils.data.metadata import tables_sha256
@@ -17,6 +16,7 @@ from utils.experiments.peer_results import settings_of
 from utils.files import write_atomically
 from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, PROJECT
+from utils.progress import Progress
 
 
 def rows(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> list[dict]:
@@ -83,7 +83,7 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
     """
     changed = []
     if check:
-        for path in tqdm(sorted(store.glob("*/*/seed-*.json")), "checking results", leave=False, disable=None):
+        for path in Progress(sorted(store.glob("*/*/seed-*.json")), "checking results"):
             results.verify(path)
     pages = [project / "README.md", *sorted((project / "docs").glob("*.md"))]
     for path in [*pages, *sorted((project / "notebooks").glob("*.ipynb"))]:

@@ -9,7 +9,6 @@ from statistics import median
 
 import joblib
 import torch
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.evaluation import results
@@ -21,6 +20,7 @@ from utils.experiments.runs import has_run, run
 from utils.experiments.stages import pretrain, pretraining_clips, pretraining_state
 from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, RUNS
+from utils.progress import Progress
 
 
 def reproduce(
@@ -65,10 +65,10 @@ def reproduce(
                 make(number)
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
         tasks = (joblib.delayed(_only_pretrain)(chosen, seed) for chosen, seed in shared.values())
-        for _ in tqdm(parallel(tasks), "pre-training", total=len(shared), unit="run", disable=not shared):
+        for _ in Progress(parallel(tasks), "pre-training", total=len(shared), unit="run", shown=bool(shared)):
             pass
         work = parallel(joblib.delayed(run)(chosen, seed, store=store) for chosen, seed in missing)
-        bar = tqdm(work, "runs", total=len(missing), unit="run")
+        bar = Progress(work, "runs", total=len(missing), unit="run")
         for result in bar:
             bar.set_postfix_str(f"{result['experiment']} {result['protocol']} seed {result['seed']}")
 

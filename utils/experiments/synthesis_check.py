@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data.metadata import read_metadata
@@ -34,6 +33,7 @@ from utils.features.cache import cached
 from utils.features.extraction import clip_features
 from utils.files import sha256, write_atomically
 from utils.paths import CONFIGS
+from utils.progress import Progress
 from utils.training.prediction import predict
 
 WORD_SHARE, VOICE_SHARE = 0.5, 0.5  # least share of understood clips
@@ -158,7 +158,7 @@ def _predict_by_others(key: str, settings: Experiment, clips: pd.DataFrame) -> n
     if len(engines) < 2:
         raise InputError(f"only {engines[0]} speaks; words are judged by models of other engines")
     predicted = np.full(len(clips), -1)
-    for engine in tqdm(engines, "models", unit="engine", leave=False, disable=None):
+    for engine in Progress(engines, "models", unit="engine"):
         own = (clips["engine"] == engine).to_numpy()
         if clips.loc[~own, "label"].nunique() < 10:
             raise InputError(f"the other engines do not speak all digits, so none can judge {engine}")

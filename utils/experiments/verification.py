@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.data.metadata import locate, tables_sha256
@@ -23,6 +22,7 @@ from utils.experiments.fingerprints import LEARNING, code_digests, short_key
 from utils.experiments.reproducing import planned_runs
 from utils.experiments.runs import evaluate, has_run, run, test_clips
 from utils.paths import CHECKPOINTS, PROJECT, RUNS, find_metadata
+from utils.progress import Progress
 
 PLACE = RUNS / "verify"  # what repeated runs write, until `finish`
 SKIPPED = "not checked"
@@ -44,7 +44,7 @@ class Finding:
 
 def check_results(paths: Sequence[Path]) -> Iterator[Finding]:
     """Stored results whose metrics do not follow from their predictions, or that cannot be read."""
-    for path in tqdm(paths, "checking results", leave=False, disable=None):
+    for path in Progress(paths, "checking results"):
         try:
             results.verify(path)
         except InputError as error:
@@ -67,7 +67,7 @@ def check_checkpoint(folder: Path) -> Finding:
     except (OSError, ValueError):
         return Finding("checkpoint", folder.name, DIFFERENT, (f"{folder / checkpoints.METRICS}: missing or not JSON",))
     measured = {}
-    for part in tqdm(stored, folder.name, leave=False, disable=None):
+    for part in Progress(stored, folder.name):
         try:
             clips = test_clips(experiment, part)
         except InputError as error:

@@ -7,11 +7,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
-from tqdm.auto import tqdm
 
 from utils.data.audio import read_audio
 from utils.features.extraction import clip_features, label_tensor
 from utils.features.log_mel import FeatureConfig, Padded, pad
+from utils.progress import Progress
 
 Batch = tuple[Padded, Tensor, Tensor]  # inputs, labels (batch,), speakers (batch,)
 
@@ -35,9 +35,8 @@ class SpokenDigits(Dataset):
     def __init__(
         self, clips: pd.DataFrame, sample_rate: int, progress: bool = False, noises: Sequence[np.ndarray] = ()
     ):
-        hidden = None if progress else True  # None: tqdm shows the bar on a terminal only
         # the bar is cleared before an error message about a bad clip is printed
-        with tqdm(clips["path"], "reading clips", unit=" clips", leave=False, disable=hidden) as paths:
+        with Progress(clips["path"], "reading clips", unit="clip", shown=progress) as paths:
             self.waveforms = [torch.from_numpy(read_audio(path, sample_rate)) for path in paths]
         self.noises = [torch.from_numpy(noise) for noise in noises]
         self.labels, self.speakers = label_tensor(clips), _speaker_numbers(clips)

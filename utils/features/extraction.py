@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from utils.data import audio
 from utils.data.audio import read_audio
@@ -16,6 +15,7 @@ from utils.features import log_mel
 from utils.features.cache import cached
 from utils.features.log_mel import FeatureConfig, LogMel, pad, valid_frames
 from utils.files import sha256
+from utils.progress import Progress
 
 CHUNK = 3000  # clips that one job computes
 
@@ -61,9 +61,7 @@ def _compute(
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
     parallel = joblib.Parallel(n_jobs=min(joblib.cpu_count(), len(chunks)), return_as="generator")
     computed = parallel(joblib.delayed(_compute_chunk)(config, chunk) for chunk in chunks)
-    bar = tqdm(
-        computed, "features", len(chunks), leave=False, unit_scale=CHUNK, unit=" clips", disable=len(chunks) == 1
-    )
+    bar = Progress(computed, "features", len(chunks), unit_scale=CHUNK, unit="clip", shown=len(chunks) > 1)
     frames, lengths = zip(*bar, strict=True)
     return np.concatenate(frames), [length for chunk in lengths for length in chunk]
 

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.files import check_file, write_atomically
+from utils.progress import Progress
 from utils.settings import check_limits
 from utils.training import memory
 from utils.training.distributed import this_process, unwrapped
@@ -117,7 +117,7 @@ def train(
         "scheduler": scheduler,
     }
     history, best = _resume(parts, state, process.device)
-    bar = tqdm(total=epochs, desc=title, unit="epoch", leave=False, disable=not progress or process.rank > 0)
+    bar = Progress(total=epochs, desc=title, unit="epoch", shown=progress and process.rank == 0)
     bar.update(len(history))
     if epochs > config.epochs and not bar.disable:
         reason = f"with so few clips, min_steps ({config.min_steps}) takes longer"
@@ -141,8 +141,9 @@ def train(
         if state is not None and process.rank == 0:
             saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
             write_atomically(state, functools.partial(_save, saved, state.name))
+        shown = (f"{name}={row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row)
+        bar.set_postfix_str(", ".join(shown), refresh=False)
         bar.update()
-        bar.set_postfix({name: f"{row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row})
     bar.close()
     model.load_state_dict(best or final.state_dict())
     model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]

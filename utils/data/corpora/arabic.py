@@ -9,13 +9,13 @@ import re
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from utils import InputError
 from utils.data.corpora.report import Report
 from utils.data.metadata import read_metadata, verify
 from utils.data.synthesis.words import DIGITS
 from utils.files import sha256
+from utils.progress import Progress
 
 ORIGIN = "https://github.com/abdulkaderghandoura/arabic-speech-commands-dataset"
 TABLE = Path(__file__).with_name("arabic.tsv")
@@ -48,7 +48,7 @@ def tabulate(folder: Path, words: bool = False, progress: bool = True) -> pd.Dat
     """
     rows, split_of = [], dict[str, str]()
     for name, split in SPLITS.items():
-        for number, file, word in tqdm(_read(folder / f"{name}.csv"), name, leave=False, disable=not progress):
+        for number, file, word in Progress(_read(folder / f"{name}.csv"), name, shown=progress):
             where = f"{folder / name}.csv, row {number}"
             clip = NAME.fullmatch(file)
             if clip is None or clip["word"] != word:

@@ -10,7 +10,6 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
-from tqdm import tqdm
 
 from utils import InputError
 from utils.data.corpora.download import check_disk_space, download
@@ -18,6 +17,7 @@ from utils.data.corpora.report import Report
 from utils.data.metadata import COLUMNS, read_metadata
 from utils.data.splits import deal
 from utils.files import atomic_folder, write_atomically
+from utils.progress import Progress
 
 COMMIT = "6c5eb77d8e9242d6ce31af807f0409d36a246f51"
 ARCHIVE_URL = f"https://github.com/soerenab/AudioMNIST/archive/{COMMIT}.zip"
@@ -113,7 +113,7 @@ def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
         return Report(table, len(clips), clips["speaker"].nunique())
     rows, repetitions = [], dict[tuple[str, int], int]()
     with atomic_folder(folder / "clips", own=("*/?_*_*.wav",)) as filled:
-        for file in tqdm(files, "unpacking", unit="file", disable=not progress):
+        for file in Progress(files, "unpacking", unit="file", shown=progress):
             for number, clip in enumerate(_read_parquet(file).to_dict("records"), start=1):
                 speaker, digit = str(clip["speaker_id"]), clip["digit"]
                 if digit not in range(10) or not clip["audio"] or not clip["audio"].get("bytes"):
@@ -192,7 +192,7 @@ def _unzip(archive: Path, folder: Path, url: str, commit: str, progress: bool) -
         with zipfile.ZipFile(archive) as zipped:
             if zipped.comment.decode("ascii", "replace") != commit:
                 raise InputError(f"{url}: not the archive of commit {commit[:7]}; it was deleted")
-            for member in tqdm(zipped.infolist(), "unpacking", unit="file", disable=not progress):
+            for member in Progress(zipped.infolist(), "unpacking", unit="file", shown=progress):
                 path = PurePosixPath(member.filename)
                 name = NAME.fullmatch(path.name)
                 if name is not None:

@@ -10,10 +10,10 @@ from pathlib import Path, PurePosixPath
 
 import pooch
 import requests
-from tqdm import tqdm
 
 from utils import InputError
 from utils.files import sha256, write_atomically
+from utils.progress import Progress
 
 TIMEOUT = 30  # seconds without any data before giving up on the server
 
@@ -78,7 +78,7 @@ def _resume(url: str, output_file: str, _: object, *, part: Path, progress: bool
         start = have if response.status_code == 206 else 0  # 200: the server ignores ranges and sends everything
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None  # GitHub does not always send it
-        bar = tqdm(total=total, initial=start, unit="B", unit_scale=True, disable=not progress)
+        bar = Progress(total=total, initial=start, unit="B", unit_scale=True, shown=progress)
         with bar, open(part, "r+b" if start else "wb") as file:
             file.seek(start)
             for block in response.iter_content(2**14):
@@ -123,7 +123,7 @@ def fetch_clips(
             cannot be written to. No clip is ever left incomplete.
     """
     try:
-        checked = tqdm(checksums, "checking clips", unit="clip", leave=False, disable=not progress)
+        checked = Progress(checksums, "checking clips", unit="clip", shown=progress)
         wanted = {name: checksums[name] for name in checked if not _is_right(folder / name, checksums[name])}
         if wanted:
             folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def fetch_clips(
             except InputError:
                 archive.unlink()  # so that the next run downloads it again
                 raise
-            for name in tqdm(clips, "writing clips", unit="clip", leave=False, disable=not progress):
+            for name in Progress(clips, "writing clips", unit="clip", shown=progress):
                 _write(folder / name, clips[name])
             archive.unlink()
     except OSError as error:

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
 from utils import InputError
 from utils.data.corpora.download import check_disk_space, download
@@ -21,6 +20,7 @@ from utils.data.corpora.report import Report
 from utils.data.metadata import read_metadata, verify
 from utils.data.synthesis.words import DIGITS
 from utils.files import atomic_folder, sha256, write_atomically
+from utils.progress import Progress
 
 ARCHIVE_URL = "http://download.tensorflow.org/data/speech_commands_v0.01.tar.gz"
 ARCHIVE_SHA256 = "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d"
@@ -102,7 +102,7 @@ def tabulate(folder: Path, words: Sequence[str], progress: bool = True) -> pd.Da
         InputError: a word has no clips, or a clip is empty or not named `{speaker}_nohash_{repetition}.wav`.
     """
     rows = []
-    for word in tqdm(sorted(words), "tabulating", unit="word", leave=False, disable=not progress):
+    for word in Progress(sorted(words), "tabulating", unit="word", shown=progress):
         paths = sorted((folder / word).glob("*.wav"))
         if not paths:
             raise InputError(f"{folder / word}: no clips (*.wav) of the word")
@@ -129,7 +129,7 @@ def _unpack(archive: Path, folder: Path, url: str, progress: bool) -> None:
     """Extract the clips and the recordings of background noise; what lies elsewhere in the archive is ignored."""
     try:
         with tarfile.open(archive, "r:gz") as packed:
-            for member in tqdm(packed, "unpacking", unit="file", disable=not progress):
+            for member in Progress(packed, "unpacking", unit="file", shown=progress):
                 name = MEMBER.fullmatch(member.name)
                 content = packed.extractfile(member) if name is not None and member.isfile() else None
                 if name is not None and content is not None:

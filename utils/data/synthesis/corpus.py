@@ -9,7 +9,6 @@ import wave
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from utils import InputError
 from utils.data.metadata import COLUMNS, read_metadata
@@ -18,6 +17,7 @@ from utils.data.synthesis.noises import make_music, make_noise
 from utils.data.synthesis.voices import draw_speaker, generator
 from utils.data.synthesis.words import ALL_WORDS, DIGITS, TEST_WORDS, TRAIN_WORDS
 from utils.files import one_process, sha256
+from utils.progress import Progress
 
 MOST_CLIPS = 1_000_000
 SOUNDS = {"noise": make_noise, "music": make_music}  # by label
@@ -129,7 +129,7 @@ def _write_clips(table: Path, rows: list[dict], seed: int, sample_rate: int, pro
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
-        for row in tqdm(rows, "speaking", unit="clip", disable=not progress):
+        for row in Progress(rows, "speaking", unit="clip", shown=progress):
             clip = _wav(row, seed, sample_rate)
             (unfinished / row["file"]).write_bytes(clip)
             row["sha256"] = hashlib.sha256(clip).hexdigest()
@@ -184,7 +184,7 @@ def _is_spoken(table: Path, rows: list[dict], seed: int, sample_rate: int, progr
         first = [hashlib.sha256(_wav(row, seed, sample_rate)).hexdigest() for row in rows[:2]]
         if list(checksums.values())[:2] != first:
             return False
-        clips = tqdm(checksums, "checking clips", unit="clip", leave=False, disable=not progress)
+        clips = Progress(checksums, "checking clips", unit="clip", shown=progress)
         return all(sha256(path) == checksums[path] for path in clips)
     except (InputError, KeyError, OSError):
         return False

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from utils import InputError
 from utils.data.metadata import COLUMNS
@@ -22,6 +21,7 @@ from utils.data.synthesis.speakers import Speaker, Utterance, put_in_room, speak
 from utils.data.synthesis.voices import VARIANTS, generator
 from utils.data.synthesis.workers import Worker, WorkerLost
 from utils.files import write_atomically
+from utils.progress import Progress
 
 MOST_SPEAKERS = {"kokoro": 40}  # of engines that take long: about 0.6 s a word on one core
 LOST_AT_MOST = 3  # voices in a row with which an engine hangs or crashes, before the rest of it is left out
@@ -104,7 +104,7 @@ def speak_corpus(
     """
     clips, stop, left_out = folder / "clips", threading.Event(), dict[str, str]()
     total = sum(10 * len(part.speakers) for part in parts)
-    shown = tqdm(total=total, desc="speaking", unit="word", disable=not progress)
+    shown = Progress(total=total, desc="speaking", unit="word", shown=progress)
     with shown as bar, ThreadPoolExecutor(CORES) as pool:
         jobs = [pool.submit(_speak_part, part, lexicon, clips, seed, stop, bar) for part in parts]
         try:
@@ -159,7 +159,7 @@ def speak_in_room(engine: Engine, speaker: Speaker, utterance: Utterance) -> np.
 
 
 def _speak_part(
-    part: Part, lexicon: Lexicon, clips: Path, seed: int, stop: threading.Event, bar: tqdm
+    part: Part, lexicon: Lexicon, clips: Path, seed: int, stop: threading.Event, bar: Progress
 ) -> dict[str, str]:
     """Speak the missing clips of one engine. Returns the voices that were left out."""
     left_out: dict[str, str] = {}

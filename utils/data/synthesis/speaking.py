@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from tqdm import tqdm
 
 from utils import InputError
 from utils.data.metadata import COLUMNS
@@ -25,6 +24,7 @@ from utils.data.synthesis.speakers import (
 )
 from utils.files import atomic_folder, one_process, sha256
 from utils.paths import CACHE
+from utils.progress import Progress
 
 FIELDS = (
     *COLUMNS,
@@ -78,7 +78,7 @@ def speak_digits(
     try:
         clean.mkdir(parents=True, exist_ok=True)
         rooms.mkdir(exist_ok=True)
-        for number, speaker in enumerate(tqdm(speakers, engine.name, unit="speaker", disable=not progress)):
+        for number, speaker in enumerate(Progress(speakers, engine.name, unit="speaker", shown=progress)):
             for utterance in plan_utterances(engine, speaker, repetitions, seed):
                 name = f"{utterance.clip}.wav"
                 if not (rooms / name).is_file():

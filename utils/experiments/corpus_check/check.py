@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from utils import InputError
 from utils.data.metadata import read_metadata
@@ -15,6 +14,7 @@ from utils.experiments.corpus_check.findings import CHECKS, SEVERITIES, Finding,
 from utils.experiments.corpus_check.labels import check_labels
 from utils.experiments.corpus_check.measures import Measures, measure
 from utils.experiments.corpus_check.voices import check_voices
+from utils.progress import Progress
 
 
 def check_corpus(table: Path, root: Path | None = None) -> Report:
@@ -31,7 +31,7 @@ def check_corpus(table: Path, root: Path | None = None) -> Report:
     clips["row"] = row_numbers(table)
     measured: dict[int, Measures] = {}
     findings: list[Finding] = []
-    for i, path in enumerate(tqdm(clips["path"], "clips", leave=False, disable=None)):
+    for i, path in enumerate(Progress(clips["path"], "measuring", unit="clip")):
         try:
             measured[i] = measure(path)
         except InputError as error:

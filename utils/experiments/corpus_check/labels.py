@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.model_selection import GroupKFold
-from tqdm import tqdm
 
 import model_baseline
 from model_baseline import LinearConfig
 from utils.experiments.corpus_check.findings import Finding
 from utils.experiments.corpus_check.measures import FEATURES, SEGMENTS, Measures
+from utils.progress import Progress
 from utils.training.prediction import predict_logits
 
 MODEL = LinearConfig(n_mels=FEATURES.n_mels, size=SEGMENTS, strength=0.01)
@@ -103,7 +103,7 @@ def cross_validate(views: list[torch.Tensor], labels: np.ndarray, speakers: np.n
         return None
     logits = np.zeros((len(labels), 10))
     parts = list(GroupKFold(folds).split(labels, groups=pd.factorize(speakers)[0]))
-    for number, (train, held_out) in enumerate(tqdm(parts, "models", leave=False, disable=None)):
+    for number, (train, held_out) in enumerate(Progress(parts, "models")):
         if len(train) > MAX_CLIPS:
             train = np.random.default_rng(number).choice(train, MAX_CLIPS, replace=False)
         if len(set(labels[train])) < 10:

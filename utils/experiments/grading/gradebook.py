@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from tqdm.auto import tqdm
 
 from utils import InputError
 from utils.experiments.grading import sandbox
@@ -17,6 +16,7 @@ from utils.experiments.grading.sandbox import Limits
 from utils.experiments.grading.submission import SKIPPED
 from utils.experiments.grading.text import leakage
 from utils.files import check_writable, sha256, write_atomically
+from utils.progress import Progress
 
 COLUMNS = (
     "submission", "problem", "accuracy", "low", "high", "macro_f1", "n", "claimed", "claim_holds", "broken", "leakage",
@@ -65,7 +65,7 @@ def grade_all(
     with ThreadPoolExecutor(jobs) as pool:  # threads suffice: they wait for processes
         work = [pool.submit(graded, place) for place in missing]
         try:
-            for done in tqdm(as_completed(work), "submissions", len(places), initial=len(rows), disable=None):
+            for done in Progress(as_completed(work), "submissions", len(places), initial=len(rows)):
                 rows[done.result()["submission"]] = done.result()
                 write_rows(output, rows)
         except BaseException:  # interrupted, or the disk is full

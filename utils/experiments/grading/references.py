@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from utils.evaluation.significance import holm, mcnemar, paired_bootstrap
 from utils.experiments import checkpoints, runs
@@ -15,6 +14,7 @@ from utils.experiments.grading.submission import read_settings
 from utils.features.cache import cached
 from utils.files import sha256
 from utils.paths import CHECKPOINTS, COURSE_METADATA
+from utils.progress import Progress
 
 FILES = (checkpoints.WEIGHTS, checkpoints.SNAPSHOT)
 
@@ -47,7 +47,7 @@ def predict_references(table: str, clips: pd.DataFrame) -> dict[str, np.ndarray]
     """What each reference predicts (clips,), by name. Cached by the checkpoints, the clips and the code."""
     contents, code = [sha256(path) for path in clips["path"]], code_digests()
     folders = references_for(table)
-    bar = tqdm(folders, "the project's models", leave=False, disable=None)
+    bar = Progress(folders, "the project's models")
     return {
         folder.name: _predict([sha256(folder / name) for name in FILES], contents, code, folder, clips)
         for folder in bar
