@@ -67,6 +67,21 @@ def test_balanced_training_weighs_digits_inversely_to_their_number_of_clips(corp
     torch.testing.assert_close(objective.loss(model, batch), losses.mean())
 
 
+def test_logit_adjustment_adds_to_the_logits_in_the_loss(dataset, model):
+    adjustment = [0.0] * 8 + [0.75, -0.5]
+    config = TrainingConfig(batch_size=16, label_smoothing=0.2, logit_adjustment=tuple(adjustment))
+    objective = Supervised(dataset, FEATURES, PLAIN, config)
+    (waveforms, lengths), labels, _ = batch = first_batch(objective)
+    logits = model(*LogMel(FEATURES)(waveforms, lengths)) + torch.tensor(adjustment)
+    expected = F.cross_entropy(logits, labels, label_smoothing=0.2)
+    torch.testing.assert_close(objective.loss(model, batch), expected)
+
+
+def test_logit_adjustment_needs_ten_numbers():
+    with pytest.raises(ValueError, match="logit_adjustment must be ten numbers, one a digit, not 2"):
+        TrainingConfig(logit_adjustment=(0.0, 1.0))
+
+
 def test_bfloat16_gives_nearly_the_same_loss_and_gradients(dataset, model):
     losses, gradients = [], []
     for precision in ("float32", "bfloat16"):
@@ -149,7 +164,7 @@ def test_joint_loss_is_cross_entropy_plus_the_weighted_contrastive_loss(dataset,
     torch.testing.assert_close(losses[2] - losses[0], 3 * contrastive)
 
 
-@pytest.mark.parametrize("other", [{"mixup": 0.3}, {"only_head": True}])
+@pytest.mark.parametrize("other", [{"mixup": 0.3}, {"only_head": True}, {"logit_adjustment": (1.0,) * 10}])
 def test_joint_training_rejects_settings_that_it_would_ignore(other):
     with pytest.raises(ValueError, match="contrastive_weight cannot be combined"):
         TrainingConfig(contrastive_weight=0.5, **other)

@@ -5,7 +5,7 @@ which `utils.training.loop.train` minimises. Parameters that are trained along w
 of a contrastive loss, belong to the objective.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from utils.features.augmentation import AugmentationConfig, Augmenter
 from utils.features.batches import Spectrograms, SpokenDigits, training_batches
 from utils.features.log_mel import FeatureConfig, Padded
+from utils.settings import check_limits
 from utils.training.distributed import this_process, unwrapped
 from utils.training.loop import Optimisation
 from utils.training.precision import PRECISIONS, arithmetic
@@ -32,6 +33,7 @@ class TrainingConfig(Optimisation):
     label_smoothing: float = 0.1
     mixup: float = 0.0  # parameter of the beta distribution (see `mix`); 0: off
     balance: bool = False  # weigh the clips so that all digits count alike, however many clips each has
+    logit_adjustment: tuple[float, ...] = ()  # ten numbers, one for each digit (see `adjust`); empty: off
     only_head: bool = False  # train the last layer alone and freeze the rest: a linear probe
     precision: str = "float32"  # of the network's arithmetic; "bfloat16" is faster on processors that have it
     contrastive_weight: float = 0.0  # of a supervised contrastive loss added to the cross-entropy; 0: off
@@ -42,8 +44,11 @@ class TrainingConfig(Optimisation):
             raise ValueError("need label_smoothing within [0, 1), mixup >= 0 and contrastive_weight >= 0")
         if self.precision not in PRECISIONS:
             raise ValueError(f"precision must be {' or '.join(PRECISIONS)}, not {self.precision!r}")
-        if self.contrastive_weight and (self.mixup or self.only_head):
-            raise ValueError("contrastive_weight cannot be combined with mixup or only_head")
+        if self.logit_adjustment and len(self.logit_adjustment) != 10:
+            raise ValueError(f"logit_adjustment must be ten numbers, one a digit, not {len(self.logit_adjustment)}")
+        check_limits(self, logit_adjustment=(-20, 20))
+        if self.contrastive_weight and (self.mixup or self.only_head or self.logit_adjustment):
+            raise ValueError("contrastive_weight cannot be combined with mixup, only_head or logit_adjustment")
 
 
 class Objective(nn.Module):
@@ -109,6 +114,8 @@ class Supervised(Objective):
             head_of(unwrapped(model)).train()
         with arithmetic(self.config.precision):
             logits = model(inputs, frames).float()
+        if self.config.logit_adjustment:
+            logits = adjust(logits, self.config.logit_adjustment)
         if self.non_digits:
             logits = with_non_digit(logits)
         if self.weights is None:
@@ -125,6 +132,16 @@ def class_weights(labels: Tensor) -> Tensor:
     counts = torch.bincount(labels[labels != NON_DIGIT], minlength=10).float()
     weights = counts.sum() / (10 * counts.clamp_min(1))
     return F.pad(weights, (0, 1), value=1.0)
+
+
+def adjust(logits: Tensor, adjustment: Sequence[float]) -> Tensor:
+    """The logits (batch, 10) that the loss sees: those of the model, plus a number for each digit.
+
+    The logit-adjusted loss (Menon et al. 2021) with free numbers in place of the logarithms of the digits' frequencies:
+    with 0.75 for a digit, the model learns to make its own logit of that digit lower by 0.75. This is for models that
+    predict a digit too often on speakers unlike those of training. Predictions use the model's logits as they are.
+    """
+    return logits + logits.new_tensor(adjustment)
 
 
 def with_non_digit(logits: Tensor) -> Tensor:
