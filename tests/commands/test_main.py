@@ -1,16 +1,19 @@
 """The command `sdr` itself: help, wrong command lines, interruptions, exit status."""
 
+import argparse
 import os
 import re
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import write_bytes
 
 from utils.commands import report
+from utils.commands.main import make_parser
 from utils.paths import PROJECT
 
 COMMANDS = (
@@ -49,9 +52,20 @@ def test_a_wrong_command_line_is_refused_in_one_line(sdr, arguments):
     sdr(*arguments).refused("--help")
 
 
-@pytest.mark.parametrize("port", ["0", "65536", "-1", "x"])
-def test_an_invalid_port_is_refused(sdr, port):
-    sdr("demo", "--no-browser", f"--port={port}").refused("--port", port)
+def numbers(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Every command with an option that takes a number."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield from numbers(command, (*words, name))
+        elif action.option_strings and action.type not in (None, Path):
+            yield *words, action.option_strings[0]
+
+
+@pytest.mark.parametrize("command", list(numbers(make_parser())), ids=" ".join)
+@pytest.mark.parametrize("value", ["", "x", "-1", "1e30", "1" + 30 * "0", "9" * 5000, "inf", "nan", "\u00b2"])
+def test_a_number_beyond_its_range_is_refused_and_its_option_named(sdr, command, value):
+    sdr(*command[:-1], f"{command[-1]}={value}").refused(f"argument {command[-1]}: ")
 
 
 def test_an_interruption_is_reported(sdr, monkeypatch):

@@ -14,6 +14,7 @@ import soundfile
 from conftest import RATE, speak, write_wav
 
 from utils.experiments import checkpoint_folder
+from utils.inference import recogniser
 
 
 def in_hifi(path: Path) -> Path:
@@ -181,7 +182,8 @@ def test_several_digits_from_the_microphone(sdr, trained, corpus, monkeypatch):
 
 
 def test_the_length_of_a_recording_is_limited(sdr, trained):
-    sdr("predict", trained.checkpoint, "--record", "9999999999").refused("--record", "at most 120 s")
+    most = int(recogniser.MAX_SECONDS)
+    sdr("predict", trained.checkpoint, "--record", most + 1).refused("--record", f"from 1 to {most}")
 
 
 def test_a_bad_file_never_costs_the_answers_to_the_others(sdr, trained, corpus, tmp_path):

@@ -1,6 +1,7 @@
 """Parsing of command-line arguments, with errors in one line."""
 
 import argparse
+from collections.abc import Callable
 from typing import NoReturn
 
 from utils import InputError
@@ -13,32 +14,21 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f"{message} (see `{self.prog} --help`)")
 
 
-def seed(text: str) -> int:
-    """A seed from the command line."""
-    if not text.isdecimal() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"a seed is a whole number from 0 to {2**32 - 1}, not {text!r}")
-    return int(text)
+def whole(low: int = 1, high: int = 10**9) -> Callable[[str], int]:
+    """Reads a whole number within limits."""
+
+    def read(text: str) -> int:
+        # int() itself takes only so many digits
+        if not text.isdecimal() or len(text) > 20 or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low:,} to {high:,}, not {text!r}")
+        return int(text)
+
+    return read
 
 
-def positive(text: str) -> int:
-    """A number of at least 1."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, not {text!r}")
-    return int(text)
-
-
-def whole(text: str) -> int:
-    """A number of at least 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, not {text!r}")
-    return int(text)
-
-
-def port(text: str) -> int:
-    """A TCP port."""
-    if not text.isdecimal() or not 0 < int(text) < 2**16:
-        raise argparse.ArgumentTypeError(f"a port is a whole number from 1 to 65535, not {text!r}")
-    return int(text)
+jobs = whole(1, 1024)
+port = whole(1, 2**16 - 1)
+seed = whole(0, 2**32 - 1)
 
 
 def share(text: str) -> float:

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--held-out", action="store_true", help=does)
     share = "share of unseen speakers' digits to accept, between 0 and 1 (default: %(default)s)"
     add("--accept", type=arguments.share, default=0.97, help=share)
-    add("--jobs", type=arguments.positive, help="models trained in parallel (default: one per core)")
+    add("--jobs", type=arguments.jobs, help="models trained in parallel (default: one per core)")
 
 
 def run(given: argparse.Namespace) -> None:

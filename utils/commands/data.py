@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         for name, does in CORPORA.items()
     }
     add = parsers["synthetic"].add_argument
-    add("--speakers", type=int, default=12, help="number of voices (default: %(default)s)")
-    add("--repetitions", type=int, default=10, help="of each digit by each voice (default: %(default)s)")
+    add("--speakers", type=arguments.whole(), default=12, help="number of voices (default: %(default)s)")
+    add("--repetitions", type=arguments.whole(), default=10, help="of each digit by each voice (default: %(default)s)")
     add("--seed", type=arguments.seed, default=0, help="the same seed gives the same clips (default: %(default)s)")
     for name, module in (("check", data_check), ("mixtures", data_mixtures), ("voices", data_voices)):
         does = module.HELP

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--words-only", action="store_true", help="only show and write the words and how they are pronounced")
     add("--metadata", metavar="TSV", help="recordings to add to training (see docs/your_language.md)")
     add("--output", type=Path, metavar="FOLDER", help="(default: runs/language-CODE)")
-    add("--speakers", type=arguments.positive, metavar="N", help="synthetic speakers (default: 200)")
+    add("--speakers", type=arguments.whole(), metavar="N", help="synthetic speakers (default: 200)")
 
 
 def run(given: argparse.Namespace) -> None:

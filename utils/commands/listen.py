@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--file", metavar="FILE", help="listen to an audio file of any length instead")
     raw = "listen to standard input instead: raw samples of 16 bits, little-endian, mono, at this rate"
-    source.add_argument("--rate", type=arguments.positive, metavar="HZ", help=raw)
+    source.add_argument("--rate", type=arguments.whole(), metavar="HZ", help=raw)
     add("--json", action="store_true", help="print one JSON object per event: word, string, summary")
 
 

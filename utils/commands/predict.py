@@ -19,16 +19,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint: its folder, or its name on the Hugging Face Hub"
     )
     add("files", nargs="*", metavar="[CHECKPOINT] FILE", help=names)
-    add("--top", type=arguments.positive, metavar="N", help="list the N most probable digits")
+    add("--top", type=arguments.whole(1, 10), metavar="N", help="list the N most probable digits")
     add("--several", action="store_true", help="recognise several digits per file, with or without pauses")
-    add("--record", type=arguments.positive, metavar="SECONDS", help="record from the microphone for this long")
+    seconds = arguments.whole(1, 120)  # MAX_SECONDS of a recogniser
+    add("--record", type=seconds, metavar="SECONDS", help="record from the microphone for this long")
     add("--json", action="store_true", help="print JSON")
 
 
 def run(given: argparse.Namespace) -> None:
     from utils.data.audio import find_audio
     from utils.experiments import checkpoint_folder
-    from utils.inference import microphone, recogniser
+    from utils.inference import microphone
 
     names, checkpoint = given.files, checkpoint_folder.DEFAULT
     if given.several:
@@ -39,8 +40,6 @@ def run(given: argparse.Namespace) -> None:
             raise InputError(f"{checkpoint}: there is no such file")
     if bool(names) == bool(given.record):
         raise InputError("give either files or --record (see `sdr predict --help`)")
-    if (given.record or 0) > recogniser.MAX_SECONDS:
-        raise InputError(f"--record is {given.record}; a recording can be at most {recogniser.MAX_SECONDS:.0f} s long")
     loaded = checkpoint_folder.load_quickly(checkpoint)
     if given.record:
         if sys.stderr.isatty():

@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("folder", metavar="FOLDER", help="where the clips and their metadata.tsv go; an earlier session is continued")
     add(
         "--repetitions",
-        type=arguments.positive,
+        type=arguments.whole(),
         default=5,
         metavar="N",
         help="how often each speaker reads each digit (default: %(default)s)",

@@ -41,14 +41,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--model", help="only this model's rows")
     which.add_argument("--with", dest="also", metavar="NAME", help="only this experiment, even if no table names it")
-    add("--seeds", type=arguments.positive, help="number of seeds, at most that of the tables (default: all of them)")
+    add("--seeds", type=arguments.whole(), help="number of seeds, at most that of the tables (default: all of them)")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--jobs", type=arguments.positive, help="runs in parallel (default: one per core)")
+    where.add_argument("--jobs", type=arguments.jobs, help="runs in parallel (default: one per core)")
     where.add_argument("--scheduler", metavar="ADDRESS", help="have the workers of a Dask cluster make the runs")
     add("--again", action="store_true", help="repeat runs that have been made already")
     add(
         "--clips",
-        type=arguments.positive,
+        type=arguments.whole(),
         help="of each test of the peers, so many clips drawn by a seed (default: all)",
     )
 

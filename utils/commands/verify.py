@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", help="only this model's rows")
     add(
         "--sample",
-        type=arguments.whole,
+        type=arguments.whole(0),
         default=3,
         metavar="N",
         help="how many runs are trained again, drawn at random, the quickest first (default: %(default)s)",

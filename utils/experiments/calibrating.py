@@ -58,7 +58,7 @@ def calibrate(
     folder, _ = _trained(experiment, seed)
     left_out = [replace(data, protocol="inside-train", fold=name, also_test=()) for name in speakers]
     split_clips(replace(experiment, data=left_out[0]))  # synthesise clips once, before parallel runs need them
-    work = joblib.Parallel(n_jobs=jobs or joblib.cpu_count(), return_as="generator")(
+    work = joblib.Parallel(n_jobs=min(jobs or joblib.cpu_count(), len(speakers)), return_as="generator")(
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
     logits, labels = zip(*Progress(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
