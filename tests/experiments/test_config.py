@@ -230,6 +230,8 @@ def test_an_unknown_name_suggests_the_closest_known_one(values, parts):
         ("training", "schedule", "linear", "one-cycle"),
         ("features", "f_max", 9000, "f_max"),
         ("features", "n_mels", -3, "at least 1"),
+        ("features", "n_mels", 300, "bands"),
+        ("features", "f_min", 3999, "n_mels = 40 bands"),
         ("model", "n_mels", 41, "the features have 40"),
         ("model", "channels", [], "at least 1"),
         ("model", "channels", [8, 0], "at least 1"),

@@ -3,6 +3,7 @@
 Training, evaluation, `sdr predict` and the notebooks all go through `LogMel`.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,11 +56,28 @@ class FeatureConfig:
             raise ValueError("range_db, std_db, min_power and trim_db must be positive")
         if self.seconds is not None and (self.trim_db is not None or self.seconds * self.sample_rate < 1):
             raise ValueError("seconds must be positive and needs trim_db: null, as trimming makes lengths differ again")
+        if empty := int((mel_bank(self) == 0).all(0).sum()):
+            bands = f"{empty} of the n_mels = {self.n_mels} bands from f_min to f_max"
+            raise ValueError(f"{bands} are empty: they are narrower than n_fft = {self.n_fft} can tell apart")
 
     @property
     def floor(self) -> float:
         """The lowest value of a feature: the value of silence, of padding and of masks."""
         return (-self.range_db - self.mean_db) / self.std_db
+
+
+def mel_bank(config: FeatureConfig) -> Tensor:
+    """The weights of Fourier coefficients in the mel bands: (coefficients, mels)."""
+    with warnings.catch_warnings(action="ignore"):  # about empty bands, which `FeatureConfig` refuses
+        return torchaudio.functional.melscale_fbanks(
+            config.n_fft // 2 + 1,
+            config.f_min,
+            config.f_max,
+            config.n_mels,
+            config.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )
 
 
 class LogMel(nn.Module):
@@ -75,16 +93,7 @@ class LogMel(nn.Module):
     def __init__(self, config: FeatureConfig):
         super().__init__()
         self.config = config
-        bank = torchaudio.functional.melscale_fbanks(
-            config.n_fft // 2 + 1,
-            config.f_min,
-            config.f_max,
-            config.n_mels,
-            config.sample_rate,
-            norm="slaney",
-            mel_scale="slaney",
-        )
-        self.register_buffer("bank", bank, persistent=False)
+        self.register_buffer("bank", mel_bank(config), persistent=False)
         around = config.n_fft - config.win_length
         window = F.pad(torch.hann_window(config.win_length), (around // 2, around - around // 2))
         self.register_buffer("window", window, persistent=False)
