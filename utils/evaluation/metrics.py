@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from utils.features.log_mel import FeatureConfig
 
@@ -68,6 +67,8 @@ def bootstrap_interval(correct: np.ndarray, speakers: np.ndarray, level: float =
 
 def cost(model: nn.Module, config: FeatureConfig) -> dict:
     """The number of trainable `parameters`, and `multiply_adds` for a one-second clip."""
+    from torch.utils.flop_counter import FlopCounterMode  # 50 MB, which a training does not need
+
     frames = 1 + config.sample_rate // config.hop_length
     clip = torch.full((1, frames, config.n_mels), config.floor), torch.tensor([frames])
     model.eval()

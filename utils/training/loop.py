@@ -97,6 +97,7 @@ def train(
         raise InputError(
             "early stopping and the schedule 'plateau' need validation speakers, but this protocol has none"
         )
+    memory.return_large_blocks()
     process = this_process()
     # channels_last makes 2-D convolutions a third faster
     model.to(process.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
