@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import made_recordings
 import pytest
 import soundfile
 import torch
@@ -49,6 +50,7 @@ class Base:
     metadata: Path
     table: str  # the metadata, with absolute paths
     sounds: list[Path]  # one of each format that libsndfile writes
+    recordings: list[Path]  # of phones, and videos; without FFmpeg, none
     settings: dict  # of the network
     config: Path  # the same, as a file
     configs: list[dict]  # the settings of experiments of all kinds
@@ -98,7 +100,7 @@ def make_base(corpus: Corpus, folder: Path) -> Base:
     (project / "README.md").write_text("# Made\n<!-- table made -->\n<!-- end of table -->\n")
     finished, interrupted, cache = folder / "finished", folder / "interrupted", folder / "cache"
     base = Base(
-        corpus.folder, corpus.metadata, table, _sounds(folder), own, config, _configs(corpus),
+        corpus.folder, corpus.metadata, table, _sounds(folder), _recordings(folder), own, config, _configs(corpus),
         finished / "tiny" / "course-repetitions-1" / "seed-0", interrupted, cache, "", "", project,
     )  # fmt: skip
 
@@ -137,6 +139,13 @@ def _sounds(folder: Path) -> list[Path]:
                 made.append(path)
     usual = [path for path in made if path.name.startswith(("WAV-PCM_16", "FLAC-PCM_16", "OGG-VORBIS", "MP3-"))]
     return [*usual, *sorted(made)]
+
+
+def _recordings(folder: Path) -> list[Path]:
+    if not made_recordings.FFMPEG:
+        return []
+    clip = speak(7, "eve", 0)
+    return [made_recordings.encode(folder / f"recording-{kind}", clip, kind) for kind in made_recordings.KINDS]
 
 
 def _configs(corpus: Corpus) -> list[dict]:

@@ -11,12 +11,28 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+
+from utils.commands import main
 
 MEMORY = 1.5e9  # bytes that a trial may take beyond what the parent has
 SECONDS = 30.0  # of computing, or of waiting for something, until a trial counts as hanging
 PAUSE = 0.005  # seconds between two looks at a trial
 LONGEST_LINE = 2000  # characters of a message
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What to run in a folder, the exit statuses it may have, and a check of what it left if it ended well."""
+
+    action: Callable[[], object]
+    allowed: tuple[int, ...] = (0, 2)
+    check: Callable[[], str | None] = lambda: None
+
+
+def sdr(*arguments: object) -> Callable[[], object]:
+    return partial(main.main, [str(argument) for argument in arguments])
 
 
 @dataclass(frozen=True)
