@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     from utils.experiments.benchmark import measure
 
-    measured = measure(progress=not given.json)
+    measured = measure()
     if given.json:
         print(json.dumps(measured))
     else:
