@@ -67,7 +67,7 @@ def bootstrap_interval(correct: np.ndarray, speakers: np.ndarray, level: float =
 
 def cost(model: nn.Module, config: FeatureConfig) -> dict:
     """The number of trainable `parameters`, and `multiply_adds` for a one-second clip."""
-    from torch.utils.flop_counter import FlopCounterMode  # 50 MB, which a training does not need
+    from torch.utils.flop_counter import FlopCounterMode  # 50 MB, which tests of a model do not need
 
     frames = 1 + config.sample_rate // config.hop_length
     clip = torch.full((1, frames, config.n_mels), config.floor), torch.tensor([frames])
