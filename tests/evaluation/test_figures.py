@@ -84,6 +84,8 @@ def test_compress_makes_a_figure_smaller_and_keeps_its_look():
     small = figures.compress(png)
     assert len(small) < len(png) / 2
     assert figures.compress(png) == small
+    assert figures.source_of(figures.compress(png, "these numbers")) == "these numbers"
+    assert figures.source_of(small) is None and figures.source_of(b"no image") is None
     before, after = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB"), int) for data in (png, small))
     assert np.abs(before - after).mean() < 2
 

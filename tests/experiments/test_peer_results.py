@@ -1,6 +1,7 @@
 """Off-the-shelf peers: tested on the same clips as models, part by part, with ordinary results in the store."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -158,7 +159,18 @@ def test_the_command_tests_peers_draws_the_figure_and_refuses_other_options(parr
     (project.folder / "docs").mkdir()
     done = sdr("reproduce", "peers", "--clips", 2)
     assert done.status == 0 and "| parrot |" in done.out, done
-    assert (project.folder / "docs" / "accuracy_and_cost.png").read_bytes().startswith(b"\x89PNG")
+    figure = project.folder / "docs" / "accuracy_and_cost.png"
+    drawn = figure.read_bytes()
+    reporting.update(check=True)
+    path = results.costs_path(project.store)
+    costs = json.loads(path.read_text())
+    costs["costs"]["parrot"]["milliseconds"] *= 2
+    path.write_text(json.dumps(costs))
+    with pytest.raises(InputError, match=re.escape(f"{figure}: does not match the results")):
+        reporting.update(check=True)
+    assert figure.read_bytes() == drawn  # a check changes nothing
+    assert reporting.update() == [figure.name] and figure.read_bytes() != drawn
+    reporting.update(check=True)
     sdr("reproduce", "peers", "--seeds", 1).refused("--model, --clips and --again")
     sdr("reproduce", "--clips", 1).refused("--clips", "sdr reproduce peers")
 

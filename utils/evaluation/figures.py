@@ -6,6 +6,7 @@ Each function draws into `ax`, or into a new figure, and returns the axes. The p
 
 import io
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from sklearn.metrics import DetCurveDisplay, det_curve
 
 from utils.files import atomic_folder
@@ -226,12 +228,25 @@ def save_run(result: dict, folder: Path) -> None:
             plt.close(ax.figure)
 
 
-def compress(png: bytes) -> bytes:
-    """Shrink a figure's PNG to about a third by a palette of 256 colours."""
+def compress(png: bytes, source: str | None = None) -> bytes:
+    """Shrink a figure's PNG to about a third by a palette of 256 colours.
+
+    `source` goes into its field of that name: what the figure was drawn from.
+    """
     buffer = io.BytesIO()
     image = Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-    image.save(buffer, "PNG", optimize=True)
+    fields = PngInfo()
+    if source is not None:
+        fields.add_text("Source", source)
+    image.save(buffer, "PNG", optimize=True, pnginfo=fields)
     return buffer.getvalue()
+
+
+def source_of(png: bytes) -> str | None:
+    """What a figure was drawn from, as `compress` noted; None if it did not, or if this is no image."""
+    with suppress(OSError), Image.open(io.BytesIO(png)) as image:
+        return image.info.get("Source")
+    return None
 
 
 def _numbers(ax: Axes, texts: np.ndarray, dark: np.ndarray, shown: np.ndarray) -> None:

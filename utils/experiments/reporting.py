@@ -12,11 +12,14 @@ from utils.data.metadata import tables_sha256
 from utils.evaluation import documents, figures, results, tables
 from utils.evaluation.tables import load_tables
 from utils.experiments.config import find_experiment, made_by, snapshot
+from utils.experiments.fingerprints import short_key
 from utils.experiments.peer_results import settings_of
 from utils.files import write_atomically
 from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, PROJECT
 from utils.progress import Progress
+
+COSTS = Path("docs") / "accuracy_and_cost.png"  # within the project
 
 
 def rows(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> list[dict]:
@@ -70,11 +73,11 @@ def tables_with(experiment: str, store: Path = results.STORE) -> list[str]:
 
 
 def update(check: bool = False, project: Path = PROJECT, store: Path = results.STORE) -> list[str]:
-    """Update the tables in the README, the pages of `docs/` and the notebooks.
+    """Update the tables in the README, the pages of `docs/` and the notebooks, and the figure of the costs.
 
     Args:
-        check: change nothing. Instead raise an `InputError` for the first table that does not match the results, and
-            for any result whose metrics do not match its predictions.
+        check: change nothing. Instead raise an `InputError` for the first table or figure that does not match the
+            results, and for any result whose metrics do not match its predictions.
         project: the folder with these documents.
         store: the folder of the results.
 
@@ -98,20 +101,34 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
         if new != text:
             _write(path, new)
             changed.append(path.name)
+    figure = project / COSTS
+    if figure.exists() and figures.source_of(figure.read_bytes()) != short_key(*_costs(store)):
+        if check:
+            raise InputError(f"{figure}: does not match the results; `sdr report` draws it again")
+        changed.append(draw_costs(project, store).name)
     return changed
 
 
 def draw_costs(project: Path = PROJECT, store: Path = results.STORE) -> Path:
     """Draw accuracy over cost, of the rows of the table `peers`, for `docs/results.md`; returns the file."""
-    noisy = {row["model"]: fmean(row["conditions"]["10"]) for row in rows("noise", store) if "10" in row["conditions"]}
-    buffer, path = io.BytesIO(), project / "docs" / "accuracy_and_cost.png"
+    made, noisy = _costs(store)
+    buffer, path = io.BytesIO(), project / COSTS
     with plt.rc_context(figures.STYLE):
         figure, ax = plt.subplots(figsize=(6.5, 4))
-        figures.accuracy_by_cost(rows("peers", store), tuple(PEERS), noisy, ax)
+        figures.accuracy_by_cost(made, tuple(PEERS), noisy, ax)
         figure.savefig(buffer, format="png", dpi=120)
         plt.close(figure)
-    write_atomically(path, lambda new: new.write_bytes(figures.compress(buffer.getvalue())))
+    png = figures.compress(buffer.getvalue(), source=short_key(made, noisy))
+    write_atomically(path, lambda new: new.write_bytes(png))
     return path
+
+
+def _costs(store: Path) -> tuple[list[dict], dict[str, float]]:
+    """What `draw_costs` draws: of the rows of the table `peers`; and by model, its accuracy at 10 dB."""
+    shown = ("model", "milliseconds", "accuracy_mean")
+    made = [{key: row[key] for key in shown} for row in rows("peers", store) if "milliseconds" in row]
+    noise = [row for row in rows("noise", store) if "10" in row["conditions"]]
+    return made, {row["model"]: fmean(row["conditions"]["10"]) for row in noise}
 
 
 def _write(path: Path, text: str) -> None:
