@@ -70,6 +70,13 @@ def test_over_seeds_pairs_equal_seeds():
     assert difference == pytest.approx(0.05) and np.isnan(p) and seeds == 1
 
 
+def test_over_seeds_knows_differences_that_are_all_the_same(recwarn):
+    other = {0: 0.9, 1: 0.8, 2: 0.7}
+    assert significance.over_seeds(other, other) == (0.0, 1.0, 3)
+    more = {seed: accuracy + 0.1 for seed, accuracy in other.items()}
+    assert significance.over_seeds(more, other) == (pytest.approx(0.1), 0.0, 3) and not list(recwarn)
+
+
 @pytest.fixture
 def put(tmp_path):
     def write(name: str, *rights: int) -> None:

@@ -28,7 +28,8 @@ class Model:
 
     Attributes:
         name: as the user gave it.
-        predictions: by seed, one row per clip: `identifier speaker label predicted`, in the order of `identifier`.
+        predictions: by seed, one row per clip, or of folds that share their test clips one for each fold: `identifier
+            speaker label predicted`, in the order of `identifier`.
         parameters, multiply_adds: see `utils.evaluation.metrics.cost`.
         train_seconds: the mean over the runs; None for checkpoints, which do not say.
         experiments: of one seed, one for each fold.
@@ -114,7 +115,7 @@ def compare(
     alone = most[most.sum(axis=1) == 1]
     return Comparison(
         part,
-        next(iter(first.predictions.values()))[CLIP],
+        next(iter(first.predictions.values()))[CLIP].drop_duplicates(ignore_index=True),
         [_describe(model) for model in models],
         _pairs(models),
         {name: alone.index[alone[name]].tolist() for name in share},
@@ -225,7 +226,7 @@ def _describe(model: Model) -> dict:
     scores, speakers = right.drop(columns="speaker"), right["speaker"].to_numpy()
     share = scores.mean(axis=1)
     by_seed = {seed: float(scores[seed].mean()) for seed in scores}
-    if len(by_seed) == 1:  # as in the result of the run
+    if len(by_seed) == 1 and share.isin([0, 1]).all():  # as in the result of the run
         interval = bootstrap_interval(share.to_numpy() == 1, speakers)
     else:
         _, *interval, _ = significance.paired_bootstrap(share.to_numpy(), np.zeros(len(share)), speakers)
