@@ -47,8 +47,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         InputError: the disk is full, the folder is not writable, or `path` is a folder or a device.
     """
     path = Path(path)
-    if path.exists() and not path.is_file():
-        raise InputError(f"{path}: not a regular file, so it cannot be replaced")
+    _check_regular(path)
     with _plain_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{os.getpid()}-{path.name}"  # same suffix: some writers go by it
@@ -66,6 +65,17 @@ def check_writable(folder: str | Path) -> None:
         place = place.parent
     with _plain_errors(Path(folder)):
         tempfile.TemporaryFile(dir=place).close()
+
+
+def check_target(path: str | Path) -> None:
+    """Raise `InputError` if a file, which need not exist yet, cannot be written. Call this before long work."""
+    _check_regular(Path(path))
+    check_writable(Path(path).parent)
+
+
+def _check_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: not a regular file, so it cannot be replaced")
 
 
 def check_replaceable(folder: str | Path, own: Sequence[str]) -> None:

@@ -7,10 +7,11 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import experiment_of
+from conftest import experiment_of, use_table
 from made_results import metrics_of, write_result
 
-from utils.evaluation import results
+from utils.evaluation import results, significance
+from utils.evaluation.tables import Table
 from utils.experiments import runs
 
 SPEAKERS = np.repeat(["eve", "finn"], 50)
@@ -20,12 +21,12 @@ SPEAKERS = np.repeat(["eve", "finn"], 50)
 def put(project):
     """`put(name, *wrong)` writes one run for each seed, in which these of 100 clips are misrecognised."""
 
-    def write(name: str, *wrong: set[int], split: str = "course", label: int = 3) -> None:
+    def write(name: str, *wrong: set[int], split: str = "course", label: int = 3, clip: str | None = None) -> None:
         for seed, misrecognised in enumerate(wrong):
             path = write_result(project.store, 0.5, split, seed, name)
             table = pd.DataFrame(
                 {
-                    "identifier": [f"{split} clip {i:02}" for i in range(100)],
+                    "identifier": [f"{clip or split} clip {i:02}" for i in range(100)],
                     "speaker": SPEAKERS,
                     "split": "TEST",
                     "label": label,
@@ -115,6 +116,32 @@ def test_the_folds_of_a_table_are_compared_together(sdr, put, tables):
     assert told["clips"] == 200 and told["models"][1]["by_seed"] == {"0": 0.7, "1": 0.7}
 
 
+def test_folds_that_share_their_test_clips_count_each_clip_once(sdr, put, monkeypatch):
+    """A clip counts with the share of the folds whose models recognise it."""
+    use_table(monkeypatch, Table("shared", "one-speaker", (), {"one": 2}, ("ada", "bob")))
+    for speaker, one, other in (("ada", first(10), first(40)), ("bob", first(20), first(20))):
+        put("one", one, one, split=f"one-speaker-{speaker}", clip="test")
+        put("other", other, split=f"one-speaker-{speaker}", clip="test")
+    told = compared(sdr, "one", "other", "--table", "shared")
+    assert told["clips"] == 100 and [model["accuracy"] for model in told["models"]] == pytest.approx([0.85, 0.7])
+    assert told["models"][1]["per_speaker"] == {"eve": pytest.approx(0.4), "finn": 1.0}
+    low, high = told["models"][1]["interval"]
+    assert 0.6 < low < 0.7 < high < 0.8
+    (pair,) = told["pairs"]
+    share = np.array([[(i >= a) + (i >= b) for i in range(100)] for a, b in ((10, 20), (40, 20))]) / 2
+    difference, low, high, p = significance.paired_bootstrap(*share, SPEAKERS)
+    assert (pair["difference"], *pair["interval"]) == pytest.approx((difference, low, high))
+    assert pair["p_clips"] == p and pair["p_mcnemar"] == significance.mcnemar(*share)
+
+
+def test_equal_models_are_equally_good_over_seeds_too(sdr, put, recwarn):
+    for name in ("one", "other"):
+        put(name, first(4), first(5), first(6))
+    (pair,) = compared(sdr, "one", "other")["pairs"]
+    assert pair["p_seeds"] == 1 and pair["verdict"] == "no difference" and not list(recwarn)
+    assert "equally good" in (text := sdr("compare", "one", "other").out) and "too few seeds" not in text
+
+
 def test_folders_and_files_of_results_are_models_too(sdr, put, project):
     put("one", first(10), first(12))
     put("other", first(30))
@@ -163,6 +190,7 @@ def test_bad_input_is_refused_in_one_line(sdr, put, project, trained, corpus, tm
     sdr("compare", "one", "other", "--root", tmp_path).refused("--metadata")
     sdr("compare", "one", "other", "--metadata", tmp_path / "no.tsv").refused("no.tsv")
     sdr("compare", "one", "other", "--metadata", corpus.metadata, "--split", "HALF").refused("no clips in the split")
+    sdr("compare", "one", "othr", "--html", tmp_path).refused("not a regular file")  # before the work
     broken = project.store / "one" / "broken"
     shutil.copytree(project.store / "one" / "course", broken)
     (broken / "seed-0.json").write_text("{}")

@@ -73,6 +73,7 @@ def test_bad_input_is_refused_in_one_line(sdr, corpus, tmp_path):
     sdr("data", "check", tmp_path / "none.tsv").refused("none.tsv", "no such file")
     sdr("data", "check", write_bytes(tmp_path / "bad.tsv", b"a\tb\n1\t2\n")).refused("bad.tsv", "row 1", "identifier")
     sdr("data", "check", corpus.metadata, "--html", tmp_path).refused("not a regular file")
+    sdr("data", "check", tmp_path / "none.tsv", "--html", tmp_path).refused("not a regular file")  # before the work
     blocked = write_bytes(tmp_path / "file", b"") / "page.html"
     sdr("data", "check", corpus.metadata, "--html", blocked).refused("file")
 

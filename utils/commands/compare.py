@@ -34,7 +34,7 @@ def run(given: argparse.Namespace) -> None:
     from utils.evaluation.tables import load_tables
     from utils.experiments.comparison.compare import compare
     from utils.experiments.comparison.report import text, write_page
-    from utils.files import check_writable
+    from utils.files import check_target
     from utils.settings import nearest
 
     tables = load_tables()
@@ -44,7 +44,7 @@ def run(given: argparse.Namespace) -> None:
         raise InputError("--root says where the clips of --metadata are, so it needs --metadata")
     page, table = given.html, tables[given.table]
     if page is not None:
-        check_writable(page.parent)
+        check_target(page)
     found = compare(given.models, table, given.split, given.metadata, given.root, results.STORE, files=page is not None)
     if page is not None:
         write_page(found, page)

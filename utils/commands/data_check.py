@@ -21,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     from utils.experiments.corpus_check.check import check_corpus
     from utils.experiments.corpus_check.page import write_page
-    from utils.files import check_writable
+    from utils.files import check_target
 
     if given.html is not None:
-        check_writable(given.html.parent)
+        check_target(given.html)
     report = check_corpus(given.table, given.root)
     if given.html is not None:
         write_page(report, given.html)
