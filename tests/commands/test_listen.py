@@ -11,6 +11,7 @@ import soundfile
 from conftest import speak
 
 from utils import InputError
+from utils.commands.listen import _clock
 from utils.commands.main import main
 from utils.inference import microphone
 
@@ -111,6 +112,27 @@ def test_ctrl_c_ends_with_a_summary(trained, capsys, monkeypatch):
 
     monkeypatch.setattr(microphone, "listen", interrupted)
     check(listen(capsys, str(trained.checkpoint)))
+
+
+def test_the_level_meter_is_gone_before_the_summary(trained, capsys, monkeypatch):
+    def quiet(rate):
+        yield sound(2)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(microphone, "listen", quiet)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    main(["listen", str(trained.checkpoint)])
+    shown = capsys.readouterr()
+    assert " dB " in shown.err and shown.err.endswith("\r\033[K") and "0 digits" in shown.out
+
+
+def test_a_time_has_at_most_59_seconds():
+    assert [_clock(seconds) for seconds in (0.0, 59.994, 59.996, 119.999)] == [
+        "0:00.00",
+        "0:59.99",
+        "1:00.00",
+        "2:00.00",
+    ]
 
 
 def test_no_microphone(trained, capsys, fake_microphone):

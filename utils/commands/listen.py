@@ -48,6 +48,8 @@ def run(given: argparse.Namespace) -> None:
     finally:  # also if the microphone is unplugged
         if listener.stream.seconds:
             _show(listener.end(), given.json, live, meter)
+            if meter:
+                meter.clear()
             _summarise(listener.summary(), given.json, live)
 
 
@@ -103,4 +105,5 @@ def _summarise(summary, as_json: bool, live: bool) -> None:
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{seconds % 60:05.2f}"
+    minutes, rest = divmod(round(seconds, 2), 60)
+    return f"{minutes:.0f}:{rest:05.2f}"
