@@ -14,6 +14,7 @@ from utils.experiments import checkpoints
 from utils.experiments.language import build as language
 from utils.experiments.language import report, training
 from utils.experiments.language.training import balance
+from utils.paths import RUNS
 from utils.training import loop
 
 POLISH = ("zero", "jeden", "dwa", "trzy", "cztery", "pięć", "sześć", "siedem", "osiem", "dziewięć")
@@ -190,6 +191,11 @@ def test_a_reading_list_has_every_digit_equally_often_and_all_its_words():
     assert set(table.groupby(["reader", "digit"]).size()) == {5} and table["reader"].nunique() == 3
     assert set(table.loc[table["digit"] == "0", "word"]) == {"zero", "nic"}
     assert table.loc[table["reader"] == "1", "digit"].tolist() != table.loc[table["reader"] == "2", "digit"].tolist()
+
+
+def test_the_next_command_writes_to_the_same_folder(tmp_path):
+    assert f" --output {tmp_path / 'language-pl'}" in report.next_steps("pl", tmp_path / "language-pl", recorded=False)
+    assert "--output" not in report.next_steps("pl", RUNS / "language-pl", recorded=False)
 
 
 def test_digits_that_sound_alike_are_named():

@@ -164,6 +164,6 @@ def _missing_engines(code: str) -> list[str]:
 
 
 def _portable(path: str | Path) -> str:
-    """A path as a config names it: relative to the project if it lies there."""
+    """A path as a config names it on any system: relative to the project if it lies there, with slashes."""
     whole = Path(path).resolve()
-    return str(whole.relative_to(PROJECT) if whole.is_relative_to(PROJECT) else whole)
+    return (whole.relative_to(PROJECT) if whole.is_relative_to(PROJECT) else whole).as_posix()

@@ -7,6 +7,7 @@ import numpy as np
 
 from utils.data.synthesis.lexicon import Lexicon
 from utils.experiments.language.training import ROOMS, Fold
+from utils.paths import RUNS
 
 READERS, READ_REPETITIONS = 3, 5  # of the reading list: how many people, and how often each reads a digit
 WORTH_MENTIONING = 0.01  # share of a digit's clips that are taken for another digit
@@ -123,9 +124,8 @@ def recordings_text(folds: Sequence[Fold], speakers: Sequence[str]) -> str:
 def next_steps(code: str, folder: Path, recorded: bool) -> str:
     """What a teacher does next."""
     record = f"speech_data/{code}"
-    train = f"sdr language {code} --metadata {record}/metadata.tsv" + (
-        f" --output {folder}" if folder.name != f"language-{code}" else ""
-    )
+    elsewhere = folder.resolve() != (RUNS / f"language-{code}").resolve()
+    train = f"sdr language {code} --metadata {record}/metadata.tsv" + (f" --output {folder}" if elsewhere else "")
     people = "Record more people" if recorded else "Record three people"
     return f"""\
 Next:
