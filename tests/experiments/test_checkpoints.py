@@ -7,6 +7,7 @@ import re
 import shutil
 import warnings
 import zipfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from utils.experiments.model_card import model_card
 from utils.features.extraction import extract
 from utils.features.log_mel import pad
 from utils.inference.calibration import Calibration
-from utils.paths import CHECKPOINTS
+from utils.paths import CHECKPOINTS, COURSE_METADATA
 
 
 @pytest.fixture
@@ -85,6 +86,13 @@ def test_the_model_card(trained, tmp_path):
     assert "80 clips of clips; speakers: ada, bob, cleo, dan" in card
     assert "course (seed 0)" in card
     assert "Free Spoken Digit" not in card
+
+
+def test_the_model_card_of_a_model_of_synthetic_speech_names_no_recordings(trained):
+    data = replace(trained.experiment.data, metadata=COURSE_METADATA.name, protocol="zero", synthetic_voices=12)
+    card = model_card(replace(trained.experiment, data=data), trained.result | {"train_speakers": []})
+    assert "clips of 12 synthetic voices (eSpeak NG); no recorded speaker." in card and "Free Spoken" not in card
+    assert "Trained on synthetic voices alone." in card
 
 
 @pytest.mark.parametrize("folder", sorted(CHECKPOINTS.glob("*/")), ids=lambda path: path.name)

@@ -44,7 +44,8 @@ def model_card(experiment: Experiment, result: dict) -> str:
         for name, m in result["metrics"].items()
     ]
     data = experiment.data
-    names = [Path(table).stem for table in (data.metadata, *data.also_train, *data.non_digits)]
+    recorded = () if data.protocol.startswith("zero") else (data.metadata,)  # zero: only tested on its table
+    names = [Path(table).stem for table in (*recorded, *data.also_train, *data.non_digits)]
     corpora = [CREDITS.get(name, name) for name in names]
     if data.synthetic_voices:
         corpora.append(f"{data.synthetic_voices} synthetic voices (eSpeak NG)")
@@ -63,6 +64,8 @@ def model_card(experiment: Experiment, result: dict) -> str:
         corpora.append(f"with recorded noise ({', '.join(data.noises)})")
     speakers = result["train_speakers"]
     few = len(speakers) <= FEW
+    who = f"speakers: {', '.join(speakers)}" if few else f"{len(speakers)} recorded speakers"
+    variety = "few adult voices" if few else "isolated words"
     return CARD_TEXT.format(
         name=experiment.name,
         model=experiment.model_name,
@@ -74,8 +77,8 @@ def model_card(experiment: Experiment, result: dict) -> str:
         clips=result["train_clips"],
         corpora=", ".join(corpora),
         non_digits=NON_DIGITS[experiment.data.learns_non_digits],
-        speakers=f"speakers: {', '.join(speakers)}" if few else f"{len(speakers)} recorded speakers",
-        variety="few adult voices" if few else "isolated words",
+        speakers=who if speakers else "no recorded speaker",
+        variety=variety if speakers else "synthetic voices alone",
         rows="\n".join(rows),
         strings="" if experiment.strings is None else _strings(result),
         use="short clips of one digit" if experiment.strings is None else "strings of digits, with or without pauses,",
