@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 import torch
 from conftest import RATE, speak, tone, write_wav
 
@@ -57,6 +58,12 @@ def test_a_silent_clip_cannot_be_measured(tmp_path):
 @pytest.mark.parametrize("samples", [1, 10])
 def test_a_tiny_clip_has_no_word(tmp_path, samples):
     assert "no word" in found(write_wav(tmp_path / "clip.wav", tone(700, 1.0)[1 : 1 + samples]))
+
+
+def test_a_clip_of_a_low_sample_rate_is_measured(tmp_path):
+    soundfile.write(tmp_path / "low.wav", np.pad(word(), RATE // 2)[::2], RATE // 2)
+    (found_word,) = (measured := measure(str(tmp_path / "low.wav"))).words
+    assert measured.rate == RATE // 2 and found_word == pytest.approx((0.55, 0.96), abs=0.05)
 
 
 def test_durations_are_compared_within_a_label():
