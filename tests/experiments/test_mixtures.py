@@ -86,6 +86,12 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(made, clips,
     assert checksums(make(tmp_path / "other", clips, seed=1)) != checksums(made)
 
 
+def test_an_identifier_need_not_be_the_name_of_a_file(clips, tmp_path):
+    odd = clips.assign(identifier="set 1/" + clips["identifier"])
+    table = read_metadata(make(tmp_path / "odd", odd) / "clean" / "metadata.tsv")
+    assert table["identifier"].tolist() == odd["identifier"].tolist()
+
+
 def test_a_clip_does_not_depend_on_the_clips_of_other_splits(made, corpus, tmp_path):
     reported = corpus.clips[corpus.clips["split"].isin(["DEV", "TEST"])]
     both = checksums(make(tmp_path / "both", reported))

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import librosa
 import numpy as np
@@ -102,7 +103,7 @@ def cached_mixtures(clips: pd.DataFrame, sources: Sequence[str]) -> Path:
 
 def _write(made: Iterable[Recording], folder: Path, rows: dict[str, list]) -> None:
     for one in made:
-        name = f"{one.identifier}.wav"
+        name = f"{quote(one.identifier, safe=' ')}.wav"  # an identifier may have a slash
         soundfile.write(folder / one.condition / name, one.samples, RATE, subtype="PCM_16")
         rows[one.condition].append((one.identifier, one.speaker, one.split, one.label, name))
 
