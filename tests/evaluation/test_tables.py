@@ -21,6 +21,12 @@ LOSO = Table("loso", "loso", (), {"little": 3}, SPEAKERS, held_out=("lucas", "yw
 # Rows
 
 
+def test_a_seed_may_be_any_number(tmp_path):
+    for seed in (0, 20261129):
+        write_result(tmp_path, 0.5, seed=seed)
+    assert tables.row(COURSE, "little", None, tmp_path)["by_seed"] == {0: 0.5, 20261129: 0.5}
+
+
 def test_a_row_is_mean_and_deviation_over_seeds_of_the_mean_over_folds(tmp_path):
     accuracies = {}
     for seed in range(3):

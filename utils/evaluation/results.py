@@ -49,6 +49,12 @@ def result_path(store: Path, experiment: str, split: str, seed: int) -> Path:
     return run_folder(store, experiment, split) / f"seed-{seed}.json"
 
 
+def seeds_of(store: Path, experiment: str, split: str) -> list[int]:
+    """The seeds that the store has runs of."""
+    names = (path.stem.removeprefix("seed-") for path in run_folder(store, experiment, split).glob("seed-*.json"))
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
 def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
     """Write a result, and next to it the predictions: `identifier speaker split label predicted probability`."""
     # without the time and the name of the file, which gzip would note: equal predictions give equal bytes
@@ -173,7 +179,7 @@ def _processor() -> str:
     """The processor's name; Python reports it on macOS and Windows, Linux in /proc/cpuinfo."""
     info = Path("/proc/cpuinfo")
     if info.exists():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor() or platform.machine()

@@ -96,7 +96,8 @@ def row(
         of a table of field tests also `conditions`, the share of each over the seeds.
     """
     splits = table.splits(repetitions)
-    paths = {seed: [results.result_path(store, experiment, split, seed) for split in splits] for seed in range(100)}
+    tried = results.seeds_of(store, experiment, splits[0])
+    paths = {seed: [results.result_path(store, experiment, split, seed) for split in splits] for seed in tried}
     seeds = [seed for seed, own in paths.items() if all(path.exists() for path in own)]
     complete = [[results.load(path) for path in paths[seed]] for seed in seeds]
     if not complete:
