@@ -5,10 +5,12 @@ import http.client
 import io
 import json
 import socket
+import sys
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -486,6 +488,19 @@ def test_the_end_of_the_input_ends_the_terminal_session(terminal, session):
 def test_a_muted_microphone_does_not_end_the_terminal_session(terminal, session, capsys):
     terminal([InputError("is it muted?"), take()], ["1", "", "", "", "q"], "ada")
     assert "is it muted?" in capsys.readouterr().out and len(read_metadata(session.metadata)) == 1
+
+
+def test_a_sound_card_may_begin_with_digital_silence(session, monkeypatch, capsys):
+    def rec(frames, rate, **_):
+        return np.where(np.arange(frames) < 0.5 * rate, 0.0, 0.01).astype(np.float32)[:, None]
+
+    fake = SimpleNamespace(
+        PortAudioError=OSError, rec=rec, query_devices=lambda kind: {"default_samplerate": float(RATE)}
+    )
+    monkeypatch.setitem(sys.modules, "sounddevice", fake)
+    monkeypatch.setattr("builtins.input", lambda question: "")
+    recording_terminal.record(session)
+    assert "Recordings go to" in capsys.readouterr().out
 
 
 def test_no_microphone_is_reported_in_one_line(sdr, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from utils.inference.microphone import record as listen
 from utils.inference.utterance import QUIET, Utterance, find_utterance
 
 SECONDS = 2.5  # of recording per prompt
+TRIAL = 1.0  # seconds; some sound cards begin with digital silence, which is not that of a muted microphone
 BAR = 30  # characters, from LOWEST to 0 dB of full scale
 LOWEST = -60.0
 
@@ -22,7 +23,7 @@ def record(session: Session, name: str | None = None) -> None:
     Raises:
         InputError: there is no microphone, or sounddevice is not installed.
     """
-    listen(0.2, RATE)  # reports a missing microphone before anybody has typed a name
+    listen(TRIAL, RATE)  # reports a missing microphone before anybody has typed a name
     print(f"Recordings go to {session.folder}. Nothing leaves this machine.")
     try:
         while name := name or _ask("\nSpeaker's name or pseudonym (Enter to end): "):
