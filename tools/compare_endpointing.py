@@ -4,7 +4,7 @@
     python tools/compare_endpointing.py --check                      # fail if the table is not what was measured
 
 Writes results/endpointing.json and, from it, the table in docs/using_it.md. Needs, beside the recordings of
-`sdr data course` and `sdr data noises`, the packages onnxruntime, silero-vad and webrtcvad-wheels; no other part of
+`sdr data sdr` and `sdr data noises`, the packages onnxruntime, silero-vad and webrtcvad-wheels; no other part of
 the project does.
 """
 
@@ -231,14 +231,15 @@ def main() -> None:
             "minutes": round(sum(len(mixture.sound) for mixture in made) / RATE / 60, 1),
             "methods": {name: measure(find, made, recogniser) for name, find in methods.items()},
         }
-        write_atomically(OUTPUT, lambda file: Path(file).write_text(json.dumps(measured, indent=1) + "\n"))
-    page = PAGE.read_text()
+        write_atomically(OUTPUT, lambda file: file.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8"))
+    page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
-    wanted = f"{before}{MARKS[0]}\n{table(json.loads(OUTPUT.read_text()))}\n{MARKS[1]}{rest.split(MARKS[1], 1)[1]}"
+    measured = json.loads(OUTPUT.read_text(encoding="utf-8"))
+    wanted = f"{before}{MARKS[0]}\n{table(measured)}\n{MARKS[1]}{rest.split(MARKS[1], 1)[1]}"
     if given.check and wanted != page:
         sys.exit(f"{PAGE}: the table is not that of {OUTPUT}; run tools/compare_endpointing.py")
     if not given.check:
-        write_atomically(PAGE, lambda file: Path(file).write_text(wanted))
+        write_atomically(PAGE, lambda file: file.write_text(wanted, encoding="utf-8"))
 
 
 if __name__ == "__main__":

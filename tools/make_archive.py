@@ -5,7 +5,7 @@
 
 `flite:18` stands for 18 speakers for each voice of Flite, `kokoro:1:100` for one and 100 blends of voices. Without
 engines, the project's own choice for the language is spoken. What has been spoken is kept, so an interrupted run can be
-started again. README: "Synthetic voices".
+started again.
 """
 
 import argparse
@@ -29,7 +29,10 @@ def speak(folder: Path, language: str, choice: list[str]) -> None:
     """Speak with the engines of `choice`. Voices whose output may not be passed on are not used."""
     known = engines()
     for item in choice or CHOICE.get(language, ()):
-        name, each, blends = (*item.split(":"), "0")[:3]
+        name, *numbers = item.split(":")
+        if not 1 <= len(numbers) <= 2 or not all(map(str.isdecimal, numbers)):
+            raise InputError(f"'{item}' is not ENGINE:EACH or ENGINE:EACH:BLENDS, such as flite:18")
+        each, blends = (*map(int, numbers), 0)[:2]
         if name not in known:
             raise InputError(f"no engine '{name}'; known are {', '.join(known)}")
         missing = known[name].available()
@@ -37,7 +40,7 @@ def speak(folder: Path, language: str, choice: list[str]) -> None:
             print(f"{name}: left out, as it is not installed ({missing})")
             continue
         free = {row.voice for row in voice_table() if row.engine == name and row.may_pass_on}
-        speakers = plan_speakers(known[name], language, each=int(each), blends=int(blends))
+        speakers = plan_speakers(known[name], language, each=each, blends=blends)
         speakers = [speaker for speaker in speakers if speaker.voice.split("+")[0].split("*")[0] in free]
         table, left_out = speak_digits(folder / language, known[name], speakers)
         print(f"{name}: {table}")

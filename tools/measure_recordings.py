@@ -121,14 +121,15 @@ def main() -> None:
         if given.split == "TRAIN":
             print(table(measured))
             return
-        write_atomically(OUTPUT, lambda file: file.write_text(json.dumps(measured, indent=1) + "\n"))
-    page = PAGE.read_text()
+        write_atomically(OUTPUT, lambda file: file.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8"))
+    page = PAGE.read_text(encoding="utf-8")
     before, rest = page.split(MARKS[0])
-    wanted = f"{before}{MARKS[0]}\n{table(json.loads(OUTPUT.read_text()))}\n{MARKS[1]}{rest.split(MARKS[1], 1)[1]}"
+    measured = json.loads(OUTPUT.read_text(encoding="utf-8"))
+    wanted = f"{before}{MARKS[0]}\n{table(measured)}\n{MARKS[1]}{rest.split(MARKS[1], 1)[1]}"
     if given.check and wanted != page:
         sys.exit(f"{PAGE}: the table is not that of {OUTPUT}; run tools/measure_recordings.py")
     if not given.check:
-        write_atomically(PAGE, lambda file: file.write_text(wanted))
+        write_atomically(PAGE, lambda file: file.write_text(wanted, encoding="utf-8"))
 
 
 if __name__ == "__main__":

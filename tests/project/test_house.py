@@ -67,6 +67,19 @@ def test_shared_modules_import_no_package():
     assert not wrong
 
 
+def test_text_files_name_their_encoding():
+    """Windows would take its own."""
+    arguments = {"read_text": 1, "write_text": 2}  # with the encoding
+    wrong = [
+        f"{path.relative_to(PROJECT)}, line {call.lineno}"
+        for path in (*modules("utils"), *modules("tools"))
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr in arguments
+        if len(call.args) < arguments[call.func.attr] and all(given.arg != "encoding" for given in call.keywords)
+    ]
+    assert not wrong
+
+
 @pytest.mark.parametrize("package", MODEL_PACKAGES)
 def test_models_import_no_utilities(package):
     wrong = [

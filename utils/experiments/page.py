@@ -79,7 +79,9 @@ def build_page() -> None:
     npm = shutil.which("npm") or "npm"  # on Windows it is npm.cmd, which "npm" does not start
     for command in ("npm ci --ignore-scripts --no-audit --no-fund", "npm run build"):
         print(command, flush=True)
-        done = subprocess.run([npm, *command.split()[1:]], cwd=DEMO, capture_output=True, text=True)
+        done = subprocess.run(
+            [npm, *command.split()[1:]], cwd=DEMO, capture_output=True, encoding="utf-8", errors="replace"
+        )
         if done.returncode:
             reason = " ".join((done.stderr or done.stdout).split())[-500:]
             raise InputError(f"{command} in {DEMO} failed: {reason}")
