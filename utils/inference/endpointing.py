@@ -39,8 +39,10 @@ class Segment:
 
 
 class Endpointer:
-    """Samples in, in chunks of any size, which make no difference; words out, a fifth of a second after their end.
+    """Samples in, in chunks of any size; words out, a fifth of a second after their end.
 
+    The size of the chunks makes no difference but to a sound that is cut at its longest: its last margin is as long as
+    what has arrived.
     Memory stays flat: only the last seconds of the sound are kept. A sample rate that is too low for the bands is an
     `InputError`.
     """
