@@ -28,9 +28,10 @@ def test_what_is_no_submission_is_refused(sdr, corpus, tmp_path):
     sdr("grade", tmp_path, "--metadata", corpus.metadata).refused("no trained model", "best_model.pt")
 
 
-def test_a_page_is_for_one_submission(sdr, corpus, tmp_path):
-    arguments = ("grade", tmp_path, "--metadata", corpus.metadata, "--html", tmp_path / "a.html")
-    sdr(*arguments, "--output", tmp_path / "grades.csv").refused("--html", "--output")
+def test_a_page_and_json_are_for_one_submission(sdr, corpus, tmp_path):
+    arguments = ("grade", tmp_path, "--metadata", corpus.metadata, "--output", tmp_path / "grades.csv")
+    sdr(*arguments, "--html", tmp_path / "a.html").refused("--html", "--output")
+    sdr(*arguments, "--json").refused("--json", "--output")
 
 
 @pytest.mark.slow

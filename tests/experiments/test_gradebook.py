@@ -1,6 +1,9 @@
 """A class: a row for each submission, none graded twice, and a broken one harms none."""
 
 import shutil
+import threading
+import time
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -9,8 +12,9 @@ from grading_helpers import forged, input_error, write_fork
 from utils import InputError
 from utils.experiments.grading import gradebook
 from utils.experiments.grading.grade import Grade, graded_clips
-from utils.experiments.grading.sandbox import LIMITS
+from utils.experiments.grading.sandbox import LIMITS, Limits
 from utils.experiments.grading.training import Leakage
+from utils.files import sha256
 
 
 @pytest.fixture
@@ -21,9 +25,11 @@ def book(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr("utils.experiments.grading.grade.predict_references", lambda table, clips: {})
     clips = graded_clips(corpus.metadata)
 
-    def run(jobs: int = 2) -> pd.DataFrame:
-        gradebook.grade_all(folder, clips, output, None, LIMITS, jobs)
-        return pd.read_csv(output).set_index("submission")
+    def run(jobs: int = 2, limits: Limits = LIMITS) -> pd.DataFrame:
+        gradebook.grade_all(folder, clips, output, None, limits, jobs)
+        return pd.read_csv(output, dtype={"submission": str}, keep_default_na=False, na_values=[""]).set_index(
+            "submission"
+        )
 
     run.folder, run.output, run.graded = folder, output, []
     return run
@@ -79,6 +85,39 @@ def test_only_what_is_new_or_changed_is_graded(book, quick):
     assert list(book().index) == ["bob", "cleo"]
 
 
+def test_other_limits_grade_again(book, quick):
+    quick("ada", "0.8")
+    book()
+    book(limits=replace(LIMITS, seconds=600))
+    book(limits=replace(LIMITS, seconds=600))
+    assert book.graded == ["ada", "ada"]
+
+
+def test_a_submission_may_have_any_name(book, quick):
+    for name in ("NA", "null", "007"):
+        quick(name, "0.8")
+    book()
+    assert sorted(book().index) == ["007", "NA", "null"] and len(book.graded) == 3
+
+
+def test_a_row_without_its_checksum_is_graded_again(book, quick):
+    quick("ada", "0.8")
+    book().drop(columns="checksum").assign(checksum=None).to_csv(book.output)
+    assert book().loc["ada", "accuracy"] == 0.8 and book.graded == ["ada", "ada"]
+
+
+def test_a_file_that_cannot_be_read_costs_the_others_nothing(book, quick, monkeypatch):
+    def sum_of(path) -> str:
+        if "bob" in str(path):
+            raise InputError(f"{path}: Permission denied")
+        return sha256(path)
+
+    monkeypatch.setattr(gradebook, "sha256", sum_of)
+    quick("ada", "0.8")
+    quick("bob", "bad")
+    assert book()["accuracy"].dropna().tolist() == [0.8]
+
+
 def test_an_interruption_keeps_what_is_done(book, quick):
     quick("ada", "0.8")
     quick("bob", "interrupt")
@@ -87,6 +126,29 @@ def test_an_interruption_keeps_what_is_done(book, quick):
     quick("bob", "0.7")
     book.graded.clear()
     assert len(book()) == 2 and book.graded == ["bob"]
+
+
+def test_an_interruption_ends_processes_that_begin_after_it(book, quick, monkeypatch):
+    ended, in_time, begun = [], [], threading.Event()
+
+    def grade(place, clips, *_):
+        if place.name == "ada":
+            begun.wait(30)
+            raise KeyboardInterrupt
+        begun.set()
+        latest = time.monotonic() + 30
+        while len(ended) < 2 and time.monotonic() < latest:
+            time.sleep(0.01)
+        in_time.append(time.monotonic() < latest)
+        raise InputError("its process ended")
+
+    monkeypatch.setattr(gradebook, "grade", grade)
+    monkeypatch.setattr(gradebook.sandbox, "end_all", lambda: ended.append("all"))
+    quick("ada", "")
+    quick("bob", "")
+    with pytest.raises(KeyboardInterrupt):
+        book()
+    assert in_time == [True]
 
 
 def test_a_file_of_somebody_else_is_not_replaced(book, quick):

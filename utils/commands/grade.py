@@ -51,12 +51,13 @@ def run(given: argparse.Namespace) -> None:
     from utils.experiments.grading.page import write_page
     from utils.experiments.grading.sandbox import Limits
     from utils.experiments.grading.text import text
-    from utils.files import check_writable
+    from utils.files import check_target
 
+    for option in ("html", "json"):
+        if given.output is not None and getattr(given, option):
+            raise InputError(f"--{option} is for one submission, --output for a folder of them")
     if given.html is not None:
-        if given.output is not None:
-            raise InputError("--html is for one submission, --output for a folder of them")
-        check_writable(given.html.parent)
+        check_target(given.html)
     clips = graded_clips(given.metadata, given.root)
     limits = Limits(given.seconds, given.memory * 2**30)
     if given.output is not None:

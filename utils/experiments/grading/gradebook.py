@@ -1,6 +1,7 @@
 """Grades a folder of submissions into one CSV file: several at a time, resumable, and none can harm another."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -49,8 +50,9 @@ def grade_all(
     check_writable(output.parent)
     torch.set_num_threads(1)
     basis = [[sha256(path) for path in clips["path"]], clips["label"].tolist(), clips["speaker"].tolist(), claimed]
+    basis.append([limits.seconds, limits.memory])  # a submission that was too slow is graded again with more time
     sums = {place.name: content_sum(place, basis) for place in places}
-    rows = {row["submission"]: row for row in read_rows(output) if row["checksum"] == sums.get(row["submission"])}
+    rows = {name: row for name, row in read_rows(output).items() if row.get("checksum") == sums.get(name)}
 
     def graded(place: Path) -> dict:
         row: dict = {"submission": place.name, "checksum": sums[place.name]}
@@ -71,9 +73,11 @@ def grade_all(
         except BaseException:  # interrupted, or the disk is full
             graded_already = [done.result() for done in work if done.done() and not done.exception()]
             pool.shutdown(wait=False, cancel_futures=True)
-            sandbox.end_all()
             if graded_already:
                 write_rows(output, rows | {row["submission"]: row for row in graded_already})
+            while not all(done.done() for done in work):  # some may not have come to their process yet
+                sandbox.end_all()
+                time.sleep(0.05)
             raise
     return write_rows(output, rows)
 
@@ -91,8 +95,16 @@ def content_sum(place: Path, basis: object) -> str:
     """A checksum of all that a grade follows from."""
     files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
     named = [(path.relative_to(place.parent), path) for path in files]
-    sums = [(str(name), sha256(path)) for name, path in named if not SKIPPED & set(name.parts)]
+    sums = [(str(name), _sum_or_why_not(path)) for name, path in named if not SKIPPED & set(name.parts)]
     return hashlib.sha256(repr((sums, basis)).encode()).hexdigest()[:16]
+
+
+def _sum_or_why_not(path: Path) -> str:
+    """A file that cannot be read must not cost the others their grades: what that means, its own grading says."""
+    try:
+        return sha256(path)
+    except InputError as error:
+        return str(error)
 
 
 def flat(made: Grade) -> dict:
@@ -116,19 +128,22 @@ def flat(made: Grade) -> dict:
     }
 
 
-def read_rows(output: Path) -> list[dict]:
-    """The rows that an earlier call wrote; none if there is no such file."""
+def read_rows(output: Path) -> dict[str, dict]:
+    """The rows that an earlier call wrote, by name; none if there is no such file."""
     if not output.exists():
-        return []
+        return {}
+    text = dict.fromkeys(("submission", "checksum", "problem", "broken", "leakage", "model"), str)
     try:
-        table = pd.read_csv(output, dtype={"submission": str, "checksum": str, "problem": str})
+        # only what is empty is missing: "NA" or "null" may be somebody's name
+        table = pd.read_csv(output, dtype=text, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise InputError(
             f"{output}: not a CSV file ({' '.join(str(error).split())}); choose another --output"
         ) from None
     if not set(COLUMNS) <= set(table):
         raise InputError(f"{output}: was not written by `sdr grade`, so it is not replaced; choose another --output")
-    return [{key: value for key, value in row.items() if pd.notna(value)} for row in table.to_dict("records")]
+    rows = table.dropna(subset="submission").to_dict("records")
+    return {row["submission"]: {key: value for key, value in row.items() if pd.notna(value)} for row in rows}
 
 
 def write_rows(output: Path, rows: dict[str, dict]) -> pd.DataFrame:
