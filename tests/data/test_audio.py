@@ -1,7 +1,9 @@
 """Audio files of every format become the same mono waveform, and unusable ones are reported."""
 
+import os
 import struct
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -198,6 +200,14 @@ def test_every_kind_that_libsndfile_writes_is_read(tmp_path, kind, subtype):
         assert len(sound) <= len(waveform) <= len(sound) + 800  # some codecs fill their last block
         assert pitch_of(waveform[: len(sound)]) == pytest.approx(HERTZ, abs=2)
         assert level_of(waveform[: len(sound)]) == pytest.approx(LEVEL, abs=1)
+
+
+def test_mp3_files_read_in_threads_leave_standard_error_as_it_was(clip):
+    paths = [clip(tone(300 + 40 * number, 1.0), 16000, "MP3", f"{number}.mp3") for number in range(20)]
+    before = os.fstat(2)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda path: read_audio(path, 8000), paths))
+    assert os.path.samestat(os.fstat(2), before)
 
 
 def test_a_damaged_mp3_is_never_read_as_if_it_were_whole(clip, capfd):

@@ -7,6 +7,7 @@ import re
 import struct
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from glob import glob
@@ -27,6 +28,7 @@ MAX_SECONDS = 10.0  # a spoken digit lasts half a second, so anything longer is 
 OPPOSITE = -0.5  # a channel whose correlation with the loudest is below this is in antiphase
 MP3 = re.compile(rb"ID3|\xff[\xe0-\xff]")  # the first bytes
 UNDECODED, RESYNC = re.compile(rb"part2_3_length|dequantization failed"), re.compile(rb"Skipped \d+ bytes")  # mpg123
+CATCHING = threading.Lock()  # standard error is one for all threads
 ZEROS, ROLLOFF = 6, 0.99  # of the filter of `convert_rate`: zero crossings on each side, and where it begins to fall
 
 
@@ -141,11 +143,17 @@ def _decoder(path: Path, seconds: float | None) -> Iterator[tuple[soundfile.Soun
 def _quiet(catch: bool) -> Iterator[list[bytes]]:
     """Catch what a library in C writes to standard error; the list holds it afterwards."""
     said: list[bytes] = []
+    if catch:
+        with CATCHING:
+            yield from _catch(said)
+    else:
+        yield said
+
+
+def _catch(said: list[bytes]) -> Iterator[list[bytes]]:
     try:
-        kept = os.dup(2) if catch else None
+        kept = os.dup(2)
     except OSError:  # it is closed
-        kept = None
-    if kept is None:
         yield said
         return
     with tempfile.TemporaryFile() as file:
