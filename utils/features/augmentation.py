@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from utils.features.channel_augmentations import add_clicks, add_offset, clip_peaks, telephone, weaken_fricatives
-from utils.features.log_mel import FeatureConfig, LogMel, Padded, valid_frames
+from utils.features.log_mel import FeatureConfig, LogMel, Padded
 from utils.features.room_augmentations import (
     babble,
     bursts,
@@ -21,7 +21,6 @@ from utils.features.room_augmentations import (
     recorded_noise,
     reverberate,
     speech_power,
-    sudden_sounds,
     surround,
 )
 from utils.features.spectrogram_augmentations import (
@@ -76,7 +75,6 @@ class AugmentationConfig:
     room: float = 0.0  # the probability that a batch is placed in rooms, in place of noise_snr_db
     room_seconds: float = 0.9  # longest silence around the word, before and after it together
     room_snr_db: tuple[float, float] = (-5.0, 25.0)  # of the noise in a room
-    sudden_sounds: float = 0.0  # the probability of short loud sounds beside or over the word, such as a bark
     clicks: float = 0.0  # the probability of clicks in a clip
     offset: float = 0.0  # the probability of a DC offset
     clipping: float = 0.0  # the probability of hard clipping
@@ -103,7 +101,7 @@ class AugmentationConfig:
                 f"noise_probability must be above 0 and at most 1, not {self.noise_probability}; "
                 "to add no noise, set noise_snr_db: null"
             )
-        for name in ("room", "sudden_sounds", "clicks", "offset", "clipping", "telephone"):
+        for name in ("room", "clicks", "offset", "clipping", "telephone"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be a probability, not {getattr(self, name)}")
         if self.warp_time is not None and not 0 < self.warp_time < 1:
@@ -126,7 +124,6 @@ class Augmenter:
     EQUALISER_BANDS = 6
     REVERBERANT = 0.4  # of the clips in a room
     DECAY, LEVEL = (0.03, 0.4), (0.02, 0.2)  # of reverberation: seconds until it has lost 60 dB, and its gain
-    SUDDEN_DB = (-20.0, 10.0)  # of sudden sounds, relative to the speech
     OFFSET, CLIPPED_DB = (-0.3, 0.3), (1.0, 15.0)  # of the peak, and below it
     KNOTS = 5  # points between which a strength that varies over time or frequency is interpolated
     MASKS = 2
@@ -159,19 +156,18 @@ class Augmenter:
 
     def change_waveforms(self, waveforms: Tensor, lengths: Tensor) -> Padded:
         """The changes before the front end."""
-        config, n, rate = self.config, len(waveforms), self.front_end.config.sample_rate
+        config, n = self.config, len(waveforms)
         if config.speed is not None:
             waveforms, lengths = change_speed(waveforms, lengths, self.draw(*config.speed, n))
         if config.pitch is not None:
             waveforms, lengths = shift_pitch(waveforms, lengths, self.draw(*config.pitch, n))
         if config.fricatives_db is not None:
             loss_db = self.draw(0, config.fricatives_db, n)
-            weakened, _ = weaken_fricatives(waveforms, lengths, loss_db, rate)
+            weakened, _ = weaken_fricatives(waveforms, lengths, loss_db, self.front_end.config.sample_rate)
             waveforms = self.choose(0.5, weakened, waveforms)
         if config.equaliser_db is not None:
             bands_db = self.draw(-config.equaliser_db, config.equaliser_db, n, self.EQUALISER_BANDS)
             waveforms, lengths = equalise(waveforms, lengths, bands_db)
-        voice = waveforms
         in_room = config.room > 0 and self.draw(0, 1, 1).item() < config.room
         if in_room:
             waveforms, lengths = self.place_in_room(waveforms, lengths)
@@ -179,12 +175,6 @@ class Augmenter:
             snr_db, slope = self.draw(*config.noise_snr_db, n), self.draw(0, 2, n)
             noisy, lengths = add_noise(waveforms, lengths, snr_db, slope, self.generator)
             waveforms = self.choose(config.noise_probability, noisy, waveforms)
-        if config.sudden_sounds:
-            sounds = sudden_sounds(n, waveforms.shape[1], rate, self.generator)
-            power = speech_power(voice, rate)
-            sounds *= (power * 10 ** (self.draw(*self.SUDDEN_DB, n) / 10)).sqrt().unsqueeze(1)
-            sounds *= valid_frames(lengths, waveforms.shape[1])
-            waveforms = self.choose(config.sudden_sounds, waveforms + sounds, waveforms)
         waveforms = self.record(waveforms, lengths)
         if config.gain_db is not None:
             waveforms, lengths = change_gain(waveforms, lengths, self.draw(*config.gain_db, n))

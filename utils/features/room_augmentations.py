@@ -108,34 +108,3 @@ def bursts(clips: int, samples: int, sample_rate: int, generator: torch.Generato
         passed = (time - start) / length
         total += torch.exp(-4 * passed.clamp_min(0)) * ((passed >= 0) & (passed < 1))
     return total * torch.randn(clips, samples, generator=generator)
-
-
-def sudden_sounds(clips: int, samples: int, sample_rate: int, generator: torch.Generator, most: int = 3) -> Tensor:
-    """Barks, coughs, calls and knocks (clips, samples): one to `most` short sounds, each of a mean power near 1.
-
-    Half of them are noise, half have a pitch that glides. Each has a resonance, rises within 2 to 60 ms and dies away
-    within 20 to 300 ms. A sound may have begun before the clip.
-    """
-    time = torch.arange(samples) / sample_rate
-    n = fast_length(samples)
-    frequency = torch.fft.rfftfreq(n, 1 / sample_rate).clamp_min(20)
-
-    def draw(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(clips, 1, generator=generator)
-
-    total = torch.zeros(clips, samples)
-    for number in range(most):
-        passed = time - draw(-0.1, 1) * samples / sample_rate
-        attack, decay = draw(0.002, 0.06), draw(0.02, 0.3)
-        envelope = (passed / attack).clamp(0, 1) * torch.exp(-4 * (passed - attack).clamp_min(0) / decay)
-        pitch = 80 * 12.5 ** draw(0, 1)  # up to 1000 Hz
-        periods = pitch * passed * (1 + draw(-1.5, 1.5) * passed)
-        hiss = torch.randn(clips, samples, generator=generator)
-        source = torch.where(draw(0, 1) < 0.5, periods % 1 - 0.5, hiss)
-        octaves = (frequency / (200 * 17.5 ** draw(0, 1))).log2()  # from the resonance, at 200 to 3500 Hz
-        gain = 0.03 + torch.exp(-0.5 * (octaves / draw(0.3, 1.5)).square())
-        sound = torch.fft.irfft(torch.fft.rfft(source, n) * gain, n)[:, :samples] * envelope
-        power = sound.square().sum(1, keepdim=True) / envelope.square().sum(1, keepdim=True).clamp_min(1e-9)
-        present = draw(0, 1) < (1.0 if number == 0 else 0.5)
-        total += sound / power.clamp_min(1e-9).sqrt() * present
-    return total
