@@ -403,6 +403,11 @@ def test_sizes_are_limited(server, monkeypatch):
     assert status("100", b"RIFF") == 400, "a client that sends less than it announced"
 
 
+def test_a_port_belongs_to_one_server(server, session):
+    with pytest.raises(InputError, match=f"port {server.server_port}: .* choose another"):
+        recording_server.make_server(session, server.server_port)
+
+
 @pytest.mark.parametrize("path", ["/nothing", "/../session.py", "/%2e%2e/session.py", "/api/nothing", "//etc/passwd"])
 def test_nothing_else_is_served(server, path):
     assert ask(server, path)[0] == 404

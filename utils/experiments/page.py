@@ -6,10 +6,11 @@ import shutil
 import subprocess
 import sys
 import webbrowser
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from utils import InputError
@@ -32,7 +33,7 @@ def serve(port: int, build: bool = False, browser: bool = True) -> None:
             return gradio(port, browser)
         build_page()
     try:
-        server = ThreadingHTTPServer(("127.0.0.1", port), partial(Quiet, directory=str(PAGE)))
+        server = LocalServer(port, partial(Quiet, directory=str(PAGE)))
     except OSError as error:
         raise InputError(f"port {port}: {error.strerror}; choose another with --port") from None
     address = f"http://localhost:{port}/"
@@ -41,6 +42,16 @@ def serve(port: int, build: bool = False, browser: bool = True) -> None:
         webbrowser.open(address)
     with server, suppress(KeyboardInterrupt):
         server.serve_forever()
+
+
+class LocalServer(ThreadingHTTPServer):
+    """Answers this machine only. Raises `OSError` if another program has the port."""
+
+    # which Windows, unlike others, understands as leave to share a port with a server that is running
+    allow_reuse_address = sys.platform != "win32"
+
+    def __init__(self, port: int, handler: Callable[..., BaseHTTPRequestHandler]):
+        super().__init__(("127.0.0.1", port), handler)
 
 
 def is_local(host: str) -> bool:

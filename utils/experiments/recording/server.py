@@ -8,7 +8,7 @@ import threading
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,7 +16,7 @@ import soundfile
 
 from utils import InputError
 from utils.data.audio import read_audio
-from utils.experiments.page import is_local
+from utils.experiments.page import LocalServer, is_local
 from utils.experiments.recording.session import CONSENT, RATE, OutOfStep, Session, encode_wav
 from utils.inference.utterance import Utterance, find_utterance
 
@@ -55,15 +55,15 @@ def make_server(session: Session, port: int, speaker: str | None = None) -> "Ser
         raise InputError(f"port {port}: {error.strerror}; choose another with --port") from None
 
 
-class Server(ThreadingHTTPServer):
-    """Answers this machine only."""
+class Server(LocalServer):
+    """Answers the page about one session."""
 
     def __init__(self, session: Session, port: int, speaker: str | None):
         self.session = session
         self.suggested = speaker or ""
         self.files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in TYPES}
         self.lock = threading.Lock()  # one recording at a time is analysed
-        super().__init__(("127.0.0.1", port), Handler)
+        super().__init__(port, Handler)
 
     def handle_error(self, request, client_address) -> None:
         """One line instead of a traceback; a browser that has left is no error."""
