@@ -48,7 +48,14 @@ def means(paths: list[str]) -> np.ndarray:
     return np.stack([clip.mean(0).numpy() for clip in file_features(paths, FEATURES)])
 
 
-def write_fork(folder: Path, corpus, source: str | None = HONEST, name: str = "mean", **data: object) -> Path:
+def write_fork(
+    folder: Path,
+    corpus,
+    source: str | None = HONEST,
+    name: str = "mean",
+    pretraining: dict | None = None,
+    **data: object,
+) -> Path:
     """A fork with a network that learned the corpus, in `runs/mean`. Without a source, the module is missing."""
     train = corpus.clips.query("split == 'TRAIN'")
     fitted = LogisticRegression(C=10, max_iter=2000).fit(means(train["path"].tolist()), train["label"])
@@ -61,6 +68,7 @@ def write_fork(folder: Path, corpus, source: str | None = HONEST, name: str = "m
     state = {name: torch.tensor(weight, dtype=torch.float32) for name, weight in state.items()}
     torch.save({"model_state": state}, checkpoint / "best_model.pt")
     values = {"data": {"metadata": str(corpus.metadata)} | data, "model": {"name": name}}
+    values |= {"pretraining": pretraining} if pretraining else {}
     (checkpoint / "config_snapshot.yaml").write_text(yaml.safe_dump(values))
     return folder
 

@@ -322,6 +322,29 @@ def test_speakers_and_recordings_on_both_sides_are_found(here, graded, corpus, t
     assert made.leakage.speakers == () and len(made.leakage.copies) == 10
 
 
+def test_pre_training_on_words_of_the_test_speakers_is_found(here, graded, corpus, tmp_path):
+    clips = corpus.clips
+    clips["file"] = clips["path"]
+    eves = clips[clips["speaker"] == "eve"].assign(split="TRAIN", label="hello")
+    eves.loc[eves.index[:3], "label"] = "seven"  # English digits are left out
+    table = write_metadata(tmp_path / "words.tsv", eves)
+    pretraining = {"words": {"tables": [str(table)]}}
+    made = graded(write_fork(tmp_path / "fork", corpus, pretraining=pretraining))
+    assert made.leakage.speakers == ("eve",) and made.leakage.copies
+    assert made.leakage.compared == 80 + len(eves) - 3
+
+
+def test_clips_that_are_not_trained_on_are_no_leakage(here, graded, corpus, tmp_path):
+    clips = corpus.clips
+    clips["file"] = clips["path"]
+    labelled = clips[clips["speaker"].isin(["ada", "eve"])]
+    rest = clips[clips["speaker"] == "finn"]
+    table = write_metadata(tmp_path / "clips.tsv", pd.concat([labelled.assign(split="TRAIN"), rest]))
+    settings = {"metadata": str(table), "protocol": "one-speaker", "fold": "ada"}
+    assert not graded(write_fork(tmp_path / "one", corpus, **settings)).leakage.found
+    assert graded(write_fork(tmp_path / "more", corpus, unlabelled=True, **settings)).leakage.speakers == ("eve",)
+
+
 def test_conduct_says_how_a_rule_was_broken():
     logits = np.eye(10, dtype=np.float32)[np.arange(50) % 10]
     names = ("alone", "together", "again", "training", "changed", *(f"shuffled_{n}" for n in range(5)))

@@ -18,6 +18,7 @@ from utils.features.log_mel import FeatureConfig
 from utils.files import read_json, sha256
 from utils.paths import CHECKPOINTS, PROJECT
 from utils.settings import build, load_yaml
+from utils.training.pretraining import PretrainingConfig, WordsConfig
 
 MODELS = "model_neural"
 JUDGED = ("utils/data/audio.py", "utils/features", "utils/evaluation", "model_baseline")  # as the grader has them
@@ -35,6 +36,7 @@ class Submission:
         fork: its copy of the repository, if it is one.
         features: the settings of its front end.
         data: what it says that it was trained on.
+        words: what it says that it was pre-trained on, if on words.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Submission:
     fork: Path | None
     features: FeatureConfig
     data: DataConfig
+    words: WordsConfig | None
 
     @property
     def models(self) -> Path | None:
@@ -119,10 +122,10 @@ def find(folder: Path, name: str) -> Submission:
         if not (checkpoint / needed).is_file():
             raise InputError(f"{name}: not a trained model: it has no {needed}; hand in what `sdr train` wrote")
     try:
-        features, data = read_settings(checkpoint / SNAPSHOT)
+        features, data, words = read_settings(checkpoint / SNAPSHOT)
     except InputError as error:
         raise InputError(f"{name}: {str(error).replace(f'{checkpoint}/', '')}") from None
-    return Submission(name, checkpoint, None if fork == PROJECT else fork, features, data)
+    return Submission(name, checkpoint, None if fork == PROJECT else fork, features, data, words)
 
 
 def find_checkpoint(folder: Path, name: str) -> Path:
@@ -144,16 +147,21 @@ def find_checkpoint(folder: Path, name: str) -> Path:
     return own[0]
 
 
-def read_settings(path: Path) -> tuple[FeatureConfig, DataConfig]:
-    """The front end and the clips of a snapshot, without importing its model. Raises `InputError`, as for a config."""
+def read_settings(path: Path) -> tuple[FeatureConfig, DataConfig, WordsConfig | None]:
+    """The front end of a snapshot, its clips and the words of its pre-training, without importing its model.
+
+    Raises `InputError`, as for a config.
+    """
     values, where = load_yaml(path), path.name
     if "dataset" in values:
         experiment = published_experiment(values, where)
-        return experiment.features, experiment.data
+        return experiment.features, experiment.data, None
     values = current_names(values)
+    pretraining = build(PretrainingConfig, values.get("pretraining") or {}, f"{where}: pretraining")
     return (
         build(FeatureConfig, values.get("features", {}), f"{where}: features"),
         build(DataConfig, values.get("data", {}), f"{where}: data"),
+        pretraining.words,
     )
 
 

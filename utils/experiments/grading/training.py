@@ -8,6 +8,7 @@ import pandas as pd
 from utils import InputError
 from utils.data.metadata import read_metadata
 from utils.data.splits import PROTOCOLS, normalise_speaker
+from utils.data.synthesis.words import DIGITS
 from utils.experiments.grading.submission import Submission
 from utils.experiments.leakage import Copy, find_copies
 from utils.paths import find_metadata, speech_data
@@ -50,16 +51,20 @@ def find_leakage(submission: Submission, tested: pd.DataFrame) -> Leakage:
 
 
 def training_clips(submission: Submission) -> pd.DataFrame:
-    """The recordings that a submission's config trains on. Some of the clips may not be here."""
+    """The recordings that a submission's config trains and pre-trains on. Some of the clips may not be here."""
     data = submission.data
     if data.protocol not in PROTOCOLS:
         raise InputError(f"unknown protocol '{data.protocol}'")
     main = _read(submission, data.metadata)
     split = PROTOCOLS[data.protocol](main, data.fold)
-    parts = [split.train, split.validation, split.unlabelled]
+    parts = [split.train, split.validation, split.unlabelled if data.unlabelled else None]
     for name in (*data.also_train, *data.non_digits):
         table = _read(submission, name, digits=name not in data.non_digits)
         parts.append(table[table["split"] == "TRAIN"])
+    if (words := submission.words) is not None:
+        for name in (*words.tables, *words.digits):
+            table = _read(submission, name, digits=name in words.digits)
+            parts.append(table[(table["split"] == "TRAIN") & ~table["label"].isin(DIGITS)])
     return pd.concat([part for part in parts if part is not None], ignore_index=True)
 
 
