@@ -18,11 +18,12 @@ import soundfile
 from conftest import speak, write_metadata
 
 from utils import InputError
-from utils.data.metadata import read_metadata
+from utils.data.metadata import read_metadata, verify
 from utils.experiments.recording import server as recording_server
 from utils.experiments.recording import session as recording_session
 from utils.experiments.recording import terminal as recording_terminal
 from utils.experiments.recording.session import RATE, OutOfStep, Session
+from utils.files import sha256
 from utils.inference import microphone
 
 CLIP = np.float32(0.3 * np.sin(np.arange(RATE // 2) / 5))
@@ -128,7 +129,8 @@ def test_the_last_clip_can_be_taken_back(session):
     keep(session, "ada", 2)
     keep(session, "bob")
     second = read_metadata(session.metadata).iloc[1]
-    assert session.undo("ada", 2).digit == second["label"]
+    session.undo("ada", 2)
+    assert session.prompts("ada")[0].digit == second["label"]
     assert second["file"] not in files(session)
     assert read_metadata(session.metadata)["speaker"].tolist() == ["ada", "bob"]
     with pytest.raises(OutOfStep):
@@ -138,6 +140,13 @@ def test_the_last_clip_can_be_taken_back(session):
     assert files(session) == ["words.tsv"] and session.speakers() == []
     with pytest.raises(InputError, match="no clip"):
         session.undo("ada", 0)
+
+
+def test_the_last_clip_can_be_taken_back_with_fewer_repetitions_than_were_read(session):
+    keep(session, "ada", 12)
+    fewer = Session(session.folder, repetitions=1)
+    fewer.undo("ada", 12)
+    assert fewer.speaker("ada").done == 11 and fewer.prompts("ada") == []
 
 
 def test_two_sessions_in_one_folder_do_not_lose_each_other_s_clips(session):
@@ -197,6 +206,15 @@ def test_a_table_from_elsewhere_is_added_to(session, corpus):
     keep(session, "zoe")
     read = read_metadata(session.metadata)
     assert read["identifier"].tolist()[:3] == table["identifier"].tolist() and read["speaker"].iloc[3] == "zoe"
+
+
+def test_in_a_table_with_checksums_each_clip_has_its_own(session, corpus):
+    table = corpus.clips[:3].copy()
+    table["file"], table["sha256"] = table["path"], table["path"].map(sha256)
+    session.folder.mkdir()
+    write_metadata(session.metadata, table)
+    keep(session, "zoe", 2)
+    verify(read_metadata(session.metadata))
 
 
 def test_what_was_not_recorded_here_is_not_deleted(session, corpus):

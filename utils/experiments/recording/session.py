@@ -5,6 +5,7 @@ accepted, so it goes on where it stopped, whatever happened in between. It knows
 """
 
 import datetime
+import hashlib
 import io
 import re
 import threading
@@ -141,6 +142,7 @@ class Session:
             if (speaker.consent or consent) not in CONSENT:
                 raise InputError(f"speaker '{name}' has not said what the recordings may be used for")
             identifier, path = self._free_name(digit, name, set(table["identifier"]))
+            encoded = encode_wav(clip)
             row = {
                 "identifier": identifier,
                 "speaker": name,
@@ -151,10 +153,12 @@ class Session:
                 "consent": speaker.consent or consent,
                 "date": datetime.date.today().isoformat(),
             }
+            if "sha256" in table.columns:  # a table from elsewhere
+                row["sha256"] = hashlib.sha256(encoded).hexdigest()
             if not self.words_file.exists():
                 text = words_as_text(self.words)
                 write_atomically(self.words_file, lambda file: file.write_text(text, encoding="utf-8", newline="\n"))
-            write_atomically(path, lambda file: file.write_bytes(encode_wav(clip)))
+            write_atomically(path, lambda file: file.write_bytes(encoded))
             try:
                 self._write(pd.concat([table, pd.DataFrame([row])], ignore_index=True))
             except InputError:
@@ -162,8 +166,8 @@ class Session:
                 raise
             return path
 
-    def undo(self, name: str, done: int) -> Prompt:
-        """Delete a speaker's last clip and return its prompt, which is the next one again. `done` is as for `keep`."""
+    def undo(self, name: str, done: int) -> None:
+        """Delete a speaker's last clip, so that its word is read again. `done` and the errors are as for `keep`."""
         with self._lock:
             table = self._read()
             self._check_step(self._progress(name, table), done)
@@ -175,7 +179,6 @@ class Session:
                 raise InputError(f"{path}: was not recorded here, so it is not deleted")
             self._write(table.drop(index=last))  # first, so that the table never lists a clip that is gone
             path.unlink(missing_ok=True)
-            return next(self._remaining(name, table.drop(index=last)))
 
     def _progress(self, name: str, table: pd.DataFrame) -> Speaker:
         if not SPEAKER.fullmatch(name) or len(name) > LONGEST_NAME:
