@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -25,13 +26,15 @@ def short(monkeypatch, tmp_path):
 
 def test_both_models_are_trained_and_tested_on_unseen_speakers(corpus, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(quickstart, "find_clips", lambda: DataConfig(metadata=str(corpus.metadata)))
+    monkeypatch.setattr(quickstart.sysconfig, "get_path", lambda _: str(tmp_path / ".venv" / "Scripts"))
     quickstart.run()
     shown = capsys.readouterr().out
     assert "Training on 4 speakers" in shown
     for model in ("linear", "cnn1d"):
         (row,) = (line for line in shown.splitlines() if line.startswith(model))
         assert "eve" in row and "finn" in row
-    assert "sdr predict runs/quickstart/cnn1d/course/seed-0" in shown
+    assert f"{Path('.venv', 'Scripts', 'sdr')} predict {Path('runs/quickstart/cnn1d/course/seed-0')} " in shown
+    assert f"{Path('.venv', 'Scripts', 'jupyter')} lab " in shown
     assert (tmp_path / "runs/quickstart/cnn1d/course/seed-0/best_model.pt").is_file()
 
 

@@ -1,7 +1,9 @@
 """The quickstart: download the clips, train two models, test them on unseen speakers. Takes two minutes."""
 
+import sysconfig
 import time
 from dataclasses import replace
+from pathlib import Path
 
 from utils import InputError
 from utils.data.corpora import fsdd
@@ -30,8 +32,10 @@ def run() -> None:
         print(f"{name:8} {test['accuracy']:7.1%} {test['macro_f1']:9.1%}   {by_speaker}")
     folder = runs.checkpoint_folder(_quick("cnn1d", data), "course", 0, FOLDER)
     print(f"\nDone in {time.perf_counter() - started:.0f} s. The results tables use longer training (`make results`).")
-    print(f"Recognise a clip:  .venv/bin/sdr predict {folder.relative_to(PROJECT)} YOUR_CLIP.wav")
-    print("Read on:           .venv/bin/jupyter lab notebooks/00_the_data.ipynb")
+    scripts = Path(sysconfig.get_path("scripts"))  # .venv/bin; on Windows, .venv\Scripts
+    scripts = scripts.relative_to(PROJECT) if scripts.is_relative_to(PROJECT) else scripts
+    print(f"Recognise a clip:  {scripts / 'sdr'} predict {folder.relative_to(PROJECT)} YOUR_CLIP.wav")
+    print(f"Read on:           {scripts / 'jupyter'} lab {Path('notebooks') / '00_the_data.ipynb'}")
 
 
 def find_clips() -> DataConfig:
