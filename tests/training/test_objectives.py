@@ -67,6 +67,11 @@ def test_balanced_training_weighs_digits_inversely_to_their_number_of_clips(corp
     torch.testing.assert_close(objective.loss(model, batch), losses.mean())
 
 
+def test_the_weights_of_balanced_training_move_to_the_device_of_the_model(dataset):
+    objective = Supervised(dataset, FEATURES, PLAIN, TrainingConfig(batch_size=16, balance=True))
+    assert objective.to("meta").weights.device.type == "meta" and not objective.state_dict()
+
+
 def test_logit_adjustment_adds_to_the_logits_in_the_loss(dataset, model):
     adjustment = [0.0] * 8 + [0.75, -0.5]
     config = TrainingConfig(batch_size=16, label_smoothing=0.2, logit_adjustment=tuple(adjustment))

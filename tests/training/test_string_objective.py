@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 
 from model_neural.crnn import BLANK, CRNN, CRNNConfig
+from utils import InputError
 from utils.features.augmentation import AugmentationConfig
 from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig
 from utils.features.strings import StringConfig
+from utils.training import contrastive_objectives
+from utils.training.distributed import Process
 from utils.training.loop import train
 from utils.training.objectives import TrainingConfig
 from utils.training.string_objective import EARLY, LATE, TIMES_WEIGHT, Strings, string_loss
@@ -116,6 +119,13 @@ def test_a_change_of_tempo_moves_the_digits_with_their_sound(words):
             frame = round(time.item() * 100)
             assert moved[string, frame - 2 : frame + 2].max() > 1.0
     assert (new_ends > new_starts).all()
+
+
+def test_strings_are_not_shared_among_processes(words, monkeypatch):
+    monkeypatch.setattr(contrastive_objectives, "this_process", lambda: Process(0, 2, torch.device("cpu")))
+    made = objective(words)
+    with pytest.raises(InputError, match="in a single process"):
+        made.loss(CRNN(CRNNConfig(n_mels=20)), next(iter(made.batches)))
 
 
 def test_a_training_is_the_same_again_and_resumes(words, tmp_path):

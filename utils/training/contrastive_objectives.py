@@ -107,11 +107,14 @@ class Joint(Objective):
 
 
 def whole_batch(*batch: Tensor) -> tuple[Tensor, ...]:
-    """A batch on this process's device, undivided, as for a contrastive loss, which compares all of its clips.
+    """A batch on this process's device, undivided: a contrastive loss, for example, compares all of its clips.
 
     Raises `InputError` if there are several processes.
     """
     process = this_process()
     if process.world_size > 1:
-        raise InputError("pre-training and contrastive learning run in a single process; start it without torchrun")
+        raise InputError(
+            "pre-training, contrastive learning and training on strings run in a single process; start it without "
+            "torchrun"
+        )
     return process.share(*batch)

@@ -84,6 +84,8 @@ class Objective(nn.Module):
 class Supervised(Objective):
     """Cross-entropy between predictions and labels. Waveforms are augmented, spectrograms are not."""
 
+    weights: Tensor | None
+
     def __init__(
         self,
         dataset: SpokenDigits | Spectrograms,
@@ -94,7 +96,7 @@ class Supervised(Objective):
         super().__init__(dataset, features, augmentation, config.batch_size)
         self.config = config
         self.non_digits = bool((dataset.labels == NON_DIGIT).any())  # if so, there is an eleventh class
-        self.weights = class_weights(dataset.labels) if config.balance else None
+        self.register_buffer("weights", class_weights(dataset.labels) if config.balance else None, persistent=False)
 
     def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
         return head_of(model).parameters() if self.config.only_head else model.parameters()

@@ -12,6 +12,7 @@ from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig
 from utils.features.spectrogram_augmentations import stretch_time, warp_time
 from utils.features.strings import DigitStrings, StringComposer, StringConfig
+from utils.training.contrastive_objectives import whole_batch
 from utils.training.distributed import unwrapped
 from utils.training.objectives import Objective, TrainingConfig
 from utils.training.precision import arithmetic
@@ -52,12 +53,13 @@ class Strings(Objective):
             inputs, frames = self.augmenter.front_end(*waveforms)
             inputs, frames, starts, ends = self.move(inputs, frames, batch.starts, batch.ends)
             inputs, frames = self.augmenter.change_features(inputs, frames)
+        inputs, frames, starts, ends, digits = whole_batch(inputs, frames, starts, ends, batch.labels)
         network: Any = unwrapped(model)
         with arithmetic(self.precision):
             encoded, steps = network.encode(inputs, frames)
         labels, passed, _ = network.label(encoded.float())
         seconds = network.STRIDE * self.features.hop_length / self.features.sample_rate
-        return string_loss(labels, passed, steps, batch.labels, starts, ends, seconds)
+        return string_loss(labels, passed, steps, digits, starts, ends, seconds)
 
     def move(self, inputs: Tensor, frames: Tensor, starts: Tensor, ends: Tensor) -> tuple[Tensor, ...]:
         """Change the tempo of strings (batch, frames, mels), whose digits start and end at samples (batch, digits).
@@ -96,13 +98,14 @@ def string_loss(
         seconds: from one step to the next.
     """
     digits, starts, ends = F.pad(digits, (0, 1), value=-1), F.pad(starts, (0, 1)), F.pad(ends, (0, 1))  # never none
-    time = seconds * torch.arange(labels.shape[1])
+    step = torch.arange(labels.shape[1], device=labels.device)
+    time = seconds * step
     present = digits >= 0
     # (batch, most digits, steps): whether a digit may be named at a step
     since_end = time - ends.unsqueeze(2)
     allowed = (since_end >= -EARLY) & (since_end <= LATE) & (time > starts.unsqueeze(2)) & present.unsqueeze(2)
     last = (steps.unsqueeze(1) - 1).clamp_min(0)  # for digits that end after the last step
-    allowed |= present.unsqueeze(2) & ~allowed.any(2, keepdim=True) & (torch.arange(len(time)) == last).unsqueeze(1)
+    allowed |= present.unsqueeze(2) & ~allowed.any(2, keepdim=True) & (step == last).unsqueeze(1)
     named = F.one_hot(digits.clamp_min(0), 10).float() * present.unsqueeze(2)
     permitted = torch.einsum("bds,bdk->bsk", allowed.float(), named) > 0  # (batch, steps, 10)
     limited = labels.masked_fill(~F.pad(permitted, (0, 1), value=True), -30.0)  # not -inf, whose gradient is NaN
