@@ -94,6 +94,13 @@ def test_one_speaker_has_the_others_of_train_without_their_labels():
     assert (split.unlabelled["label"] == -1).all()
 
 
+def test_names_with_hyphens_can_be_folds_of_one_inside_train():
+    first, second, *_ = sorted(CLIPS.loc[CLIPS["split"] == "TRAIN", "speaker"].unique())
+    clips = CLIPS.replace({"speaker": {first: "speaker-7", second: "speaker-8"}})
+    split = PROTOCOLS["one-inside-train"](clips, "speaker-7-speaker-8")
+    assert set(split.train["speaker"]) == {"speaker-7"} and set(split.tests["TEST"]["speaker"]) == {"speaker-8"}
+
+
 def test_one_inside_train_never_uses_dev_and_test():
     train = CLIPS[CLIPS["split"] == "TRAIN"]
     first, second = sorted(train["speaker"].unique())[:2]

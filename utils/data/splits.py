@@ -108,8 +108,15 @@ def one_inside_train(clips: pd.DataFrame, fold: str | None = None) -> Split:
     clips of the others are unlabelled.
     """
     train = _part(clips, "TRAIN")
-    labelled, _, unseen = (fold or "").partition("-")
-    labelled, unseen = (_speaker(train, "one-inside-train", speaker) for speaker in (labelled, unseen))
+    speakers, given = sorted(train["speaker"].unique()), fold or ""
+    pairs = [(given[:place], given[place + 1 :]) for place, letter in enumerate(given) if letter == "-"]
+    pair = next((pair for pair in pairs if set(pair) <= set(speakers)), None)  # names may have hyphens themselves
+    if pair is None:
+        raise InputError(
+            f"protocol one-inside-train: its folds are two of the speakers {', '.join(speakers)}, such as "
+            f"{'-'.join(speakers[:2])}, not {fold!r}"
+        )
+    labelled, unseen = (train["speaker"] == speaker for speaker in pair)
     return Split(
         f"one-inside-train-{fold}",
         train[labelled],
