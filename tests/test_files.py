@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import soundfile
 import torch
 
 from utils import InputError
@@ -65,6 +66,11 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
         with pytest.raises(InputError, match="not a regular file"):
             write_atomically(place, lambda new: new.write_text("text"))
     assert (tmp_path / "pipe").is_fifo() and list(tmp_path.iterdir()) == [tmp_path / "pipe"]
+
+
+def test_a_full_disk_met_by_soundfile_is_an_input_error(tmp_path):
+    with pytest.raises(InputError, match="is the disk full"), atomic_folder(tmp_path / "clips"):
+        raise soundfile.LibsndfileError(2)  # what it raises then
 
 
 def test_a_full_disk_is_an_input_error(tmp_path):

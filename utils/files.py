@@ -213,6 +213,7 @@ def _plain_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{path}: could not be written ({error.strerror or error})") from None
     except RuntimeError as error:
-        if "inline_container" not in str(error) and "iostream" not in str(error):
+        if not any(word in str(error) for word in ("inline_container", "iostream", "System error")):
             raise
-        raise InputError(f"{path}: could not be written (is the disk full?)") from None  # from torch.save
+        # from torch.save, or from soundfile
+        raise InputError(f"{path}: could not be written (is the disk full?)") from None

@@ -230,5 +230,7 @@ def test_a_missing_table_is_reported_with_the_command_that_creates_it(tmp_path, 
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path))
     message = input_error(read_metadata, tmp_path.resolve() / "audiomnist" / "metadata.tsv")
     assert message.endswith("there is no such file; `sdr data audiomnist` creates it")
+    message = input_error(read_metadata, tmp_path.resolve() / "ours" / "metadata.tsv")  # as `sdr record` would make it
+    assert message.endswith("there is no such file")
     message = input_error(audiomnist.fetch, tmp_path / "audiomnist", url="http://127.0.0.1:1/none.zip", progress=False)
     assert f"put the clips into {tmp_path / 'audiomnist'} by hand" in message

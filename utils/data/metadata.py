@@ -18,6 +18,7 @@ COLUMNS = ("identifier", "speaker", "split", "label", "file")
 SPLITS = ("TRAIN", "DEV", "TEST")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # no part of a cell
 MAX_COLUMNS = 1000
+CREATED = ("audiomnist", "speech_commands", "synthetic")  # corpora whose table `sdr data` writes beside the clips
 LABELS = tuple(str(digit) for digit in range(10))
 
 
@@ -92,7 +93,7 @@ def read_metadata(
 
 def _read_table(path: Path) -> pd.DataFrame:
     """The cells of a TSV as text."""
-    if not os.path.lexists(path) and path.parent.parent == speech_data():
+    if not os.path.lexists(path) and path.parent.parent == speech_data() and path.parent.name in CREATED:
         raise InputError(f"{path}: there is no such file; `sdr data {path.parent.name}` creates it")
     text = read_text(path)
     if found := CONTROL.search(text):
