@@ -250,6 +250,8 @@ def test_a_killed_server_and_a_closed_tab_lose_nothing(served, browser, tmp_path
             page.press("Enter")
             page.wait("document.getElementById('alert').textContent.includes('sdr record')")
             page.picture("server-gone")
+            page.click("#leave")
+            time.sleep(1)
             assert page.phase() == "review"
             served(port=server.server_port)
         page.press("Enter")
@@ -302,3 +304,55 @@ def test_a_microphone_that_is_not_allowed_is_reported(served, browser):
     page.wait("document.getElementById('alert').textContent.includes('microphone')")
     assert page.value("document.getElementById('studio').hidden")
     page.picture("not-allowed")
+
+
+NOTED = """
+    const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    window.tracks = [];
+    window.failure = null;
+    navigator.mediaDevices.getUserMedia = async (wanted) => {
+      if (window.failure) throw new DOMException("", window.failure);
+      const stream = await getUserMedia(wanted);
+      window.tracks.push(...stream.getTracks());
+      return stream;
+    };
+"""  # so that a test sees the page's microphones, and can refuse one
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_button_pressed_twice_opens_one_microphone(served, browser):
+    page = browser()
+    page.open(f"http://localhost:{served().server_port}/")
+    page.value(NOTED)
+    page.value("document.getElementById('name').value = 'ada'")
+    page.value("document.querySelector('input[value=publish]').click()")
+    page.value("for (let time = 0; time < 2; time += 1) document.querySelector('#form button').click()")
+    page.wait("!document.getElementById('studio').hidden && window.tracks.length == 2")
+    page.wait("window.tracks.filter(({ readyState }) => readyState == 'live').length == 1", 5)
+    record_word(page)
+    assert not page.faults
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_a_microphone_that_vanishes_may_come_back(served, browser):
+    page = browser()
+    page.open(f"http://localhost:{served().server_port}/")
+    page.value(NOTED)
+    page.begin("ada")
+    page.wait("!document.getElementById('studio').hidden")
+    page.value("window.failure = 'NotFoundError'; tracks[0].stop(); tracks[0].dispatchEvent(new Event('ended'))")
+    assert "is gone" in page.text("alert")
+    page.press(" ")
+    page.wait("document.getElementById('alert').innerText.startsWith('No microphone was found.')")
+    assert page.value("document.body.dataset.phase") == "ready"
+    page.value("window.failure = 'NotReadableError'; document.getElementById('device').onchange()")
+    page.wait("document.getElementById('alert').innerText.includes('another program')")
+    page.press(" ")
+    page.press(" ")
+    time.sleep(0.5)
+    assert page.value("document.body.dataset.phase") == "ready"
+    page.value("window.failure = null")
+    record_word(page)
+    assert page.text("alert") == "" and not page.faults

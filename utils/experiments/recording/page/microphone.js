@@ -26,25 +26,43 @@ export class Microphone extends EventTarget {
   /**
    * Begin to listen.
    * @param {string} [deviceId] one of the browser's audio inputs, otherwise its default
+   * @returns {Promise<boolean>} false if it was closed, or opened once more, before it was open
    * @throws {DOMException} if there is no microphone, or the speaker does not allow it
    */
   async open(deviceId) {
     this.close();
-    this.#context = new AudioContext();
+    const context = (this.#context = new AudioContext());
     const wanted = { echoCancellation: false, noiseSuppression: false, autoGainControl: false, channelCount: 1 };
     if (deviceId) wanted.deviceId = { exact: deviceId };
-    this.#stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
-    this.#stream.getAudioTracks()[0].onended = () => this.dispatchEvent(new Event("lost"));
-    await this.#context.audioWorklet.addModule("worklet.js");
-    const capture = new AudioWorkletNode(this.#context, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
-    capture.port.onmessage = ({ data }) => this.#hear(data);
-    this.#context.createMediaStreamSource(this.#stream).connect(capture);
-    await this.#context.resume();
+    try {
+      const stream = await navigator.mediaDevices.getUserMedia({ audio: wanted });
+      if (this.#context !== context) {
+        stop(stream);
+        return false;
+      }
+      this.#stream = stream;
+      stream.getAudioTracks()[0].onended = () => this.dispatchEvent(new Event("lost"));
+      await context.audioWorklet.addModule("worklet.js");
+      const capture = new AudioWorkletNode(context, "capture", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+      capture.port.onmessage = ({ data }) => this.#context === context && this.#hear(data);
+      context.createMediaStreamSource(stream).connect(capture);
+      await context.resume();
+    } catch (error) {
+      if (this.#context !== context) return false;
+      this.close();
+      throw error;
+    }
+    return this.#context === context;
+  }
+
+  /** Whether sound is coming in: not if it was unplugged, or could not be opened. */
+  get live() {
+    return this.#stream?.getAudioTracks()[0].readyState === "live" && this.#context.state === "running";
   }
 
   close() {
     this.#recording = null;
-    this.#stream?.getTracks().forEach((track) => track.stop());
+    if (this.#stream) stop(this.#stream);
     this.#context?.close();
     this.#stream = this.#context = null;
   }
@@ -74,7 +92,6 @@ export class Microphone extends EventTarget {
   }
 
   #hear(block) {
-    if (!this.#context) return; // closed in the meantime
     let [peak, energy] = [0, 0];
     for (const sample of block) {
       peak = Math.max(peak, Math.abs(sample));
@@ -101,4 +118,8 @@ export class Microphone extends EventTarget {
     const ended = recording.speech >= 0.1 && recording.quiet >= ENDING;
     if (ended || recording.blocks.length * seconds >= LONGEST) this.stop();
   }
+}
+
+function stop(stream) {
+  for (const track of stream.getTracks()) track.stop();
 }

@@ -18,14 +18,14 @@ let recording = null; // {samples, rate, report}
 // The welcome
 
 async function welcome() {
-  microphone.close();
-  silence();
-  speaker = recording = null;
   try {
     session = await ask("GET", "session");
   } catch (problem) {
-    return tell(problem.message);
+    return tell(problem.message); // in the studio, the speaker may go on
   }
+  microphone.close();
+  silence();
+  speaker = recording = null;
   tell("");
   at("clips").textContent = session.clips;
   const minutes = Math.round((session.clips * SECONDS_PER_CLIP) / 60);
@@ -76,7 +76,7 @@ async function begin(name, consent = "") {
     if (consent && found.done) throw new Problem(`There is already a speaker ${name}. Choose another name.`, 409);
     speaker = { ...found, consent: found.consent || consent };
     if (!speaker.prompts.length) return finish();
-    await openMicrophone();
+    if (!(await openMicrophone())) return; // the button was pressed twice
   } catch (problem) {
     return tell(problem.message);
   }
@@ -85,17 +85,30 @@ async function begin(name, consent = "") {
   nextPrompt();
 }
 
+/** @returns {Promise<boolean>} false if the microphone was closed, or opened once more, in the meantime */
 async function openMicrophone(device) {
   try {
-    await microphone.open(device);
+    if (!(await microphone.open(device))) return false;
   } catch (error) {
-    microphone.close();
-    const refused = "The browser does not let this page use the microphone. Allow it beside the address, then try again.";
-    throw new Problem(error.name === "NotAllowedError" ? refused : "No microphone was found. Plug one in, then try again.", 0);
+    throw new Problem(whyRefused(error), 0);
   }
   const inputs = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "audioinput");
   at("device").replaceChildren(...inputs.map(({ label, deviceId }) => new Option(label || "Microphone", deviceId, false, deviceId === microphone.device)));
   at("choice").hidden = inputs.length < 2;
+  return true;
+}
+
+function whyRefused(error) {
+  switch (error.name) {
+    case "NotAllowedError":
+      return "The browser does not let this page use the microphone. Allow it beside the address, then try again.";
+    case "NotFoundError":
+    case "OverconstrainedError":
+      return "No microphone was found. Plug one in, then try again.";
+    default:
+      console.error(error);
+      return "The microphone cannot be used; perhaps another program is using it. Close that, then try again.";
+  }
 }
 
 // The studio
@@ -135,10 +148,19 @@ function enter(next, status = "") {
   at("status").classList.remove("bad");
 }
 
-function record() {
+async function record() {
   silence();
   recording = null;
   tell("");
+  if (!microphone.live) {
+    enter("checking");
+    try {
+      if (!(await openMicrophone(at("device").value))) return enter("ready"); // another was chosen
+    } catch (problem) {
+      enter("ready");
+      return tell(problem.message);
+    }
+  }
   microphone.start();
   enter("recording", "Recording. It stops by itself after the word.");
 }
@@ -192,18 +214,19 @@ async function undo() {
 /** Change the corpus, and go on with what is then to be read. If it fails, a recording can be kept again. */
 async function change(action, parameters = {}, body = undefined) {
   const before = { ...speaker };
+  const again = () => enter(recording?.report && !recording.report.problem ? "review" : "ready");
   try {
     speaker = await ask("POST", action, { speaker: speaker.name, done: speaker.done, ...parameters }, body);
     speaker.consent ||= before.consent; // of a speaker whose only clip has been taken back
     tell("");
   } catch (problem) {
     tell(problem.message);
-    if (problem.status !== 409) return recording?.report && !recording.report.problem ? enter("review") : enter("ready");
+    if (problem.status !== 409) return again();
     try {
       speaker = { ...before, ...(await ask("GET", "prompts", { speaker: before.name })) }; // another tab has gone on
       speaker.consent ||= before.consent;
     } catch {
-      return enter("review");
+      return again();
     }
   }
   nextPrompt();
@@ -212,7 +235,7 @@ async function change(action, parameters = {}, body = undefined) {
 microphone.addEventListener("lost", () => {
   if (!speaker) return;
   microphone.cancel();
-  tell("The microphone is gone. Plug it in again, stop for now, and go on.");
+  tell("The microphone is gone. Plug it in again, and go on.");
   if (phase === "recording") enter("ready");
 });
 
