@@ -68,7 +68,7 @@ async function answer(word) {
   if (word.tooLong) {
     showNothing();
     history.add(word.samples, null);
-    return { label: "–", sentence: "That lasted more than two seconds. Leave a short pause after each digit." };
+    return { label: "–", sentence: "That lasted three seconds. Leave a short pause after each digit." };
   }
   const given = await model.recognise(word.samples);
   const sure = `${Math.round(100 * given.probability)} %`;
