@@ -270,7 +270,7 @@ listenButton.addEventListener("click", () => {
 for (const mode of modes) {
   mode.addEventListener("change", () => {
     if (!model) return;
-    if (microphone) enqueue(stop);
+    enqueue(stop); // a microphone that is still being opened, too
     showNothing();
     say(inStrings() ? "Ready for phone numbers." : "Ready for single digits.");
   });

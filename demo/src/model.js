@@ -27,7 +27,9 @@ export class Model {
         get(`${folder}/${name}.onnx`).then((file) => file && file.arrayBuffer()),
       ]),
       get(runtimeUrl).then((file) => file && file.arrayBuffer()),
-    ]);
+    ]).catch((cause) => {
+      throw new Problem("Part of this page did not load. Reload it.", { cause });
+    });
     if (!facts || !weights || !stringFacts || !stringWeights) throw new Problem("The model is missing. Run “make demo” to put it in place.");
     if (!runtime) throw new Problem("Part of this page did not load. Reload it.");
     if (!globalThis.WebAssembly) throw new Problem("This browser does not support WebAssembly, which the model needs.");
@@ -88,10 +90,10 @@ async function label(session, samples, frames, steps, state) {
   return { labels: result.labels.data, passed: result.passed.data, next: result.next.data };
 }
 
-/** @returns {Promise<Response | null>} null if it is not there */
+/** @returns {Promise<Response | null>} null if it is not there; an error if there is no network */
 async function get(address) {
-  const answer = await fetch(address, { cache: "no-cache" }).catch(() => null); // a model may be replaced by a new one
-  return answer?.ok ? answer : null;
+  const answer = await fetch(address, { cache: "no-cache" }); // a model may be replaced by a new one
+  return answer.ok ? answer : null;
 }
 
 /** The build compresses the runtime with gzip; the development server does not. */

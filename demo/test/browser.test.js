@@ -513,6 +513,33 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     assert.deepEqual(refused.faults, []);
   });
 
+  test("a network that fails is not taken for a missing model", async () => {
+    const page = await open(browser, { serviceWorkers: "block" });
+    await page.route("**/model/digits.onnx", (route) => route.abort());
+    await page.reload();
+    await problem(page, "Part of this page did not load. Reload it.");
+    await page.unroute("**/model/digits.onnx");
+    await page.reload();
+    await page.locator("#listen:enabled").waitFor();
+    await page.context().close();
+  });
+
+  test("a microphone that is still being asked for does not listen in the mode that was left", async () => {
+    const page = await open(browser, { permissions: ["microphone"] });
+    await page.evaluate(() => {
+      const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      const allowed = new Promise((resolve) => (window.allow = resolve));
+      navigator.mediaDevices.getUserMedia = (wanted) => allowed.then(() => getUserMedia(wanted));
+    });
+    await listen(page);
+    await page.getByRole("radio", { name: /phone numbers/ }).check();
+    await page.evaluate(() => window.allow());
+    await page.locator("#status", { hasText: "Not listening." }).waitFor();
+    await page.getByRole("button", { name: "Start listening" }).waitFor();
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
   test("a model that is missing or damaged", async () => {
     host.gone.add("/model/digits.onnx");
     const page = await open(browser, { serviceWorkers: "block" }, false);
