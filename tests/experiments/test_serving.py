@@ -5,10 +5,12 @@ import importlib.util
 import json
 import re
 import socket
+import struct
 import sys
 import threading
 import types
 import urllib.request
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -59,6 +61,20 @@ def test_the_page_is_served_on_this_machine(built_page, capsys):
         answer = connection.getresponse()
         assert answer.status == status, host
         assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+
+
+def test_a_browser_that_leaves_in_the_middle_is_no_error(built_page, capfd):
+    server = page.LocalServer(0, partial(page.Quiet, directory=str(built_page)))
+    server.daemon_threads = False  # closing it waits for the thread that answers
+    with server, socket.create_connection(server.server_address) as browser:
+        browser.send(b"GET / HTTP/1.1\r\n")  # half of a request
+        # closing resets the connection
+        browser.setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+        )
+        browser.close()
+        server.handle_request()
+    assert capfd.readouterr().err == ""
 
 
 def test_the_page_may_connect_to_no_other_host():

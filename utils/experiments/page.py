@@ -53,6 +53,11 @@ class LocalServer(ThreadingHTTPServer):
     def __init__(self, port: int, handler: Callable[..., BaseHTTPRequestHandler]):
         super().__init__(("127.0.0.1", port), handler)
 
+    def handle_error(self, request, client_address) -> None:
+        """One line instead of a traceback; a browser that has left is no error."""
+        if not isinstance(error := sys.exception(), ConnectionError | TimeoutError):
+            print(f"sdr: a request failed ({type(error).__name__}: {error})", file=sys.stderr)
+
 
 def is_local(host: str) -> bool:
     """Whether the `Host` of a request is this machine, and not a site whose name was made to point here."""

@@ -65,11 +65,6 @@ class Server(LocalServer):
         self.lock = threading.Lock()  # one recording at a time is analysed
         super().__init__(port, Handler)
 
-    def handle_error(self, request, client_address) -> None:
-        """One line instead of a traceback; a browser that has left is no error."""
-        if not isinstance(error := sys.exception(), ConnectionError | TimeoutError):
-            print(f"sdr: a request failed ({type(error).__name__}: {error})", file=sys.stderr)
-
 
 class Refused(Exception):
     """A request that is answered with this HTTP status and message."""
