@@ -11,8 +11,15 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from utils.features.channel_augmentations import add_clicks, add_offset, clip_peaks, telephone, weaken_fricatives
-from utils.features.log_mel import FeatureConfig, LogMel, Padded
+from utils.features.channel_augmentations import (
+    add_clicks,
+    add_hum,
+    add_offset,
+    clip_peaks,
+    telephone,
+    weaken_fricatives,
+)
+from utils.features.log_mel import FeatureConfig, LogMel, Padded, valid_frames
 from utils.features.room_augmentations import (
     babble,
     bursts,
@@ -76,6 +83,7 @@ class AugmentationConfig:
     room_seconds: float = 0.9  # longest silence around the word, before and after it together
     room_snr_db: tuple[float, float] = (-5.0, 25.0)  # of the noise in a room
     clicks: float = 0.0  # the probability of clicks in a clip
+    hum: float = 0.0  # the probability of hum
     offset: float = 0.0  # the probability of a DC offset
     clipping: float = 0.0  # the probability of hard clipping
     telephone: float = 0.0  # the probability of a telephone line
@@ -98,7 +106,7 @@ class AugmentationConfig:
                 f"noise_probability must be above 0 and at most 1, not {self.noise_probability}; "
                 "to add no noise, set noise_snr_db: null"
             )
-        for name in ("room", "clicks", "offset", "clipping", "telephone"):
+        for name in ("room", "clicks", "hum", "offset", "clipping", "telephone"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be a probability, not {getattr(self, name)}")
         if self.warp_time is not None and not 0 < self.warp_time < 1:
@@ -121,6 +129,7 @@ class Augmenter:
     EQUALISER_BANDS = 6
     REVERBERANT = 0.4  # of the clips in a room
     DECAY, LEVEL = (0.03, 0.4), (0.02, 0.2)  # of reverberation: seconds until it has lost 60 dB, and its gain
+    HUM_DB = (-25.0, -3.0)  # relative to the speech
     OFFSET, CLIPPED_DB = (-0.3, 0.3), (1.0, 15.0)  # of the peak, and below it
     KNOTS = 5  # points between which a strength that varies over time or frequency is interpolated
     MASKS = 2
@@ -238,10 +247,14 @@ class Augmenter:
 
     def record(self, waveforms: Tensor, lengths: Tensor) -> Tensor:
         """What some of the microphones and lines do to the clips."""
-        config, n = self.config, len(waveforms)
+        config, n, rate = self.config, len(waveforms), self.front_end.config.sample_rate
         if config.clicks:
             clicked, _ = add_clicks(waveforms, lengths, self.generator)
             waveforms = self.choose(config.clicks, clicked, waveforms)
+        if config.hum:
+            power = speech_power(waveforms, rate) * 10 ** (self.draw(*self.HUM_DB, n) / 10)
+            humming, _ = add_hum(waveforms, lengths, power, rate, self.generator)
+            waveforms = self.choose(config.hum, humming, waveforms)
         if config.offset:
             shifted, _ = add_offset(waveforms, lengths, self.draw(*self.OFFSET, n))
             waveforms = self.choose(config.offset, shifted, waveforms)
@@ -249,6 +262,6 @@ class Augmenter:
             clipped, _ = clip_peaks(waveforms, lengths, self.draw(*self.CLIPPED_DB, n))
             waveforms = self.choose(config.clipping, clipped, waveforms)
         if config.telephone:
-            called, _ = telephone(waveforms, lengths, self.front_end.config.sample_rate)
+            called, _ = telephone(waveforms, lengths, rate)
             waveforms = self.choose(config.telephone, called, waveforms)
         return waveforms
