@@ -5,8 +5,9 @@ order in which sound travels (`waveform_augmentations` to the voice, `room_augme
 `spectrogram_augmentations` after it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from utils.features.channel_augmentations import (
     telephone,
     weaken_fricatives,
 )
-from utils.features.log_mel import FeatureConfig, LogMel, Padded, valid_frames
+from utils.features.log_mel import FeatureConfig, LogMel, Padded
 from utils.features.room_augmentations import (
     babble,
     bursts,
@@ -150,11 +151,21 @@ class Augmenter:
         """Uniform random numbers between `low` and `high`."""
         return low + (high - low) * torch.rand(shape, generator=self.generator)
 
-    def choose(self, probability: float, changed: Tensor, unchanged: Tensor) -> Tensor:
-        """Take each clip (batch, ...) from `changed` with this probability, otherwise from `unchanged`."""
+    def chosen(self, probability: float, clips: int) -> Tensor:
+        """Which clips (batch,) are changed, each with this probability."""
         if probability == 1:
-            return changed
-        return torch.where(self.draw(0, 1, len(changed), *[1] * (changed.ndim - 1)) < probability, changed, unchanged)
+            return torch.ones(clips, dtype=torch.bool)
+        return self.draw(0, 1, clips) < probability
+
+    def change_some(
+        self, probability: float, change: Callable[..., Padded], batch: Tensor, lengths: Tensor, *strengths: Tensor
+    ) -> Tensor:
+        """Change each clip (batch, ...) with this probability, at its own strengths (batch,); the others cost no time."""
+        rows = self.chosen(probability, len(batch)).nonzero().squeeze(1)
+        if not len(rows):
+            return batch
+        changed, _ = change(batch[rows], lengths[rows], *(strength[rows] for strength in strengths))
+        return batch.index_copy(0, rows, changed)
 
     def __call__(self, waveforms: Tensor, lengths: Tensor) -> Padded:
         """Waveforms (batch, samples) with lengths (batch,) to features (batch, frames, mels) with lengths in frames."""
@@ -162,15 +173,15 @@ class Augmenter:
 
     def change_waveforms(self, waveforms: Tensor, lengths: Tensor) -> Padded:
         """The changes before the front end."""
-        config, n = self.config, len(waveforms)
+        config, n, rate = self.config, len(waveforms), self.front_end.config.sample_rate
         if config.speed is not None:
             waveforms, lengths = change_speed(waveforms, lengths, self.draw(*config.speed, n))
         if config.pitch is not None:
             waveforms, lengths = shift_pitch(waveforms, lengths, self.draw(*config.pitch, n))
         if config.fricatives_db is not None:
             loss_db = self.draw(0, config.fricatives_db, n)
-            weakened, _ = weaken_fricatives(waveforms, lengths, loss_db, self.front_end.config.sample_rate)
-            waveforms = self.choose(0.5, weakened, waveforms)
+            weaken = partial(weaken_fricatives, sample_rate=rate)
+            waveforms = self.change_some(0.5, weaken, waveforms, lengths, loss_db)
         if config.equaliser_db is not None:
             bands_db = self.draw(-config.equaliser_db, config.equaliser_db, n, self.EQUALISER_BANDS)
             waveforms, lengths = equalise(waveforms, lengths, bands_db)
@@ -180,7 +191,8 @@ class Augmenter:
         elif config.noise_snr_db is not None:
             snr_db, slope = self.draw(*config.noise_snr_db, n), self.draw(0, 2, n)
             noisy, lengths = add_noise(waveforms, lengths, snr_db, slope, self.generator)
-            waveforms = self.choose(config.noise_probability, noisy, waveforms)
+            chosen = self.chosen(config.noise_probability, n)
+            waveforms = torch.where(chosen.unsqueeze(1), noisy, waveforms)
         waveforms = self.record(waveforms, lengths)
         if config.gain_db is not None:
             waveforms, lengths = change_gain(waveforms, lengths, self.draw(*config.gain_db, n))
@@ -191,8 +203,7 @@ class Augmenter:
         config, floor, n = self.config, self.front_end.config.floor, len(features)
         if config.noise_gate_db is not None:
             margin = self.draw(0, config.noise_gate_db / self.front_end.config.std_db, n)
-            gated, _ = noise_gate(features, frames, margin, floor)
-            features = self.choose(0.5, gated, features)
+            features = self.change_some(0.5, partial(noise_gate, floor=floor), features, frames, margin)
         if config.stretch is not None:
             features, frames = stretch_time(features, frames, self.draw(*config.stretch, n), floor)
         if config.vtlp is not None:
@@ -249,19 +260,19 @@ class Augmenter:
         """What some of the microphones and lines do to the clips."""
         config, n, rate = self.config, len(waveforms), self.front_end.config.sample_rate
         if config.clicks:
-            clicked, _ = add_clicks(waveforms, lengths, self.generator)
-            waveforms = self.choose(config.clicks, clicked, waveforms)
+            click = partial(add_clicks, generator=self.generator)
+            waveforms = self.change_some(config.clicks, click, waveforms, lengths)
         if config.hum:
             power = speech_power(waveforms, rate) * 10 ** (self.draw(*self.HUM_DB, n) / 10)
-            humming, _ = add_hum(waveforms, lengths, power, rate, self.generator)
-            waveforms = self.choose(config.hum, humming, waveforms)
+            hum = partial(add_hum, sample_rate=rate, generator=self.generator)
+            waveforms = self.change_some(config.hum, hum, waveforms, lengths, power)
         if config.offset:
-            shifted, _ = add_offset(waveforms, lengths, self.draw(*self.OFFSET, n))
-            waveforms = self.choose(config.offset, shifted, waveforms)
+            offset = self.draw(*self.OFFSET, n)
+            waveforms = self.change_some(config.offset, add_offset, waveforms, lengths, offset)
         if config.clipping:
-            clipped, _ = clip_peaks(waveforms, lengths, self.draw(*self.CLIPPED_DB, n))
-            waveforms = self.choose(config.clipping, clipped, waveforms)
+            clipped_db = self.draw(*self.CLIPPED_DB, n)
+            waveforms = self.change_some(config.clipping, clip_peaks, waveforms, lengths, clipped_db)
         if config.telephone:
-            called, _ = telephone(waveforms, lengths, rate)
-            waveforms = self.choose(config.telephone, called, waveforms)
+            line = partial(telephone, sample_rate=rate)
+            waveforms = self.change_some(config.telephone, line, waveforms, lengths)
         return waveforms
