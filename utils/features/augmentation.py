@@ -160,7 +160,7 @@ class Augmenter:
     def change_some(
         self, probability: float, change: Callable[..., Padded], batch: Tensor, lengths: Tensor, *strengths: Tensor
     ) -> Tensor:
-        """Change each clip (batch, ...) with this probability, at its own strengths (batch,). The rest costs no time."""
+        """Change each clip (batch, ...) with this probability, at its own strengths (batch,). Others cost no time."""
         rows = self.chosen(probability, len(batch)).nonzero().squeeze(1)
         if not len(rows):
             return batch
