@@ -8,6 +8,7 @@ const SHORTEST = 0.05; // s of a digit
 const LABELS = 11;
 const PAUSE = 1; // s; digits closer to one another are one string
 const UNNOTICED = 1; // s that a digit may have begun before it is named
+const KEPT = 60; // s of a string's sound that are kept, its last ones: a radio may make one without an end
 
 /**
  * The contents of `strings.json`: how the model divides a sound (samples of a frame, frames of margin, of a step, and of
@@ -112,7 +113,7 @@ export class StringStream {
  *   probability is that of its least probable digit
  */
 
-/** Groups the digits of a stream into strings, and keeps their sound. */
+/** Groups the digits of a stream into strings, and keeps their sound, of a long one the end. */
 export class StringListener {
   /**
    * @param {StringStream} stream
@@ -129,9 +130,10 @@ export class StringListener {
   async push(samples) {
     this.tape = joined(this.tape, samples);
     this.#hear(await this.stream.push(samples));
-    const quiet = this.stream.seconds - (this.words.at(-1)?.end ?? 0);
+    const { seconds } = this.stream;
+    const quiet = seconds - (this.words.at(-1)?.end ?? 0);
     if (this.words.length && !this.stream.beam.pending && quiet > PAUSE + UNNOTICED) this.#end();
-    const needed = this.words.length ? this.words[0].start : this.stream.seconds - PAUSE - 2 * UNNOTICED;
+    const needed = this.words.length ? Math.max(this.words[0].start, seconds - KEPT) : seconds - PAUSE - 2 * UNNOTICED;
     this.tape = this.tape.slice(Math.max(0, this.#place(needed - 0.2)));
   }
 
