@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_neural.resnet import Block, MaskedConv, inside
+
 BLANK = 10  # the label of a step at which no digit ends
 
 
@@ -88,46 +90,10 @@ class CRNN(nn.Module):
         """
         encoded, steps = self.encode(features, lengths)
         labels, _, _ = self.label(encoded)
-        inside = _inside(labels.shape[1], steps).squeeze(1)
-        nothing = (labels[..., BLANK] * inside).sum(1)  # the log-probability of blanks alone
+        valid = inside(labels.shape[1], steps).squeeze(1)
+        nothing = (labels[..., BLANK] * valid).sum(1)  # the log-probability of blanks alone
         repeated = labels.transpose(0, 1).repeat_interleave(10, dim=1)  # (steps, batch x 10, 11)
         digits = torch.arange(10, device=labels.device).repeat(len(labels)).unsqueeze(1)
         one = torch.ones_like(steps).repeat_interleave(10)
         losses = F.ctc_loss(repeated, digits, steps.repeat_interleave(10), one, blank=BLANK, reduction="none")
         return -losses.unflatten(0, (-1, 10)) - nothing.unsqueeze(1)
-
-
-class MaskedConv(nn.Module):
-    """Mask, convolution, batch normalisation. `stride` is over frames and over bands."""
-
-    def __init__(self, before: int, after: int, kernel: int, stride: tuple[int, int] = (1, 1)):
-        super().__init__()
-        self.stride = stride[0]
-        self.conv = nn.Conv2d(before, after, kernel, stride, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(after)
-
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x = x * _inside(x.shape[2], lengths).unsqueeze(3)
-        return self.norm(self.conv(x)), (lengths + (self.stride - 1)) // self.stride
-
-
-class Block(nn.Module):
-    """Two convolutions with a skip connection: a block has to learn only what to add to its input."""
-
-    def __init__(self, before: int, after: int, stride: tuple[int, int], dropout: float):
-        super().__init__()
-        self.first = MaskedConv(before, after, 3, stride)
-        self.second = MaskedConv(after, after, 3)
-        self.skip = MaskedConv(before, after, 1, stride) if (before, stride) != (after, (1, 1)) else None
-        self.dropout = nn.Dropout2d(dropout)
-
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        y, after = self.first(x, lengths)
-        y, _ = self.second(self.dropout(torch.relu(y)), after)
-        skip = self.skip(x, lengths)[0] if self.skip else x
-        return torch.relu(y + skip), after
-
-
-def _inside(frames: int, lengths: Tensor) -> Tensor:
-    """(batch, 1, frames): true inside a clip, false in its padding."""
-    return (torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)).unsqueeze(1)

@@ -47,9 +47,9 @@ class ResNet(nn.Module):
         for block in self.blocks:
             x, lengths = block(x, lengths)
         x = self.sum_up(x.transpose(2, 3).flatten(1, 2))  # (batch, width, frames)
-        inside = _inside(x.shape[2], lengths)
-        mean = (x * inside).sum(2) / lengths.unsqueeze(1)
-        peak = x.masked_fill(~inside, -torch.inf).amax(2)
+        valid = inside(x.shape[2], lengths)
+        mean = (x * valid).sum(2) / lengths.unsqueeze(1)
+        peak = x.masked_fill(~valid, -torch.inf).amax(2)
         return torch.cat([mean, peak], dim=1)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class MaskedConv(nn.Module):
         self.norm = nn.BatchNorm2d(after)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        x = x * _inside(x.shape[2], lengths).unsqueeze(3)
+        x = x * inside(x.shape[2], lengths).unsqueeze(3)
         return self.norm(self.conv(x)), (lengths + (self.stride - 1)) // self.stride
 
 
@@ -88,6 +88,6 @@ class Block(nn.Module):
         return torch.relu(y + skip), after
 
 
-def _inside(frames: int, lengths: Tensor) -> Tensor:
+def inside(frames: int, lengths: Tensor) -> Tensor:
     """(batch, 1, frames): true inside a clip, false in its padding."""
     return (torch.arange(frames, device=lengths.device) < lengths.unsqueeze(1)).unsqueeze(1)
