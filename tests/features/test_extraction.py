@@ -164,3 +164,18 @@ def test_no_flipped_bit_of_a_cached_value_goes_unnoticed():
     for place in range(0, len(content), 3):
         entry.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
         assert pairs("a", place) == [(1, 2, 0.25), (3, 4, 0.125)], place
+
+
+@pytest.mark.parametrize("error", [ValueError("no such band"), KeyError("mel"), OSError(errno.EIO, "no such device")])
+def test_an_error_of_the_computation_is_not_taken_for_one_of_the_cache(capsys, error):
+    calls = []
+
+    @cached(ignore="place")
+    def fail(key: str, place: str) -> int:
+        calls.append(place)
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        fail("a", "here")
+    assert raised.value is error and calls == ["here"]
+    assert capsys.readouterr().err == ""

@@ -25,6 +25,13 @@ except OSError:  # the project lies where nothing can be written
     MEMORY = joblib.Memory(None, verbose=0)
 
 
+class _Failed(Exception):
+    """Carries an error of the computation itself past what handles the errors of the cache."""
+
+    def __init__(self, error: Exception):
+        self.error = error
+
+
 def cached(ignore: str | tuple[str, ...]) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Cache what a function returns by its arguments, except for those to ignore.
 
@@ -36,7 +43,10 @@ def cached(ignore: str | tuple[str, ...]) -> Callable[[Callable[P, T]], Callable
     def decorate(compute: Callable[P, T]) -> Callable[P, T]:
         @functools.wraps(compute)
         def with_checksum(*given: P.args, **named: P.kwargs) -> tuple[T, int]:
-            value = compute(*given, **named)
+            try:
+                value = compute(*given, **named)
+            except Exception as error:
+                raise _Failed(error) from None
             return value, _checksum(value)
 
         stored = MEMORY.cache(with_checksum, ignore=[ignore] if isinstance(ignore, str) else list(ignore))
@@ -56,6 +66,8 @@ def cached(ignore: str | tuple[str, ...]) -> Callable[[Callable[P, T]], Callable
                         _tell_damaged()
                         stored.call_and_shelve(*given, **named).clear()
                         entry = stored(*given, **named)
+            except _Failed as failed:
+                raise failed.error from failed.error.__cause__
             except (KeyError, OSError) as error:  # the former, if joblib cannot read what it could not write
                 _tell_unwritten(getattr(error, "strerror", None) or "is the disk full?")
                 for begun in Path(MEMORY.store_backend.location).rglob(f"*-{os.getpid()}-*"):
