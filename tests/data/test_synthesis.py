@@ -195,6 +195,18 @@ def test_the_library_prints_nothing(tmp_path, monkeypatch, capfd):
     assert capfd.readouterr().err == "audible"
 
 
+def test_words_are_spoken_while_standard_error_is_closed():
+    expected = espeak.speak_word("nine", "gmw/en-US", 160, 50, 50)
+    kept = os.dup(2)
+    os.close(2)
+    try:
+        found = espeak.speak_word("nine", "gmw/en-US", 160, 50, 50)
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+    assert np.array_equal(found, expected)
+
+
 @pytest.mark.slow
 def test_1200_clips_are_spoken_in_15_seconds(tmp_path):
     started = time.perf_counter()

@@ -86,12 +86,18 @@ def speak_word(word: str, voice: str, rate: float, pitch: float, inflection: flo
 @contextlib.contextmanager
 def without_side_effects() -> Iterator[None]:
     """Silence the process's stderr, to which eSpeak writes warnings, and restore the locale, which it changes."""
-    stderr, character_type = os.dup(2), locale.setlocale(locale.LC_CTYPE)
+    character_type = locale.setlocale(locale.LC_CTYPE)
     try:
-        with open(os.devnull, "wb") as nothing:
-            os.dup2(nothing.fileno(), 2)
+        stderr = os.dup(2)
+    except OSError:  # it is closed, so nothing has to be silenced
+        stderr = None
+    try:
+        if stderr is not None:
+            with open(os.devnull, "wb") as nothing:
+                os.dup2(nothing.fileno(), 2)
         yield
     finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
+        if stderr is not None:
+            os.dup2(stderr, 2)
+            os.close(stderr)
         locale.setlocale(locale.LC_CTYPE, character_type)
