@@ -30,7 +30,7 @@ def older_names(config: dict) -> dict:
     return json.loads(text)
 
 
-@pytest.mark.parametrize("name", ["cnn1d", "digits", "swav_tuned", "from_arabic", "linear"])
+@pytest.mark.parametrize("name", ["cnn1d", "digits", "swav_tuned", "from_arabic", "one_words", "linear"])
 def test_a_snapshot_with_older_names_gives_the_same_experiment(name):
     experiment = find_experiment(name, CONFIGS)
     older = older_names(snapshot(experiment))

@@ -17,6 +17,7 @@ TABLES = {  # the old and the current path of a metadata table
     "utils/corpora/arabic_others.tsv": "utils/data/corpora/arabic_words.tsv",
     "utils/corpora/audiomnist_02.tsv": "utils/data/corpora/audiomnist_02.tsv",
 }
+WITH_TABLES = ("data", "pretraining")  # sections that name metadata tables
 
 
 def current_names(config: dict) -> dict:
@@ -25,12 +26,12 @@ def current_names(config: dict) -> dict:
     for section, keys in KEYS.items():
         if isinstance(config.get(section), dict):
             current[section] = {keys.get(key, key): value for key, value in config[section].items()}
-    if isinstance(current.get("data"), dict):
-        current["data"] = {key: _current_tables(value) for key, value in current["data"].items()}
-    return current
+    return current | {section: _current_tables(current[section]) for section in WITH_TABLES if section in current}
 
 
 def _current_tables(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _current_tables(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_current_tables(item) for item in value]
     return TABLES.get(value, value) if isinstance(value, str) else value
