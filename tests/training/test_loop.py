@@ -1,20 +1,32 @@
 """The training loop is reproducible; schedules, averaging, clipping and early stopping follow their definitions."""
 
+import io
 import math
+import sys
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from small_network import FEATURES, VALIDATION, SmallNetwork, fake_validation, same, train_small, training_set
+from small_network import (
+    AUGMENTATION,
+    FEATURES,
+    VALIDATION,
+    SmallNetwork,
+    fake_validation,
+    same,
+    train_small,
+    training_set,
+)
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from utils import InputError
 from utils.features.extraction import clip_features
-from utils.training.loop import make_scheduler
-from utils.training.objectives import TrainingConfig
+from utils.training import loop
+from utils.training.loop import make_scheduler, train
+from utils.training.objectives import Supervised, TrainingConfig
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +76,22 @@ def test_min_steps_adds_epochs_for_few_clips(learn):
     weights, history = learn(0, epochs=2, min_steps=11)
     assert len(history) == 3 and weights["norm.num_batches_tracked"] == 15
     assert history[-1]["learning_rate"] < history[1]["learning_rate"]  # the schedule ends with the last step
+
+
+def test_an_error_clears_the_progress_bar(corpus, monkeypatch):
+    def diverge(*_):
+        raise InputError("training diverged")
+
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(loop, "_epoch", diverge)
+    config = TrainingConfig(epochs=1)
+    objective = Supervised(training_set(corpus), FEATURES, AUGMENTATION, config)
+    with pytest.raises(InputError, match="diverged"):
+        train(SmallNetwork(), objective, config, seed=0, progress=True)
+    shown = terminal.getvalue()
+    assert "training:   0%|" in shown and shown.rstrip("\r").rpartition("\r")[2].strip() == ""
 
 
 # Schedules

@@ -118,34 +118,33 @@ def train(
         "scheduler": scheduler,
     }
     history, best = _resume(parts, state, process.device)
-    bar = Progress(total=epochs, desc=title, unit="epoch", shown=progress and process.rank == 0)
-    bar.update(len(history))
-    if epochs > config.epochs and not bar.disable:
-        reason = f"with so few clips, min_steps ({config.min_steps}) takes longer"
-        bar.write(f"training for {epochs} epochs instead of {config.epochs}: {reason}", file=sys.stderr)
-    while len(history) < epochs and not _stopped_improving(history, config.patience):
-        started = time.perf_counter()
-        epoch_seed = seed * 100_003 + len(history)
-        objective.generator.manual_seed(epoch_seed)
-        # dropout differs between processes, as each has its own share of the clips
-        torch.manual_seed(epoch_seed * process.world_size + process.rank)
-        loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged, config.clip_norm))
-        row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
-        process.sync_buffers(model, averaged)
-        if validation is not None:
-            row |= _validate(final, *validation, objective.floor)
-            if row["validation_accuracy"] > max((r["validation_accuracy"] for r in history), default=-1.0):
-                best = {name: weight.clone() for name, weight in final.state_dict().items()}
-            if isinstance(scheduler, ReduceLROnPlateau):
-                scheduler.step(row["validation_loss"])
-        history.append(row | {"seconds": time.perf_counter() - started})
-        if state is not None and process.rank == 0:
-            saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
-            write_atomically(state, functools.partial(_save, saved, state.name))
-        shown = (f"{name}={row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row)
-        bar.set_postfix_str(", ".join(shown), refresh=False)
-        bar.update()
-    bar.close()
+    with Progress(total=epochs, desc=title, unit="epoch", shown=progress and process.rank == 0) as bar:
+        bar.update(len(history))
+        if epochs > config.epochs and not bar.disable:
+            reason = f"with so few clips, min_steps ({config.min_steps}) takes longer"
+            bar.write(f"training for {epochs} epochs instead of {config.epochs}: {reason}", file=sys.stderr)
+        while len(history) < epochs and not _stopped_improving(history, config.patience):
+            started = time.perf_counter()
+            epoch_seed = seed * 100_003 + len(history)
+            objective.generator.manual_seed(epoch_seed)
+            # dropout differs between processes, as each has its own share of the clips
+            torch.manual_seed(epoch_seed * process.world_size + process.rank)
+            loss = process.mean(_epoch(network, objective, weights, optimizer, scheduler, averaged, config.clip_norm))
+            row = {"epoch": len(history) + 1, "loss": loss, "learning_rate": optimizer.param_groups[0]["lr"]}
+            process.sync_buffers(model, averaged)
+            if validation is not None:
+                row |= _validate(final, *validation, objective.floor)
+                if row["validation_accuracy"] > max((r["validation_accuracy"] for r in history), default=-1.0):
+                    best = {name: weight.clone() for name, weight in final.state_dict().items()}
+                if isinstance(scheduler, ReduceLROnPlateau):
+                    scheduler.step(row["validation_loss"])
+            history.append(row | {"seconds": time.perf_counter() - started})
+            if state is not None and process.rank == 0:
+                saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
+                write_atomically(state, functools.partial(_save, saved, state.name))
+            shown = (f"{name}={row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row)
+            bar.set_postfix_str(", ".join(shown), refresh=False)
+            bar.update()
     model.load_state_dict(best or final.state_dict())
     model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return history
