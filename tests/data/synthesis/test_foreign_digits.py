@@ -37,3 +37,13 @@ def test_a_language_that_cannot_be_spoken_leaves_nothing_behind(tmp_path, monkey
     with pytest.raises(InputError, match="cannot speak 'de'"):
         speak_foreign_digits("de", 3, tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
+def test_an_engine_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_):
+        raise InputError("eSpeak NG cannot read its data")
+
+    monkeypatch.setattr(foreign_digits, "speak_in_room", fail)
+    with pytest.raises(InputError, match="no digit of 'de' .*cannot read its data"):
+        speak_foreign_digits("de", 3, tmp_path)
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]

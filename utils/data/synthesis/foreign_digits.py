@@ -28,7 +28,8 @@ def speak_foreign_digits(language: str, speakers: int, cache: Path = CACHE) -> P
         The path of `metadata.tsv`. All its clips are in TRAIN, 16 kHz WAV.
 
     Raises:
-        InputError: eSpeak NG does not know the language or cannot count in it, or the cache is not writable.
+        InputError: eSpeak NG does not know the language, cannot count in it or speaks no word of it, or the cache is
+            not writable.
     """
     sources = [Path(__file__).with_name(name) for name in ("pronunciations.tsv", "language_speech.py", "speakers.py")]
     version = hashlib.sha256("".join([Espeak.pin, *map(sha256, sources)]).encode()).hexdigest()[:8]
@@ -43,15 +44,18 @@ def speak_foreign_digits(language: str, speakers: int, cache: Path = CACHE) -> P
 def _speak(language: str, speakers: int, folder: Path) -> None:
     engine, lexicon = Espeak(), find_lexicon(language)
     (part,) = plan_parts(lexicon, [engine], speakers)
-    rows = []
+    rows, why = [], None
     with atomic_folder(folder) as new:
         for speaker in part.speakers:
             for utterance in plan_words(engine, speaker, lexicon):
                 try:
                     sound = speak_in_room(engine, speaker, utterance)
-                except InputError:  # too short or too long for a word; there are other speakers
+                except InputError as error:  # too short or too long for a word; there are other speakers
+                    why = error
                     continue
                 file = f"{utterance.clip}.wav"
                 soundfile.write(new / file, sound, SAMPLE_RATE, subtype="PCM_16")
                 rows.append((utterance.clip, speaker.name, "TRAIN", utterance.digit, file))
+        if not rows:
+            raise InputError(f"eSpeak NG has spoken no digit of '{language}' ({why})")
         pd.DataFrame(rows, columns=list(COLUMNS)).to_csv(new / "metadata.tsv", sep="\t", index=False)
