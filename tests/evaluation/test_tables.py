@@ -122,6 +122,13 @@ def test_cells_show_values_with_their_units(name, value, shown):
     assert tables.cell({name: value}, name) == shown
 
 
+def test_a_test_on_fewer_clips_or_strings_than_there_are_says_so():
+    shares = {"10": [0.8], "pauses": [0.5], "connected": [0.25]}
+    row = {"conditions": shares, "sampled": {"10": 100, "pauses": 50}, "strings": {"pauses": 50, "connected": 60}}
+    shown = [tables.cell(row, f"conditions.{name}") for name in shares]
+    assert shown == ["80.0 (100 clips)", "50.0 (50 strings)", "25.0"]
+
+
 @pytest.mark.parametrize(("row", "name"), [({}, "dev_accuracy"), ({}, "tests.arabic"), ({"tests": {}}, "tests.arabic")])
 def test_values_that_a_row_lacks_are_left_empty(row, name):
     assert tables.cell(row, name) == ""

@@ -146,7 +146,8 @@ def row(
     numbers["conditions"] = {name: own for name, own in shares.items() if None not in own}
     if table.conditions and not numbers["conditions"]:
         return None
-    numbers["sampled"] = first.get("sampled", {})  # of a peer: on how few clips, by part
+    numbers["sampled"] = first.get("sampled", {})  # of a peer: on how few clips or strings, by part
+    numbers["strings"] = first.get("strings", {})  # of a peer: the number of strings, by part
     return numbers | results.load_costs(store).get(experiment, {})
 
 
@@ -189,14 +190,15 @@ FORMATS: dict[str, Callable] = {
 def cell(row: dict, name: str) -> str:
     """A value of a row as text: accuracies in percent, those of a single fold without their deviation.
 
-    Where a peer was tested on fewer clips than models are, their number is given.
+    Where a peer was tested on fewer clips or strings than models are, their number is given.
     """
     outer, _, inner = name.partition(".")
     value = row.get(outer, {}).get(inner) if inner else row.get(name)
     if value is None:
         return ""
-    clips = row.get("sampled", {}).get(PARTS.get(name, inner))
-    few = f" ({clips} clips)" if clips else ""
+    part = PARTS.get(name, inner)
+    number, unit = row.get("sampled", {}).get(part), "strings" if part in row.get("strings", {}) else "clips"
+    few = f" ({number} {unit})" if number else ""
     if outer == "folds":
         return f"{100 * fmean(value):.1f}"
     return percent(value) + few if isinstance(value, list) else FORMATS.get(name, str)(value)
