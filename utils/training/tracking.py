@@ -1,6 +1,7 @@
 """Experiment tracking: logs runs of `sdr train` to MLflow, if it is installed (`make tracking` shows them)."""
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,8 @@ def track(result: dict, folder: Path, store: Path) -> bool:
     for step, row in enumerate(result["history"], start=1):
         _log(client, run, {key: value for key, value in row.items() if key not in ("epoch", "stage")}, step)
     for part, measured in result["metrics"].items():
-        _log(client, run, {f"{part} {key}": value for key, value in measured.items() if isinstance(value, float)}, 0)
+        title = re.sub(r"[^\w -]", "_", part)[:200]  # it may be the name of a file, which MLflow may refuse
+        _log(client, run, {f"{title} {key}": value for key, value in measured.items() if isinstance(value, float)}, 0)
     _log(client, run, {key: result[key] for key in ("parameters", "multiply_adds", "train_seconds")}, 0)
     client.log_artifacts(run, str(folder))
     client.set_terminated(run)
