@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from scipy import signal
 
+from utils.commands import arguments
 from utils.data.audio import read_audio
 from utils.data.corpora.noises import FOLDS, load_noises, read_noises
 from utils.data.metadata import read_metadata
@@ -215,7 +216,7 @@ def table(measured: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare the table with the results, without measuring")
-    parser.add_argument("--each", type=int, default=60, help="words for each of the ten conditions")
+    parser.add_argument("--each", type=arguments.whole(1, 1000), default=60, help="words in each condition")
     given = parser.parse_args()
     if not given.check:
         made, recogniser = list(mixtures(given.each, seed=0)), load_recogniser()

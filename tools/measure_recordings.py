@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 import soundfile
 
+from utils.commands import arguments
 from utils.data.audio import convert_rate, read_audio
 from utils.data.ffmpeg import program
 from utils.data.metadata import read_metadata
@@ -109,7 +110,9 @@ def table(measured: dict) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--check", action="store_true", help="compare the table with the results, without measuring")
-    parser.add_argument("--clips", type=int, default=100, help="clips in each condition")
+    parser.add_argument(
+        "--clips", type=arguments.whole(1, 497), default=100, help="clips in each condition, at most all of DEV"
+    )
     parser.add_argument("--split", default="DEV", choices=("TRAIN", "DEV"), help="try changes on TRAIN, and print only")
     given = parser.parse_args()
     if not given.check:
