@@ -160,7 +160,10 @@ class Augmenter:
     def change_some(
         self, probability: float, change: Callable[..., Padded], batch: Tensor, lengths: Tensor, *strengths: Tensor
     ) -> Tensor:
-        """Change each clip (batch, ...) with this probability, at its own strengths (batch,). Others cost no time."""
+        """Change each clip (batch, ...) with this probability, at its own strengths (batch,). Others cost no time.
+
+        `change` takes the clips chosen, their lengths and their strengths, and must not change the lengths.
+        """
         rows = self.chosen(probability, len(batch)).nonzero().squeeze(1)
         if not len(rows):
             return batch

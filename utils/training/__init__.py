@@ -4,6 +4,7 @@ In: batches (batch, frames, mels) with lengths, labels and speakers (batch,). Ou
 
 objectives                the losses, each with the clips that it is computed on
 contrastive_objectives    contrastive ones, alone or beside the cross-entropy
+string_objective          the one of strings of digits, and of the times of their digits
 pretraining               before the digits: contrastive, or on the words of any language
 loop                      minimises an objective, epoch by epoch
 precision                 float32, or bfloat16 on any processor
