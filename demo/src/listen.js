@@ -6,7 +6,7 @@ import { Problem } from "./problem.js";
 import { within } from "./within.js";
 import workletUrl from "./worklet.js?url";
 
-const NOTHING_HEARD = 5; // s without a word at the start, after which the page suggests that the microphone is muted
+const SILENT = 5; // s of digital silence at the start, after which the page suggests that the microphone is muted
 
 /**
  * Callbacks while the microphone is open.
@@ -62,7 +62,6 @@ export class Microphone {
     this.listener = listener;
     this.pointer = new EndPointer(rate);
     this.begun = false; // microphones may start with digital silence, which is no measure of the room
-    this.heardAnyWord = false;
     this.speaking = false;
     this.closed = false;
   }
@@ -110,7 +109,7 @@ export class Microphone {
       this.listener.lost(new Problem("The browser has paused the microphone. Start again."));
     };
     // by the clock: if no sound arrives at all, there are no samples to count
-    this.silent = setTimeout(() => this.heardAnyWord || this.listener.silence(), 1000 * NOTHING_HEARD);
+    this.silent = setTimeout(() => this.begun || this.listener.silence(), 1000 * SILENT);
   }
 
   #process(block) {
@@ -123,7 +122,6 @@ export class Microphone {
     if (!muted) this.listener.sound(samples);
     if (this.pointer.inWord !== this.speaking) {
       this.speaking = this.pointer.inWord;
-      this.heardAnyWord ||= this.speaking;
       this.listener.speaking(this.speaking);
     }
     for (const word of words) this.listener.word(word);

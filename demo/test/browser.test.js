@@ -496,6 +496,16 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
     assert.deepEqual(page.faults, []);
   });
 
+  test("sound without a word is not taken for a muted microphone", async () => {
+    const page = await open(await launch(noise(20 * RATE, -60)), { permissions: ["microphone"] });
+    await listen(page);
+    await page.getByRole("button", { name: "Stop listening" }).waitFor();
+    await page.waitForTimeout(6000);
+    assert.equal(await page.locator("#problem").textContent(), "");
+    assert.equal(await page.locator("#history li").count(), 0);
+    assert.deepEqual(page.faults, []);
+  });
+
   test("a missing microphone, and a denied one", async () => {
     const without = await open(await launch(null));
     await listen(without);
