@@ -102,3 +102,17 @@ def test_accuracy_by_snr_has_a_line_for_each_model_from_quiet_to_loud_noise():
 def test_detection_error_has_a_curve_for_each_kind_of_non_digit():
     ax = figures.detection_error(np.linspace(0.5, 1, 20), {"words": np.linspace(0, 0.9, 20), "noises": np.full(5, 0.1)})
     assert ax.get_legend_handles_labels()[1] == ["words", "noises"]
+
+
+@pytest.mark.filterwarnings("error")  # Matplotlib warns of more than 20 open figures
+def test_the_figures_of_a_run_with_many_test_sets_are_saved_and_closed(tmp_path):
+    measured = {
+        "accuracy": 0.5,
+        "n": 2,
+        "confusion": np.eye(10, dtype=int).tolist(),
+        "per_speaker": {"ada": 0.5},
+        "per_digit": {"0": 1.0, "1": 0.0},
+    }
+    figures.save_run({"history": [], "metrics": {str(part): measured for part in range(8)}}, tmp_path / "figures")
+    assert len(list((tmp_path / "figures").glob("*.png"))) == 3 * 8
+    assert plt.get_fignums() == []

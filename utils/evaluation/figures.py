@@ -8,12 +8,13 @@ import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from sklearn.metrics import DetCurveDisplay, det_curve
@@ -212,20 +213,24 @@ def save_run(result: dict, folder: Path) -> None:
     for row in result["history"]:
         stages.setdefault(row.get("stage", "training"), []).append(row)
     with atomic_folder(folder, own=("*.png",)) as new, plt.rc_context(STYLE):
-        drawn = {"curves": learning_curves(stages)[0]} if stages else {}
+
+        def save(name: str, ax: Axes) -> None:
+            figure = cast(Figure, ax.figure)
+            figure.savefig(new / f"{name}.png", bbox_inches="tight")
+            plt.close(figure)  # at once: a run with many test sets has more figures than Matplotlib keeps silently
+
+        if stages:
+            save("curves", learning_curves(stages)[0])
         for part, measured in result["metrics"].items():
             title = f"{part}: {100 * measured['accuracy']:.1f} % of {measured['n']} clips"
-            drawn[f"{part}_confusion"] = confusion(measured["confusion"], title=title)
+            save(f"{part}_confusion", confusion(measured["confusion"], title=title))
             for kind in ("speaker", "digit"):
                 accuracy = {name: 100 * value for name, value in measured[f"per_{kind}"].items()}
                 ax = new_axes(2 + 0.3 * len(accuracy), 2.8)
                 ax.bar(list(accuracy), list(accuracy.values()))
                 ax.set(title=title, xlabel=kind, ylabel="accuracy / %", ylim=(0, 100))
                 ax.tick_params(axis="x", rotation=90 if len(accuracy) > 10 else 0)
-                drawn[f"{part}_{kind}s"] = ax
-        for name, ax in drawn.items():
-            ax.figure.savefig(new / f"{name}.png", bbox_inches="tight")
-            plt.close(ax.figure)
+                save(f"{part}_{kind}s", ax)
 
 
 def compress(png: bytes, source: str | None = None) -> bytes:
