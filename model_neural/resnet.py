@@ -13,6 +13,7 @@ class ResNetConfig:
     n_mels: int = 40
     channels: tuple[int, ...] = (16, 32, 48)
     width: int = 96  # of the layer that combines the bands of a frame
+    context: bool = False  # frames are compared with their neighbours, and then averaged by learned weights
     dropout: float = 0.1  # of whole channels, inside the blocks
     head_dropout: float = 0.3
     classes: int = 10
@@ -39,16 +40,25 @@ class ResNet(nn.Module):
             nn.Conv1d(before * bands, config.width, 1, bias=False), nn.BatchNorm1d(config.width), nn.ReLU()
         )
         self.head = nn.Sequential(nn.Dropout(config.head_dropout), nn.Linear(2 * config.width, config.classes))
+        dilations = (1, 2) if config.context else ()
+        self.context = nn.ModuleList(Context(config.width, dilation, config.dropout) for dilation in dilations)
+        self.attention = nn.Conv1d(config.width, 1, 1) if config.context else None
 
     def embed(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """The last hidden layer (batch, 2 x width): mean and maximum over time."""
+        """The last hidden layer (batch, 2 x width): mean (with `context`, weighted) and maximum over time."""
         x, lengths = self.stem(features.unsqueeze(1), lengths)
         x = torch.relu(x)
         for block in self.blocks:
             x, lengths = block(x, lengths)
         x = self.sum_up(x.transpose(2, 3).flatten(1, 2))  # (batch, width, frames)
         valid = inside(x.shape[2], lengths)
-        mean = (x * valid).sum(2) / lengths.unsqueeze(1)
+        for layer in self.context:
+            x = layer(x, valid)
+        if self.attention:
+            weights = self.attention(x).masked_fill(~valid, -torch.inf).softmax(2)
+            mean = (x * weights).sum(2)
+        else:
+            mean = (x * valid).sum(2) / lengths.unsqueeze(1)
         peak = x.masked_fill(~valid, -torch.inf).amax(2)
         return torch.cat([mean, peak], dim=1)
 
@@ -86,6 +96,19 @@ class Block(nn.Module):
         y, _ = self.second(self.dropout(torch.relu(y)), after)
         skip = self.skip(x, lengths)[0] if self.skip else x
         return torch.relu(y + skip), after
+
+
+class Context(nn.Module):
+    """A convolution over three frames, `dilation` apart, with a skip connection."""
+
+    def __init__(self, width: int, dilation: int, dropout: float):
+        super().__init__()
+        self.conv = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm1d(width)
+        self.dropout = nn.Dropout1d(dropout)
+
+    def forward(self, x: Tensor, inside: Tensor) -> Tensor:
+        return torch.relu(x + self.norm(self.conv(self.dropout(x * inside))))
 
 
 def inside(frames: int, lengths: Tensor) -> Tensor:

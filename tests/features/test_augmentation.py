@@ -30,7 +30,6 @@ EVERY = {
     "mask_frames": 6,
     "room": 1.0,
     "clicks": 1.0,
-    "hum": 1.0,
     "offset": 1.0,
     "clipping": 1.0,
     "telephone": 1.0,
@@ -45,7 +44,7 @@ def same(one, other) -> bool:
     return torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 
 
-PROBABILITIES = ("room", "clicks", "hum", "offset", "clipping", "telephone")
+PROBABILITIES = ("room", "clicks", "offset", "clipping", "telephone")
 NOTHING = {name: 0.0 if name in PROBABILITIES else None for name in EVERY}  # all turned off, whatever the defaults
 
 

@@ -28,18 +28,6 @@ def test_clicks_are_few_short_and_inside_the_clip():
     assert 0.3 * 0.5 <= added.abs().max() <= 3 * 1.5 * 0.5 + 1e-6  # of a tone with a peak of 0.5
 
 
-def test_hum_is_of_the_stated_power_and_at_multiples_of_the_mains():
-    waveforms, lengths = batch(*[440.0] * 20, seconds=1.0)
-    humming, _ = channel.add_hum(waveforms, lengths, torch.full((20,), 0.01), RATE, seeded())
-    hum = (humming - waveforms)[:, : int(lengths[0])]
-    assert hum.square().mean(1).numpy() == pytest.approx(0.01, rel=0.05)
-    assert not (humming - waveforms)[:, int(lengths[0]) :].any()
-    energy = torch.fft.rfft(hum[:, :RATE]).abs().square()  # a bin is 1 Hz
-    shares = {mains: energy[:, [mains * n for n in range(1, 9)]].sum(1) / energy.sum(1) for mains in (50, 60)}
-    assert (torch.maximum(shares[50], shares[60]) > 0.99).all()
-    assert 0 < (shares[50] > 0.99).sum() < 20
-
-
 def test_the_offset_is_a_share_of_the_peak():
     waveforms, lengths = batch(440.0, 440.0)
     shifted, _ = channel.add_offset(waveforms, lengths, torch.tensor([0.3, -0.1]))

@@ -13,11 +13,12 @@ MELS = 20
 FLOOR = -1.5
 
 
-@pytest.fixture(params=NETWORKS)
+@pytest.fixture(params=[*((name, {}) for name in NETWORKS), ("resnet", {"context": True})], ids=str)
 def network(request) -> nn.Module:
     torch.manual_seed(0)
-    kind, config = find_model(request.param)
-    return kind(config(n_mels=MELS)).train()
+    name, settings = request.param
+    kind, config = find_model(name)
+    return kind(config(n_mels=MELS, **settings)).train()
 
 
 @pytest.fixture

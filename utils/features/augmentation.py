@@ -12,14 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from utils.features.channel_augmentations import (
-    add_clicks,
-    add_hum,
-    add_offset,
-    clip_peaks,
-    telephone,
-    weaken_fricatives,
-)
+from utils.features.channel_augmentations import add_clicks, add_offset, clip_peaks, telephone, weaken_fricatives
 from utils.features.log_mel import FeatureConfig, LogMel, Padded
 from utils.features.room_augmentations import (
     babble,
@@ -84,7 +77,6 @@ class AugmentationConfig:
     room_seconds: float = 0.9  # longest silence around the word, before and after it together
     room_snr_db: tuple[float, float] = (-5.0, 25.0)  # of the noise in a room
     clicks: float = 0.0  # the probability of clicks in a clip
-    hum: float = 0.0  # the probability of hum
     offset: float = 0.0  # the probability of a DC offset
     clipping: float = 0.0  # the probability of hard clipping
     telephone: float = 0.0  # the probability of a telephone line
@@ -107,7 +99,7 @@ class AugmentationConfig:
                 f"noise_probability must be above 0 and at most 1, not {self.noise_probability}; "
                 "to add no noise, set noise_snr_db: null"
             )
-        for name in ("room", "clicks", "hum", "offset", "clipping", "telephone"):
+        for name in ("room", "clicks", "offset", "clipping", "telephone"):
             if getattr(self, name) > 1:
                 raise ValueError(f"{name} must be a probability, not {getattr(self, name)}")
         if self.warp_time is not None and not 0 < self.warp_time < 1:
@@ -130,7 +122,6 @@ class Augmenter:
     EQUALISER_BANDS = 6
     REVERBERANT = 0.4  # of the clips in a room
     DECAY, LEVEL = (0.03, 0.4), (0.02, 0.2)  # of reverberation: seconds until it has lost 60 dB, and its gain
-    HUM_DB = (-25.0, -3.0)  # relative to the speech
     OFFSET, CLIPPED_DB = (-0.3, 0.3), (1.0, 15.0)  # of the peak, and below it
     KNOTS = 5  # points between which a strength that varies over time or frequency is interpolated
     MASKS = 2
@@ -263,12 +254,8 @@ class Augmenter:
         """What some of the microphones and lines do to the clips."""
         config, n, rate = self.config, len(waveforms), self.front_end.config.sample_rate
         if config.clicks:
-            click = partial(add_clicks, generator=self.generator)
-            waveforms = self.change_some(config.clicks, click, waveforms, lengths)
-        if config.hum:
-            power = speech_power(waveforms, rate) * 10 ** (self.draw(*self.HUM_DB, n) / 10)
-            hum = partial(add_hum, sample_rate=rate, generator=self.generator)
-            waveforms = self.change_some(config.hum, hum, waveforms, lengths, power)
+            clicked, _ = add_clicks(waveforms, lengths, self.generator)
+            waveforms = torch.where(self.chosen(config.clicks, n).unsqueeze(1), clicked, waveforms)
         if config.offset:
             offset = self.draw(*self.OFFSET, n)
             waveforms = self.change_some(config.offset, add_offset, waveforms, lengths, offset)

@@ -1,4 +1,4 @@
-"""What microphones and lines do to speech: weak fricatives, clicks, hum, DC offset, clipping, a telephone line.
+"""What microphones and lines do to speech: weak fricatives, clicks, DC offset, clipping, a telephone line.
 
 Waveforms (batch, samples) are zero after the end of each clip; lengths (batch,) are in samples.
 """
@@ -13,8 +13,6 @@ from utils.features.log_mel import Padded, fast_length, valid_frames
 TELEPHONE_BAND = (300.0, 3400.0)  # Hz, of ITU-T G.712
 EDGE = 100.0  # Hz within which the band's gain falls to zero
 MU_LAW_LEVELS = 256  # of ITU-T G.711
-MAINS = (50.0, 60.0)  # Hz
-HARMONICS = 8  # of the mains, the fundamental among them
 
 
 def peaks(waveforms: Tensor) -> Tensor:
@@ -51,19 +49,6 @@ def add_clicks(waveforms: Tensor, lengths: Tensor, generator: torch.Generator, m
         time = torch.arange(waveforms.shape[1]) - start
         clicked = clicked + (time >= 0) * (time < width) * present * sign * height
     return clicked * valid_frames(lengths, waveforms.shape[1]), lengths
-
-
-def add_hum(waveforms: Tensor, lengths: Tensor, power: Tensor, sample_rate: int, generator: torch.Generator) -> Padded:
-    """Add the hum of the mains, of this `power` (batch,): 50 or 60 Hz and harmonics, each at a random strength."""
-    clips = len(waveforms)
-    time = torch.arange(waveforms.shape[1]) / sample_rate
-    mains = torch.tensor(MAINS)[torch.randint(len(MAINS), (clips, 1), generator=generator)]
-    hum = torch.zeros_like(waveforms)
-    for harmonic in range(1, HARMONICS + 1):
-        strength, phase = torch.rand(2, clips, 1, generator=generator)
-        hum += strength / harmonic * torch.sin(2 * torch.pi * (harmonic * mains * time + phase))
-    hum *= (power / hum.square().mean(1).clamp_min(1e-12)).sqrt().unsqueeze(1)
-    return waveforms + hum * valid_frames(lengths, waveforms.shape[1]), lengths
 
 
 def add_offset(waveforms: Tensor, lengths: Tensor, offset: Tensor) -> Padded:
