@@ -19,31 +19,44 @@ const SILENT = 5; // s of digital silence at the start, after which the page sug
  * @property {(problem: Problem) => void} lost the microphone was disconnected, or the browser has paused it
  */
 
+/**
+ * Ask for the microphone. The browser may ask the user, who may take any time to answer.
+ * @returns {Promise<MediaStream>} for `Microphone.open`, or to be released
+ * @throws {Problem} in words that can be shown
+ */
+export async function askForMicrophone() {
+  if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) {
+    throw new Problem(
+      window.isSecureContext
+        ? "This browser gives web pages no access to a microphone. You can still open a sound file."
+        : "Browsers allow the microphone only on pages loaded over https or from this computer (localhost).",
+    );
+  }
+  try {
+    return await navigator.mediaDevices.getUserMedia({
+      // processing for telephone calls distorts the sound that the model was trained on
+      audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
+    });
+  } catch (error) {
+    throw whyRefused(error);
+  }
+}
+
+/** Turn the microphone off. */
+export function release(stream) {
+  for (const track of stream.getTracks()) track.stop();
+}
+
 /** An open microphone. */
 export class Microphone {
   /**
+   * @param {MediaStream} stream
    * @param {number} rate the model's
    * @param {Listener} listener
    * @returns {Promise<Microphone>}
    * @throws {Problem} in words that can be shown
    */
-  static async open(rate, listener) {
-    if (!navigator.mediaDevices?.getUserMedia || !window.AudioWorkletNode) {
-      throw new Problem(
-        window.isSecureContext
-          ? "This browser gives web pages no access to a microphone. You can still open a sound file."
-          : "Browsers allow the microphone only on pages loaded over https or from this computer (localhost).",
-      );
-    }
-    let stream;
-    try {
-      stream = await navigator.mediaDevices.getUserMedia({
-        // processing for telephone calls distorts the sound that the model was trained on
-        audio: { channelCount: 1, echoCancellation: false, noiseSuppression: false, autoGainControl: false },
-      });
-    } catch (error) {
-      throw whyRefused(error);
-    }
+  static async open(stream, rate, listener) {
     const microphone = new Microphone(stream, rate, listener);
     try {
       await microphone.#connect();
@@ -69,7 +82,7 @@ export class Microphone {
   async close() {
     this.closed = true;
     clearTimeout(this.silent);
-    for (const track of this.stream.getTracks()) track.stop();
+    release(this.stream);
     if (!this.context || this.context.state === "closed") return;
     await within(3, this.context.close()).catch(console.error); // the microphone is off either way
   }

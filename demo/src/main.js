@@ -2,7 +2,7 @@
 
 import { cut } from "./endpoint.js";
 import { History, WORDS } from "./history.js";
-import { Microphone } from "./listen.js";
+import { Microphone, askForMicrophone, release } from "./listen.js";
 import { Model } from "./model.js";
 import { Picture } from "./draw.js";
 import { Problem } from "./problem.js";
@@ -19,12 +19,13 @@ const [numeral, statusLine, timing, canvas] = ["numeral", "status", "timing", "p
 /** @type {Model} */ let model;
 /** @type {Picture} */ let picture;
 /** @type {Microphone | null} */ let microphone = null;
-let starting = false; // the microphone has been asked for
+let starting = false; // listening has been asked for
+/** @type {Promise<MediaStream> | null} */ let permission = null; // what the browser has been asked for
 let playing = 0; // words being played at the moment
 let jobs = Promise.resolve();
 const inStrings = () => modes.some(({ value, checked }) => checked && value === "strings");
 
-/** Files, words, and starting and stopping the microphone are processed one after the other. */
+/** Files, words, and starting and stopping the microphone are processed one after the other. None waits for the user. */
 function enqueue(job) {
   jobs = jobs.then(job).catch(complain);
 }
@@ -158,11 +159,18 @@ function describe(what) {
   canvas.setAttribute("aria-label", `Waveform and spectrogram of ${what}. Words in it: ${words || "none"}.`);
 }
 
-async function start() {
+/** Ask for the microphone. Until the user has answered, a file, or another mode, takes the question back. */
+function ask() {
   complain();
+  const asked = (permission = askForMicrophone());
+  const answered = () => enqueue(() => permission === asked && start());
+  asked.then(answered, answered);
+}
+
+async function start() {
   const strings = inStrings() ? new LiveStrings() : null;
   try {
-    microphone = await Microphone.open(model.facts.sample_rate, {
+    microphone = await Microphone.open(await permission, model.facts.sample_rate, {
       sound: (samples) => {
         picture.push(samples);
         strings?.push(samples);
@@ -192,19 +200,22 @@ async function start() {
     describe(`the last ${LIVE} seconds`);
     say(strings ? "Listening. Say a phone number." : "Listening. Say a digit.");
   } finally {
+    permission = null;
     starting = false;
     showWhetherListening();
   }
 }
 
 async function stop() {
-  const open = microphone;
-  if (!open) return;
-  microphone = null;
+  const [open, asked] = [microphone, permission];
+  if (!open && !asked) return;
+  microphone = permission = null;
+  if (asked) starting = false;
   showWhetherListening();
   say("Not listening.");
-  await open.close();
-  await open.strings?.interrupt();
+  asked?.then(release, () => {});
+  await open?.close();
+  await open?.strings?.interrupt();
 }
 
 function showWhetherListening() {
@@ -265,12 +276,12 @@ listenButton.addEventListener("click", () => {
   if (microphone) return enqueue(stop);
   starting = true;
   showWhetherListening();
-  enqueue(start);
+  enqueue(ask);
 });
 for (const mode of modes) {
   mode.addEventListener("change", () => {
     if (!model) return;
-    enqueue(stop); // a microphone that is still being opened, too
+    enqueue(stop); // a microphone that is still being asked for, too
     showNothing();
     say(inStrings() ? "Ready for phone numbers." : "Ready for single digits.");
   });

@@ -53,6 +53,16 @@ function measureDelay() {
   new MutationObserver(answered).observe(document.querySelector("#history ol"), { childList: true });
 }
 
+/** Runs in the page: nobody answers whether it may use the microphone until `allow` is called. */
+function askUser() {
+  const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  const allowed = new Promise((resolve) => (window.allow = resolve));
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    await allowed;
+    return (window.stream = await getUserMedia(wanted));
+  };
+}
+
 describe("the page", { skip: missing, timeout: 240_000 }, () => {
   const folder = mkdtempSync(join(tmpdir(), "digits-"));
   const host = new Host();
@@ -536,16 +546,29 @@ describe("the page", { skip: missing, timeout: 240_000 }, () => {
 
   test("a microphone that is still being asked for does not listen in the mode that was left", async () => {
     const page = await open(browser, { permissions: ["microphone"] });
-    await page.evaluate(() => {
-      const getUserMedia = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-      const allowed = new Promise((resolve) => (window.allow = resolve));
-      navigator.mediaDevices.getUserMedia = (wanted) => allowed.then(() => getUserMedia(wanted));
-    });
+    await page.evaluate(askUser);
     await listen(page);
     await page.getByRole("radio", { name: /phone numbers/ }).check();
     await page.evaluate(() => window.allow());
     await page.locator("#status", { hasText: "Not listening." }).waitFor();
     await page.getByRole("button", { name: "Start listening" }).waitFor();
+    assert.deepEqual(page.faults, []);
+    await page.context().close();
+  });
+
+  test("a file is answered while the browser asks for the microphone, which is then left off", async () => {
+    const page = await open(browser, { permissions: ["microphone"] });
+    await page.evaluate(askUser);
+    await listen(page);
+    await give(page, "one.wav", readFileSync(clips[0]));
+    await recognised(page, DIGITS[0]);
+    await page.locator("#listen[aria-disabled=false]").waitFor();
+    await page.evaluate(() => window.allow());
+    await page.waitForFunction(() => window.stream?.getTracks().every(({ readyState }) => readyState === "ended"));
+    await page.getByRole("button", { name: "Start listening" }).waitFor();
+    assert.match(await page.locator("#picture").getAttribute("aria-label"), /“one.wav”/);
+    await listen(page); // allowed by now
+    await page.getByRole("button", { name: "Stop listening" }).waitFor();
     assert.deepEqual(page.faults, []);
     await page.context().close();
   });
