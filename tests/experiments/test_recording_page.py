@@ -21,9 +21,11 @@ from utils.data.metadata import read_metadata
 from utils.experiments.recording import server as recording_server
 from utils.experiments.recording.server import PAGE, make_server
 from utils.experiments.recording.session import Session
+from utils.paths import PROJECT
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SCREENSHOTS = os.environ.get("SCREENSHOTS")  # a folder for pictures of the page, to look at
+AXE = PROJECT / "demo/node_modules/axe-core/axe.min.js"  # once `npm ci` has run there
 ARGUMENTS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync", "--mute-audio", "--remote-debugging-port=0"),
@@ -112,11 +114,11 @@ class Browser:
         self.click("#form button")
 
     def picture(self, name: str) -> None:
-        """Pictures at the width of a desk and of a phone, light and dark."""
+        """Pictures at the width of a desk and of a phone, light and dark; nothing is too wide, axe finds nothing."""
         for width, height, scheme in (
             (1180, 900, "light"),
-            (375, 740, "light"),
-            (375, 740, "dark"),
+            (360, 740, "light"),
+            (360, 740, "dark"),
             (1180, 900, "dark"),
         ):
             self.call(
@@ -125,6 +127,9 @@ class Browser:
             self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
             time.sleep(0.2)
             assert self.value("document.documentElement.scrollWidth") <= width, f"{name} is wider than {width}"
+            if AXE.exists():
+                found = "axe.run().then(({violations}) => violations.map(({id, nodes}) => [id, nodes[0].html]))"
+                assert self.value(f"{AXE.read_text(encoding='utf-8')};{found}") == [], name
             if SCREENSHOTS:
                 data = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
                 (Path(SCREENSHOTS) / f"{name}-{width}-{scheme}.png").write_bytes(base64.b64decode(data))
@@ -285,11 +290,11 @@ def test_clipping_is_shown(served, browser):
 @pytest.mark.slow
 @needs_chromium
 @pytest.mark.parametrize("word", ["سبعة", "vierundzwanzigtausend", "trois cent soixante et un"])
-def test_words_of_any_script_and_length_fit(served, browser, word):
+def test_words_and_names_of_any_script_and_length_fit(served, browser, word):
     words = tuple((f"{word} {'abcdefghij'[digit]}",) for digit in range(10))
     page = browser()
     page.open(f"http://localhost:{served(words).server_port}/")
-    page.begin("ada")
+    page.begin("w" * 40)
     page.wait("!document.getElementById('studio').hidden")
     page.picture(f"word-{len(word)}")
     assert word in page.text("prompt")
