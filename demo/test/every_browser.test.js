@@ -280,15 +280,23 @@ for (const name of names) {
       await browser.run(feed);
       await listen();
       const taken = []; // MB, every twenty minutes
+      const settled = async () => {
+        const values = []; // what is still being worked on, or not collected yet, comes on top: the least is what stays
+        for (let attempt = 0; attempt < 5; attempt += 1) {
+          await new Promise((resolve) => setTimeout(resolve, 400));
+          values.push(await browser.run(memory));
+        }
+        return Math.min(...values);
+      };
       for (let minute = 1; minute <= 60; minute += 1) {
         await browser.run(hear, 60);
-        if (minute % 20 === 0) taken.push(await browser.run(memory));
+        if (minute % 20 === 0) taken.push(await settled());
       }
       t.diagnostic(`${browser.version}: ${taken.map((each) => each.toFixed(1)).join(", ")} MB after 20, 40 and 60 minutes`);
       assert.equal(await browser.run(() => document.querySelectorAll("#history li").length), 100); // the last ones are kept
       assert.ok(taken[2] - taken[0] < GROWTH);
       await browser.run(() => void (window.kept = new Float32Array(4e6).fill(1)));
-      assert.ok((await browser.run(memory)) - taken[2] > GROWTH, "16 MB of sound are not noticed");
+      assert.ok((await settled()) - taken[2] > GROWTH, "16 MB of sound are not noticed");
     });
 
     test("it works with the network off", async () => {
