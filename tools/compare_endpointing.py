@@ -202,8 +202,8 @@ def measure(find: Callable[[np.ndarray], Words], made: list[Mixture], recogniser
 def table(measured: dict) -> str:
     """The table of docs/using_it.md."""
     lines = [
-        "| method | words found | both ends within 0.1 s | digit accepted and right | false sounds a minute |"
-        " right at 10 / 0 dB SNR |",
+        "| method | words found | both ends within 0.1 s | accepted and correct | false alarms a minute |"
+        " correct at 10 / 0 dB SNR |",
         "|---|---|---|---|---|---|",
     ]
     for name, row in measured["methods"].items():
