@@ -9,6 +9,8 @@ from utils.experiments import fingerprints
     ("changed", "matters"),
     [
         ("utils/training/loop.py", True),
+        ("model_baseline/linear.py", True),
+        ("utils/data/corpora/noises.py", True),
         ("utils/data/splits.py", True),
         ("utils/data/synthesis/words.yaml", True),
         ("utils/data/synthesis/engines/espeak.py", True),

@@ -8,8 +8,10 @@ from utils.paths import PROJECT
 
 # the code that determines the outcome of a training: files, and folders with all that is in them
 LEARNING = (
+    "model_baseline",
     "model_neural",
     "utils/data/audio.py",
+    "utils/data/corpora/noises.py",
     "utils/data/ffmpeg.py",
     "utils/data/splits.py",
     "utils/data/synthesis",
