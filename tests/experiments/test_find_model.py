@@ -64,6 +64,13 @@ def test_a_setting_may_be_a_switch(write_module):
         assert parse_experiment({"model": {"name": "mine"} | settings}, "x", "x").model.attention is expected
 
 
+def test_each_of_several_dropout_rates_is_checked(write_module):
+    write_module(NETWORK.replace("size: int = 3", "dropouts: tuple[float, ...] = (0.1, 0.2)"))
+    assert parse_experiment({"model": {"name": "mine"}}, "x", "x").model.dropouts == (0.1, 0.2)
+    with pytest.raises(InputError, match="dropouts is .*less than 1"):
+        parse_experiment({"model": {"name": "mine", "dropouts": [0.1, 1.5]}}, "x", "x")
+
+
 def test_layers_beside_the_network_need_no_settings(write_module):
     write_module(NETWORK + "\n\nclass Block(nn.Module):\n    pass\n")
     assert find_model("mine")[0].__name__ == "Net"

@@ -209,7 +209,7 @@ def _check_sizes(model: object, features: FeatureConfig, where: str) -> None:
     """Check the settings that all models have in common, so that no model has to."""
     for name, value in to_dict(model).items():
         sizes = value if isinstance(value, list) else [value]
-        if "dropout" in name and not 0 <= value < 1:
+        if "dropout" in name and not all(0 <= rate < 1 for rate in sizes if isinstance(rate, int | float)):
             raise InputError(f"{where}: {name} is {value}; it must be at least 0 and less than 1")
         if name == "n_mels" and value != features.n_mels:
             raise InputError(f"{where}: n_mels is {value}, but the features have {features.n_mels}; set it there")

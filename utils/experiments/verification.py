@@ -21,8 +21,10 @@ from utils.experiments.config import Experiment, made_by, snapshot
 from utils.experiments.fingerprints import LEARNING, code_digests, short_key
 from utils.experiments.reproducing import planned_runs
 from utils.experiments.runs import evaluate, has_run, run, test_clips
+from utils.files import read_json, read_text
 from utils.paths import CHECKPOINTS, PROJECT, RUNS, find_metadata
 from utils.progress import Progress
+from utils.settings import as_mapping
 
 PLACE = RUNS / "verify"  # what repeated runs write, until `finish`
 SKIPPED = "not checked"
@@ -61,11 +63,9 @@ def check_checkpoint(folder: Path) -> Finding:
     """Test a checkpoint again on the clips of its `metrics.json`."""
     try:
         model, experiment = checkpoints.load(folder)
-        stored = json.loads((folder / checkpoints.METRICS).read_text(encoding="utf-8"))
+        stored = as_mapping(read_json(folder / checkpoints.METRICS), str(folder / checkpoints.METRICS))
     except InputError as error:
         return Finding("checkpoint", folder.name, DIFFERENT, (str(error),))
-    except (OSError, ValueError):
-        return Finding("checkpoint", folder.name, DIFFERENT, (f"{folder / checkpoints.METRICS}: missing or not JSON",))
     measured = {}
     for part in Progress(stored, folder.name):
         try:
@@ -226,5 +226,6 @@ def _present(table: str) -> bool:
     path = find_metadata(table)
     if not path.is_file():
         return False
-    first = pd.read_csv(path, sep="\t", nrows=1, dtype=str, quoting=3)
-    return "file" not in first or Path(locate([first["file"].iloc[0]], path)[0]).is_file()
+    header, _, rows = read_text(path).partition("\n")
+    first = dict(zip(header.split("\t"), rows.partition("\n")[0].split("\t"), strict=False))
+    return "file" not in first or Path(locate([first["file"]], path)[0]).is_file()

@@ -135,6 +135,14 @@ def run(command: Sequence[str | Path], *, timeout: float = 20.0, text: bytes = b
         raise InputError(f"{command[0]}: {error.strerror or error}") from None
 
 
+def listed(command: Sequence[str]) -> list[str]:
+    """The words that an engine's program prints about its voices; none if it fails or hangs."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.split()
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+
+
 def read_wave(path: Path) -> tuple[np.ndarray, int]:
     """What an engine's program wrote: float64 samples, shape (samples,), and their rate. Empty if it wrote nothing."""
     try:

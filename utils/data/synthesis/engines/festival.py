@@ -5,14 +5,13 @@ Synthesis, 1998.
 """
 
 import shutil
-import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from utils.data.synthesis.engine import Engine, read_wave, run
+from utils.data.synthesis.engine import Engine, listed, read_wave, run
 
 # Debian's package of each voice, and the encoding of its text
 PACKAGES = {
@@ -74,7 +73,4 @@ class Festival(Engine):
 @cache
 def _found() -> frozenset[str]:
     """The voices that the program finds."""
-    listed = subprocess.run(
-        ["festival", "-b", "(print (voice.list))"], capture_output=True, text=True, timeout=20, check=False
-    ).stdout
-    return frozenset(listed.replace("(", " ").replace(")", " ").split())
+    return frozenset(word.strip("()") for word in listed(["festival", "-b", "(print (voice.list))"]))

@@ -4,14 +4,13 @@ A. W. Black, K. A. Lenzo: Flite: a small fast run-time synthesis engine. ISCA Wo
 """
 
 import shutil
-import subprocess
 import tempfile
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from utils.data.synthesis.engine import Engine, read_wave, run
+from utils.data.synthesis.engine import Engine, listed, read_wave, run
 
 PITCH = {"kal": 95, "kal16": 95, "awb": 125, "rms": 95, "slt": 170}  # of each voice, in Hz
 
@@ -42,6 +41,5 @@ class Flite(Engine):
 
 @cache
 def _built_in() -> frozenset[str]:
-    """The voices that the program contains."""
-    listed = subprocess.run(["flite", "-lv"], capture_output=True, text=True, timeout=20, check=False).stdout
-    return frozenset(listed.partition(":")[2].split())
+    """The voices that the program contains, among the other words of its answer."""
+    return frozenset(listed(["flite", "-lv"]))
