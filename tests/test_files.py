@@ -19,6 +19,8 @@ from utils.files import (
     run_folder,
     sha256,
     write_atomically,
+    write_json,
+    write_text,
 )
 from utils.paths import PROJECT
 
@@ -57,6 +59,13 @@ def test_a_file_is_written_atomically(tmp_path):
     with pytest.raises(Killed):
         write_atomically(path, write_half)
     assert path.read_text() == "first" and list(path.parent.iterdir()) == [path]
+
+
+def test_text_and_json_read_back_as_they_were_written(tmp_path):
+    write_text(tmp_path / "words.tsv", "0\tnul\n7\tsjö\n")
+    assert (tmp_path / "words.tsv").read_bytes() == "0\tnul\n7\tsjö\n".encode()
+    write_json(tmp_path / "result.json", {"accuracy": 0.1 + 0.2})
+    assert read_json(tmp_path / "result.json") == {"accuracy": 0.1 + 0.2}
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")

@@ -15,7 +15,7 @@ import nbformat
 from run_notebooks import NOTEBOOKS
 
 from utils import InputError
-from utils.files import write_atomically
+from utils.files import write_text
 
 SOLUTIONS = NOTEBOOKS / "solutions"
 EXERCISES = NOTEBOOKS / "exercises"
@@ -31,7 +31,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(2)
     for name, text in texts.items():
-        write_atomically(EXERCISES / name, lambda new, text=text: new.write_text(text, encoding="utf-8"))
+        write_text(EXERCISES / name, text)
 
 
 def exercise(solution: Path) -> str:

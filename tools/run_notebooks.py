@@ -18,7 +18,7 @@ from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 from utils import InputError
 from utils.evaluation.figures import compress
-from utils.files import write_atomically
+from utils.files import write_text
 from utils.paths import PROJECT
 from utils.progress import Progress
 
@@ -72,8 +72,7 @@ def run(names: Sequence[str] = (), small: bool = False) -> None:
             if failure:
                 failures.append(f"{path.relative_to(NOTEBOOKS).as_posix()}, {failure}")
             elif not small:
-                text = nbformat.writes(_clean(notebook)) + "\n"
-                write_atomically(path, lambda new, text=text: new.write_text(text, encoding="utf-8"))
+                write_text(path, nbformat.writes(_clean(notebook)) + "\n")
     if failures:
         raise InputError("\n".join(failures))
 

@@ -58,6 +58,16 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file in UTF-8, with "\\n" at the ends of lines. Errors as for `write_atomically`."""
+    write_atomically(path, lambda new: new.write_text(text, encoding="utf-8", newline="\n"))
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write a value as JSON. Errors as for `write_atomically`."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
 def check_writable(folder: str | Path) -> None:
     """Raise `InputError` if a folder, which need not exist yet, cannot be written to. Call this before long work."""
     place = Path(folder)

@@ -112,14 +112,14 @@ def test_what_a_killed_session_left_is_not_overwritten(session):
 def test_if_the_table_cannot_be_written_there_is_no_clip_either(session, monkeypatch):
     keep(session, "ada")
     before = files(session)
-    write = recording_session.write_atomically
+    write = recording_session.write_text
 
     def full(path, content):
         if path == session.metadata:
             raise InputError("the disk is full")
         write(path, content)
 
-    monkeypatch.setattr(recording_session, "write_atomically", full)
+    monkeypatch.setattr(recording_session, "write_text", full)
     with pytest.raises(InputError, match="full"):
         keep(session, "ada")
     assert files(session) == before and len(read_metadata(session.metadata)) == 1

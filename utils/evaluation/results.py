@@ -23,7 +23,7 @@ import torch
 
 from utils import InputError
 from utils.evaluation.metrics import DIGITS, metrics
-from utils.files import check_file, read_json, run_folder, write_atomically
+from utils.files import check_file, read_json, run_folder, write_atomically, write_json
 from utils.paths import PROJECT
 from utils.settings import as_mapping
 from utils.training.objectives import NON_DIGIT
@@ -60,7 +60,7 @@ def save(path: Path, result: dict, predictions: pd.DataFrame) -> None:
     # without the time and the name of the file, which gzip would note: equal predictions give equal bytes
     table = gzip.compress(predictions.to_csv(sep="\t", index=False, lineterminator="\n").encode(), mtime=0)
     write_atomically(predictions_path(path), lambda new: new.write_bytes(table))
-    write_atomically(path, lambda new: new.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8"))
+    write_json(path, result)
 
 
 def load(path: Path) -> dict:

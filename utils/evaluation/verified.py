@@ -8,7 +8,7 @@ from pathlib import Path
 
 from utils import InputError
 from utils.evaluation import results
-from utils.files import one_process, write_atomically
+from utils.files import one_process, write_json
 
 EQUAL, WITHIN, DIFFERENT = VERDICTS = ("equal", "within tolerance", "different")
 
@@ -42,8 +42,7 @@ def record(store: Path, path: Path, verdict: str, environment: dict) -> None:
     }
     with one_process(file_of(store)):
         made = dict(sorted((load(store) | {_name(store, path): entry}).items()))
-        text = json.dumps(made, indent=1) + "\n"
-        write_atomically(file_of(store), lambda new: new.write_text(text, encoding="utf-8"))
+        write_json(file_of(store), made)
 
 
 def summary(store: Path, paths: Sequence[Path]) -> str:

@@ -30,7 +30,7 @@ from utils.experiments.config import Experiment, make_model, parse_experiment, s
 from utils.experiments.model_card import model_card
 from utils.experiments.published import published_experiment, renamed_weights
 from utils.experiments.renames import current_names
-from utils.files import atomic_folder, read_json, sha256, write_atomically
+from utils.files import atomic_folder, read_json, sha256, write_json
 from utils.inference.calibration import Calibration
 from utils.inference.recogniser import Recogniser
 from utils.inference.strings import StringRecogniser
@@ -66,10 +66,9 @@ def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: d
     with atomic_folder(folder, OWN) as new:
         torch.save({"model_state": model.state_dict()}, new / WEIGHTS)
         (new / SNAPSHOT).write_text(yaml.safe_dump(snapshot(experiment), sort_keys=False), encoding="utf-8")
-        (new / METRICS).write_text(json.dumps(result["metrics"], indent=1) + "\n", encoding="utf-8")
+        write_json(new / METRICS, result["metrics"])
         (new / CARD).write_text(model_card(experiment, result), encoding="utf-8")
-        sums = {name: sha256(new / name) for name in (WEIGHTS, SNAPSHOT)}
-        (new / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
+        write_json(new / CHECKSUMS, {name: sha256(new / name) for name in (WEIGHTS, SNAPSHOT)})
 
 
 def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
@@ -209,5 +208,4 @@ def _calibration_sum(values: dict) -> str:
 def save_calibration(folder: str | Path, calibration: Calibration) -> None:
     """Write the temperature and the threshold into the folder of a checkpoint."""
     values = {"temperature": calibration.temperature, "threshold": calibration.threshold}
-    text = json.dumps(values | {"sha256": _calibration_sum(values)}, indent=1) + "\n"
-    write_atomically(Path(folder) / CALIBRATION, lambda path: path.write_text(text, encoding="utf-8"))
+    write_json(Path(folder) / CALIBRATION, values | {"sha256": _calibration_sum(values)})

@@ -1,13 +1,12 @@
 """Export of a checkpoint to ONNX."""
 
-import json
 from pathlib import Path
 
 from utils.data.audio import read_audio
 from utils.experiments.checkpoint_folder import CHECKSUMS, EXPORTED, SNAPSHOT, WEIGHTS, exported_sum, find
 from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.clips import synthetic_voices
-from utils.files import sha256, write_atomically
+from utils.files import sha256, write_json
 from utils.inference.export import export, export_strings
 from utils.inference.strings import StringRecogniser
 
@@ -51,5 +50,5 @@ def keep_exported(checkpoint: str | Path) -> Path:
     folder = find(checkpoint)
     path = export_checkpoint(folder, folder / EXPORTED)
     sums = {name: sha256(folder / name) for name in (WEIGHTS, SNAPSHOT)} | {EXPORTED: exported_sum(folder)}
-    write_atomically(folder / CHECKSUMS, lambda file: file.write_text(json.dumps(sums, indent=1) + "\n", "utf-8"))
+    write_json(folder / CHECKSUMS, sums)
     return path

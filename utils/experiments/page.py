@@ -1,6 +1,5 @@
 """The demo: a web page that runs the exported model in the browser, or a Gradio app if the page cannot be built."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from utils import InputError
 from utils.experiments.checkpoint_folder import DEFAULT, STRINGS
 from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.exporting import export_checkpoint
-from utils.files import write_atomically
+from utils.files import write_json
 from utils.inference.strings import StringRecogniser
 from utils.paths import PROJECT
 
@@ -121,11 +120,7 @@ def save_model(folder: Path, digits: str | Path = DEFAULT, strings: str | Path =
     ):
         facts = {"name": recogniser.name, "sample_rate": recogniser.sample_rate}
         facts |= {"parameters": sum(weight.numel() for weight in recogniser.model.parameters())} | further
-        _write_json(folder / f"{name}.json", facts)
-
-
-def _write_json(path: Path, values: dict) -> None:
-    write_atomically(path, lambda file: file.write_text(json.dumps(values) + "\n", encoding="utf-8"))
+        write_json(folder / f"{name}.json", facts)
 
 
 def gradio(port: int, browser: bool) -> None:

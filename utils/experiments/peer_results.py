@@ -1,6 +1,5 @@
 """Tests off-the-shelf peers on the clips that the tables test models on, and measures what each costs."""
 
-import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +19,7 @@ from utils.evaluation.metrics import metrics
 from utils.evaluation.tables import load_tables
 from utils.experiments.checkpoints import WEIGHTS, load_recogniser
 from utils.experiments.mixtures import BABBLE, NOISE, STRINGS, cached_mixtures
-from utils.files import check_writable, one_process, write_atomically
+from utils.files import check_writable, one_process, write_json
 from utils.inference.peers import PEERS, RATE, Peer, load_settings
 from utils.inference.recogniser import MAX_SECONDS, Recogniser
 from utils.paths import CHECKPOINTS, find_metadata
@@ -159,8 +158,7 @@ def measure_costs(peers: list[Peer], clips: pd.DataFrame, again: bool = False, s
     measured = {
         name: {"milliseconds": 1000 * median(own), "megabytes": megabytes[name]} for name, own in seconds.items()
     }
-    text = json.dumps({"environment": results.environment(), "costs": known | measured}, indent=1) + "\n"
-    write_atomically(results.costs_path(store), lambda new: new.write_text(text, encoding="utf-8"))
+    write_json(results.costs_path(store), {"environment": results.environment(), "costs": known | measured})
 
 
 def _recognise_one(recogniser: Recogniser, waveform: np.ndarray) -> object:

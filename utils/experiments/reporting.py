@@ -14,7 +14,7 @@ from utils.evaluation.tables import load_tables
 from utils.experiments.config import find_experiment, made_by, snapshot
 from utils.experiments.fingerprints import short_key
 from utils.experiments.peer_results import settings_of
-from utils.files import write_atomically
+from utils.files import write_atomically, write_text
 from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, PROJECT
 from utils.progress import Progress
@@ -99,7 +99,7 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
         if new != text and check:
             raise InputError(f"{path}: a table does not match the results; `sdr report` updates it")
         if new != text:
-            _write(path, new)
+            write_text(path, new)
             changed.append(path.name)
     figure = project / COSTS
     if figure.exists() and figures.source_of(figure.read_bytes()) != short_key(*_costs(store)):
@@ -129,10 +129,6 @@ def _costs(store: Path) -> tuple[list[dict], dict[str, float]]:
     made = [{key: row[key] for key in shown} for row in rows("peers", store) if "milliseconds" in row]
     noise = [row for row in rows("noise", store) if "10" in row["conditions"]]
     return made, {row["model"]: fmean(row["conditions"]["10"]) for row in noise}
-
-
-def _write(path: Path, text: str) -> None:
-    write_atomically(path, lambda file: file.write_text(text, encoding="utf-8"))
 
 
 def _check_belong(runs: list[dict], experiment: str) -> None:

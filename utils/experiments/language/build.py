@@ -17,7 +17,7 @@ from utils.data.synthesis.lexicon import Lexicon, find_lexicon, languages
 from utils.data.synthesis.pronunciations import languages as table_languages
 from utils.experiments.config import DataConfig
 from utils.experiments.language import report
-from utils.experiments.language.results import Outcome, write_results, write_text
+from utils.experiments.language.results import Outcome, write_results
 from utils.experiments.language.training import (
     Fold,
     cross_validate,
@@ -27,7 +27,7 @@ from utils.experiments.language.training import (
     remove_old_states,
 )
 from utils.experiments.leakage import refuse_copies
-from utils.files import check_writable
+from utils.files import check_writable, write_text
 from utils.paths import PROJECT, RUNS
 
 SPEAKERS = 200  # of all engines together

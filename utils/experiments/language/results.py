@@ -16,7 +16,7 @@ from utils.experiments import checkpoints
 from utils.experiments.config import Experiment
 from utils.experiments.language import report
 from utils.experiments.language.training import Fold, recognise, recognise_in_rooms
-from utils.files import write_atomically
+from utils.files import write_atomically, write_text
 
 MODEL = "model"  # the folder of the checkpoint
 
@@ -86,11 +86,6 @@ def write_results(folder: Path, outcome: Outcome) -> str:
         write_atomically(folder / "confusion.png", partial(figure.savefig, bbox_inches="tight"))
         plt.close(figure)
     return results
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _synthetic_lines(unseen: pd.DataFrame, measured: dict, in_rooms: np.ndarray) -> list[str]:

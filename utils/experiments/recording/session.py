@@ -23,7 +23,7 @@ from utils import InputError
 from utils.data.digit_words import read_words, words_as_text
 from utils.data.metadata import COLUMNS, SPLITS, read_metadata
 from utils.data.synthesis.words import DIGITS
-from utils.files import check_writable, write_atomically
+from utils.files import check_writable, write_atomically, write_text
 
 RATE = 16000  # Hz, of the clips
 CONSENT = {  # what a speaker agrees to: the entry in the table, and the question
@@ -156,8 +156,7 @@ class Session:
             if "sha256" in table.columns:  # a table from elsewhere
                 row["sha256"] = hashlib.sha256(encoded).hexdigest()
             if not self.words_file.exists():
-                text = words_as_text(self.words)
-                write_atomically(self.words_file, lambda file: file.write_text(text, encoding="utf-8", newline="\n"))
+                write_text(self.words_file, words_as_text(self.words))
             write_atomically(path, lambda file: file.write_bytes(encoded))
             try:
                 self._write(pd.concat([table, pd.DataFrame([row])], ignore_index=True))
@@ -245,8 +244,7 @@ class Session:
             return self.metadata.unlink()
         plain = table.drop(columns="path").fillna("")
         lines = ["\t".join(map(str, row)) for row in [plain.columns, *plain.itertuples(index=False)]]
-        text = "\n".join(lines) + "\n"
-        write_atomically(self.metadata, lambda file: file.write_text(text, encoding="utf-8", newline="\n"))
+        write_text(self.metadata, "\n".join(lines) + "\n")
 
 
 def encode_wav(clip: np.ndarray) -> bytes:
