@@ -10,13 +10,13 @@ the project does.
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import page_tables
 from scipy import signal
 
 from utils.commands import arguments
@@ -24,15 +24,15 @@ from utils.data.audio import read_audio
 from utils.data.corpora.noises import FOLDS, load_noises, read_noises
 from utils.data.metadata import read_metadata
 from utils.experiments.checkpoints import load_recogniser
-from utils.files import write_atomically
+from utils.files import write_json
 from utils.inference.endpointing import HOP, MARGIN, PAUSE, WORD, Endpointer
 from utils.paths import COURSE_METADATA, PROJECT
 
 RATE = 8000
 CONDITIONS = ("silence", "room", "click", "hum", "breath", "door", "20", "10", "5", "0")  # numbers: dB SNR
 CLOSE = 0.1  # seconds; both ends of a word that is found are this close to the true ones
-OUTPUT, PAGE = PROJECT / "results" / "endpointing.json", PROJECT / "docs" / "using_it.md"
-MARKS = ("<!-- endpointing, by tools/compare_endpointing.py -->", "<!-- end -->")
+OUTPUT = PROJECT / "results" / "endpointing.json"
+BEGIN = "<!-- endpointing, by tools/compare_endpointing.py -->"
 
 
 @dataclass(frozen=True)
@@ -232,15 +232,8 @@ def main() -> None:
             "minutes": round(sum(len(mixture.sound) for mixture in made) / RATE / 60, 1),
             "methods": {name: measure(find, made, recogniser) for name, find in methods.items()},
         }
-        write_atomically(OUTPUT, lambda file: file.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8"))
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(MARKS[0])
-    measured = json.loads(OUTPUT.read_text(encoding="utf-8"))
-    wanted = f"{before}{MARKS[0]}\n{table(measured)}\n{MARKS[1]}{rest.split(MARKS[1], 1)[1]}"
-    if given.check and wanted != page:
-        sys.exit(f"{PAGE}: the table is not that of {OUTPUT}; run tools/compare_endpointing.py")
-    if not given.check:
-        write_atomically(PAGE, lambda file: file.write_text(wanted, encoding="utf-8"))
+        write_json(OUTPUT, measured)
+    page_tables.update(BEGIN, table(json.loads(OUTPUT.read_text(encoding="utf-8"))), given.check)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import page_tables
 import pandas as pd
 import soundfile
 
@@ -23,13 +24,13 @@ from utils.commands import arguments
 from utils.data.audio import convert_rate, read_audio
 from utils.data.ffmpeg import program
 from utils.data.metadata import read_metadata
-from utils.files import write_atomically
+from utils.files import write_json
 from utils.paths import COURSE_METADATA, PROJECT
 from utils.progress import Progress
 
 RATE = 8000  # of the course's recordings, in Hz
-OUTPUT, PAGE = PROJECT / "results" / "recordings.json", PROJECT / "docs" / "using_it.md"
-MARKS = ("<!-- recordings, by tools/measure_recordings.py -->", "<!-- end -->")
+OUTPUT = PROJECT / "results" / "recordings.json"
+BEGIN = "<!-- recordings, by tools/measure_recordings.py -->"
 SDR = [sys.executable, "-c", "from utils.commands.main import main; main()"]
 ENCODERS = {  # FFmpeg's options
     "AMR": ("amr", "-ar", "8000", "-c:a", "libopencore_amrnb", "-b:a", "12.2k"),
@@ -124,15 +125,8 @@ def main() -> None:
         if given.split == "TRAIN":
             print(table(measured))
             return
-        write_atomically(OUTPUT, lambda file: file.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8"))
-    page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(MARKS[0])
-    measured = json.loads(OUTPUT.read_text(encoding="utf-8"))
-    wanted = f"{before}{MARKS[0]}\n{table(measured)}\n{MARKS[1]}{rest.split(MARKS[1], 1)[1]}"
-    if given.check and wanted != page:
-        sys.exit(f"{PAGE}: the table is not that of {OUTPUT}; run tools/measure_recordings.py")
-    if not given.check:
-        write_atomically(PAGE, lambda file: file.write_text(wanted, encoding="utf-8"))
+        write_json(OUTPUT, measured)
+    page_tables.update(BEGIN, table(json.loads(OUTPUT.read_text(encoding="utf-8"))), given.check)
 
 
 if __name__ == "__main__":
