@@ -9,5 +9,6 @@ experiments    config, models, contract, clips, fitting, stages, mixtures, field
 tables         reproducing, cluster, peer_results, reporting, verification, comparison/
 checkpoints    checkpoints, checkpoint_folder, model_card, hub, published, calibrating, exporting
 judging        grading/, leakage
+reports        web_page, which comparison/, corpus_check/ and grading/ fill
 applications   quickstart, page, benchmark; recording/, language/, corpus_check/, synthesis_check
 """

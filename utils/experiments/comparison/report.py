@@ -4,9 +4,9 @@ from html import escape
 from pathlib import Path
 
 from utils.evaluation.tables import cell, percent
+from utils.experiments import web_page
 from utils.experiments.comparison.compare import Comparison
-from utils.experiments.corpus_check.page import STYLE, source
-from utils.files import write_atomically
+from utils.files import write_text
 
 FEW = 10  # speakers and clips that the text names; the page and the JSON have all of them
 HEADER = ("model", "accuracy, %", "95 % interval", "seeds", "parameters", "multiply-adds (1 s clip)", "training")
@@ -48,13 +48,12 @@ def summary(pair: dict) -> str:
 
 def write_page(comparison: Comparison, path: Path) -> None:
     """Write the comparison as a web page, atomically. The players look for the clips where they are now."""
-    folder = path.resolve().parent
-    write_atomically(path, lambda temporary: temporary.write_text(page(comparison, folder), encoding="utf-8"))
+    write_text(path, page(comparison, path.resolve().parent))
 
 
 def page(comparison: Comparison, folder: Path) -> str:
     """The HTML of the comparison, to be stored in `folder`."""
-    names = ", ".join(escape(model["name"]) for model in comparison.models)
+    names = ", ".join(model["name"] for model in comparison.models)
     speakers = [str(name) for name in comparison.clips["speaker"].unique()]
     verdicts = "".join(f"<li>{escape(summary(pair))}</li>" for pair in comparison.pairs)
     players = (
@@ -62,44 +61,24 @@ def page(comparison: Comparison, folder: Path) -> str:
         if comparison.paths
         else "The clips are not on the machine where it was made, so it has no players."
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{names}</title>
-<style>
-{STYLE.read_text(encoding="utf-8")}table {{ border-collapse: collapse; }}
-th, td {{ padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; }}
-.wide {{ overflow-x: auto; }}
-</style>
-</head>
-<body>
-<main>
-<h1>{names}</h1>
+    body = f"""<h1>{escape(names)}</h1>
 <p class="faint">Report of <code>sdr compare</code>. {escape(_tested(comparison))} {players}</p>
-<section><h2>Models</h2>{_html(_models(comparison))}</section>
+<section><h2>Models</h2>{web_page.table(_models(comparison))}</section>
 <section><h2>Which is better?</h2><ul>{verdicts}</ul><p class="faint">{CAUTION}</p></section>
-<section><h2>Accuracy by speaker, %</h2>{_html(_by_speaker(comparison, speakers))}</section>
-{"".join(_only(comparison, folder, name) for name in comparison.only)}
-</main>
-</body>
-</html>
-"""
+<section><h2>Accuracy by speaker, %</h2>{web_page.table(_by_speaker(comparison, speakers))}</section>
+{"".join(_only(comparison, folder, name) for name in comparison.only)}"""
+    return web_page.document(names, body)
 
 
 def _only(comparison: Comparison, folder: Path, name: str) -> str:
     """The clips that only this model recognises, with players."""
-    items = []
-    for clip in comparison.clips[comparison.clips["identifier"].isin(comparison.only[name])].itertuples():
-        path = comparison.paths.get(clip.identifier)
-        player = f'<audio controls preload="none" src="{source(path, folder)}"></audio>' if path else ""
-        items.append(
-            f'<li><div class="clip"><span>{escape(clip.identifier)}: {clip.label} by {escape(clip.speaker)}</span>'
-            f"{player}</div></li>"
-        )
+    clips = comparison.clips[comparison.clips["identifier"].isin(comparison.only[name])]
+    items = [
+        web_page.clip(f"{c.identifier}: {c.label} by {c.speaker}", comparison.paths.get(c.identifier), folder)
+        for c in clips.itertuples()
+    ]
     return f"""<section><h2>Clips that only {escape(name)} recognises: {len(items)}</h2>
-<p class="faint">In most of its seeds.</p><ul>{"".join(items)}</ul></section>
+<p class="faint">In most of its seeds.</p><ul>{"".join(f"<li>{item}</li>" for item in items)}</ul></section>
 """
 
 
@@ -132,13 +111,6 @@ def _aligned(rows: list[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(f"{value:{width}}" for value, width in zip(row, widths, strict=True)) for row in rows]
     return [f"  {line.rstrip()}" for line in lines]
-
-
-def _html(rows: list[list[str]]) -> str:
-    header, *others = rows
-    cells = [f"<tr>{''.join(f'<th>{escape(cell)}</th>' for cell in header)}</tr>"]
-    cells += [f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in others]
-    return f'<div class="wide"><table>{"".join(cells)}</table></div>'
 
 
 def _p(value: float) -> str:

@@ -1,27 +1,24 @@
 """The report on a corpus as a web page: one file, with charts, and players that point to the clips."""
 
-import os
 from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 
 from utils.data.metadata import SPLITS
+from utils.experiments import web_page
 from utils.experiments.corpus_check.findings import CHECKS, SEVERITIES, Finding, Report, count
-from utils.files import write_atomically
+from utils.files import write_text
 
-STYLE = Path(__file__).with_name("page.css")
 OPEN = 20  # findings of a check that are shown at once; the others unfold
 WIDTH, HEIGHT, LEFT, BOTTOM = 320, 150, 34, 20  # of a chart
 
 
 def write_page(report: Report, path: Path) -> None:
     """Write the report as a web page, atomically. The players look for the clips where they are now."""
-    folder = path.resolve().parent
-    write_atomically(path, lambda temporary: temporary.write_text(page(report, folder), encoding="utf-8"))
+    write_text(path, page(report, path.resolve().parent))
 
 
 def page(report: Report, folder: Path) -> str:
@@ -39,19 +36,8 @@ def page(report: Report, folder: Path) -> str:
         f"{count(len(found), severity)}</span></li>"
         for severity, check, found in groups
     ]
-    name = escape(report.table.name)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{name}: {report.verdict()}</title>
-<style>
-{STYLE.read_text(encoding="utf-8")}</style>
-</head>
-<body>
-<main>
-<h1>{name}</h1>
+    name = report.table.name
+    body = f"""<h1>{escape(name)}</h1>
 <p class="faint">Report of <code>sdr data check</code>. The players need the clips where they were when it was made.</p>
 <ul class="tiles">{"".join(tile(number, what) for number, what in tiles)}</ul>
 <nav aria-label="Findings"><ul>{"".join(contents) or "<li>Nothing was found.</li>"}</ul></nav>
@@ -62,10 +48,8 @@ def page(report: Report, folder: Path) -> str:
 {bars("Clips by speaker", clips, "speaker")}
 </div>
 {"".join(section(report, folder, *group) for group in groups)}
-</main>
-</body>
-</html>
 """
+    return web_page.document(f"{name}: {report.verdict()}", body)
 
 
 def tile(number: object, what: str) -> str:
@@ -97,19 +81,9 @@ def item(clips: pd.DataFrame, folder: Path, finding: Finding) -> str:
     """A finding and players of its clips."""
     shown = ""
     for clip in clips.iloc[list(finding.clips[:2])].itertuples():
-        player = f'<audio controls preload="none" src="{source(clip.path, folder)}"></audio>'
-        shown += f'<div class="clip"><span>row {clip.row}: {escape(clip.file)}</span>'
-        shown += f"{player if finding.check != 'unreadable' else ''}</div>"
+        path = None if finding.check == "unreadable" else clip.path
+        shown += web_page.clip(f"row {clip.row}: {clip.file}", path, folder)
     return f"<li>{escape(finding.message)}{shown}</li>"
-
-
-def source(path: str, folder: Path) -> str:
-    """The address of a clip, relative to the page's folder."""
-    try:
-        relative = Path(os.path.relpath(Path(path).resolve(), folder))
-    except ValueError:  # on another drive of Windows
-        return escape(Path(path).resolve().as_uri())
-    return escape(quote(relative.as_posix()))
 
 
 def histogram(title: str, values: pd.Series, bins: int = 30) -> str:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -10,29 +9,20 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 
 from utils.evaluation import figures
-from utils.experiments.corpus_check.page import STYLE, source
+from utils.experiments import web_page
 from utils.experiments.grading.grade import Grade
 from utils.experiments.grading.text import claim, cost, leakage, p_value
-from utils.files import write_atomically
-
-EXTRA = """
-table { border-collapse: collapse; }
-th, td { padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); text-align: left; }
-.wide { overflow-x: auto; }
-figure img { display: block; width: 100%; height: auto; border-radius: .3rem; }
-.tiles strong { overflow-wrap: anywhere; }
-"""
+from utils.files import write_text
 
 
 def write_page(grade: Grade, path: Path) -> None:
     """Write the grade as a web page, atomically. The players look for the clips where they are now."""
-    folder = path.resolve().parent
-    write_atomically(path, lambda temporary: temporary.write_text(page(grade, folder), encoding="utf-8"))
+    write_text(path, page(grade, path.resolve().parent))
 
 
 def page(grade: Grade, folder: Path) -> str:
     """The HTML of the grade, to be stored in `folder`."""
-    measured, name = grade.measured, escape(grade.name)
+    measured = grade.measured
     low, high = measured["interval"]
     broken = [rule for rule, message in grade.broken.items() if message]
     tiles = [
@@ -52,33 +42,20 @@ def page(grade: Grade, folder: Path) -> str:
         notes.append(f"changed   {', '.join(grade.changed)}: not used, the grader's own are")
     with plt.rc_context(figures.STYLE):
         pictures = [picture(draw(grade), title) for title, draw in PICTURES.items()]
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{name}: {measured["accuracy"]:.1%}</title>
-<style>
-{STYLE.read_text(encoding="utf-8")}{EXTRA}</style>
-</head>
-<body>
-<main>
-<h1>{name}</h1>
+    body = f"""<h1>{escape(grade.name)}</h1>
 <p class="faint">Report of <code>sdr grade</code> on a <code>{escape(grade.model)}</code>, by clips of
 {", ".join(map(escape, measured["per_speaker"]))}. The players need the clips where they were when it was made.</p>
 <ul class="tiles">{"".join(shown)}</ul>
-{_table([note.split(maxsplit=1) for note in notes])}
+{web_page.table([note.split(maxsplit=1) for note in notes], header=False)}
 <div class="charts">{"".join(pictures)}</div>
-<section><h2>Contract and conduct</h2>{_table(rules)}</section>
+<section><h2>Contract and conduct</h2>{web_page.table(rules, header=False)}</section>
 <section><h2>Beside the project's models</h2>
 <p class="faint">On the same clips. Positive differences are in favour of this submission; the interval is by a paired
 bootstrap, p by McNemar's exact test, corrected for the number of models (Holm).</p>
-{_table(_references(grade), header=True)}</section>
+{web_page.table(_references(grade))}</section>
 {_misrecognised(grade, folder)}
-</main>
-</body>
-</html>
 """
+    return web_page.document(f"{grade.name}: {measured['accuracy']:.1%}", body)
 
 
 def _claim_tile(grade: Grade) -> list[tuple[str, str, str]]:
@@ -97,23 +74,15 @@ def _references(grade: Grade) -> list[list[str]]:
     return rows
 
 
-def _table(rows: Sequence[Sequence[str]], header: bool = False) -> str:
-    lines = [
-        "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row)
-        for row, tag in zip(rows, ["th" if header else "td", *["td"] * len(rows)], strict=False)
-    ]
-    return f'<div class="wide"><table>{"".join(f"<tr>{line}</tr>" for line in lines)}</table></div>'
-
-
 def _misrecognised(grade: Grade, folder: Path) -> str:
     """The clips that the submission gets wrong, with players."""
     wrong = grade.clips[grade.clips["label"] != grade.clips["predicted"]]
     items = [
-        f'<li><div class="clip"><span>{escape(clip.identifier)}: {clip.label} by {escape(clip.speaker)}, recognised as '
-        f'{clip.predicted}</span><audio controls preload="none" src="{source(clip.path, folder)}"></audio></div></li>'
-        for clip in wrong.itertuples()
+        web_page.clip(f"{c.identifier}: {c.label} by {c.speaker}, recognised as {c.predicted}", c.path, folder)
+        for c in wrong.itertuples()
     ]
-    return f"<section><h2>Misrecognised: {len(items)} clips</h2><ul>{''.join(items)}</ul></section>"
+    listed = "".join(f"<li>{item}</li>" for item in items)
+    return f"<section><h2>Misrecognised: {len(items)} clips</h2><ul>{listed}</ul></section>"
 
 
 def picture(ax: Axes, title: str) -> str:
