@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from utils.experiments.page import save_model
+from utils.experiments.demo import save_model
 from utils.paths import PROJECT, speech_data
 
 PAGE = PROJECT / "demo"

@@ -19,9 +19,9 @@ import pytest
 from conftest import tone, write_wav
 
 from utils import InputError
-from utils.experiments import page
+from utils.experiments import demo
 from utils.experiments.checkpoints import load_recogniser
-from utils.experiments.page import serve
+from utils.experiments.demo import serve
 from utils.paths import PROJECT
 
 sys.path.insert(0, str(PROJECT / "demo"))  # the app is a script, not a part of a package
@@ -32,7 +32,7 @@ def built_page(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "dist"
     folder.mkdir()
     (folder / "index.html").write_text("<title>a page</title>")
-    monkeypatch.setattr(page, "PAGE", folder)
+    monkeypatch.setattr(demo, "PAGE", folder)
     return folder
 
 
@@ -64,7 +64,7 @@ def test_the_page_is_served_on_this_machine(built_page, capsys):
 
 
 def test_a_browser_that_leaves_in_the_middle_is_no_error(built_page, capfd):
-    server = page.LocalServer(0, partial(page.Quiet, directory=str(built_page)))
+    server = demo.LocalServer(0, partial(demo.Quiet, directory=str(built_page)))
     server.daemon_threads = False  # closing it waits for the thread that answers
     with server, socket.create_connection(server.server_address) as browser:
         browser.send(b"GET / HTTP/1.1\r\n")  # half of a request
@@ -90,8 +90,8 @@ def test_the_page_may_connect_to_no_other_host():
 def test_without_node_the_gradio_app_opens(built_page, monkeypatch, capsys):
     (built_page / "index.html").unlink()
     started, ended = [], SimpleNamespace(returncode=0)
-    monkeypatch.setattr(page.shutil, "which", lambda name: None)
-    monkeypatch.setattr(page.subprocess, "run", lambda command, **_: started.append(command) or ended)
+    monkeypatch.setattr(demo.shutil, "which", lambda name: None)
+    monkeypatch.setattr(demo.subprocess, "run", lambda command, **_: started.append(command) or ended)
     monkeypatch.setitem(sys.modules, "gradio", types.ModuleType("gradio"))
     serve(7861, browser=False)
     assert started == [[sys.executable, str(PROJECT / "demo" / "app.py"), "--port", "7861"]]
@@ -105,10 +105,10 @@ def test_without_node_the_gradio_app_opens(built_page, monkeypatch, capsys):
 
 
 def test_a_failed_build_reports_the_error_of_npm(built_page, monkeypatch):
-    monkeypatch.setattr(page, "save_model", lambda folder: None)
-    monkeypatch.setattr(page.shutil, "which", lambda name: r"C:\nodejs\npm.CMD")
+    monkeypatch.setattr(demo, "save_model", lambda folder: None)
+    monkeypatch.setattr(demo.shutil, "which", lambda name: r"C:\nodejs\npm.CMD")
     started, failed = [], SimpleNamespace(returncode=1, stdout="", stderr="npm error: no network")
-    monkeypatch.setattr(page.subprocess, "run", lambda command, **_: started.append(command) or failed)
+    monkeypatch.setattr(demo.subprocess, "run", lambda command, **_: started.append(command) or failed)
     with pytest.raises(InputError, match="^npm ci.*no network"):
         serve(8000, build=True)
     assert [command[:2] for command in started] == [[r"C:\nodejs\npm.CMD", "ci"]]
@@ -116,12 +116,12 @@ def test_a_failed_build_reports_the_error_of_npm(built_page, monkeypatch):
 
 def test_the_files_of_the_page_s_models(trained, tmp_path):
     pytest.importorskip("onnxscript")
-    page.save_model(tmp_path, trained.checkpoint)
+    demo.save_model(tmp_path, trained.checkpoint)
     divided = json.loads((tmp_path / "strings.json").read_text())
     assert {"name", "parameters", "sample_rate", "hop", "margin", "stride", "context", "units"} == set(divided)
     assert (tmp_path / "strings.onnx").stat().st_size < 450_000
     with pytest.raises(InputError, match="not a model of strings"):
-        page.save_model(tmp_path, trained.checkpoint, trained.checkpoint)
+        demo.save_model(tmp_path, trained.checkpoint, trained.checkpoint)
     facts = json.loads((tmp_path / "digits.json").read_text())
     assert facts == {"name": "tiny", "sample_rate": 8000, "threshold": 0.0, "parameters": trained.result["parameters"]}
     assert (tmp_path / "digits.onnx").stat().st_size > 1000

@@ -15,6 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.experiments import page
+    from utils.experiments import demo
 
-    page.serve(given.port, build=given.build, browser=not given.no_browser)
+    demo.serve(given.port, build=given.build, browser=not given.no_browser)

@@ -10,5 +10,5 @@ tables         reproducing, cluster, peer_results, reporting, verification, comp
 checkpoints    checkpoints, checkpoint_folder, model_card, hub, published, calibrating, exporting
 judging        grading/, leakage
 reports        web_page, which comparison/, corpus_check/ and grading/ fill
-applications   quickstart, page, benchmark; recording/, language/, corpus_check/, synthesis_check
+applications   quickstart, demo, benchmark; recording/, language/, corpus_check/, synthesis_check
 """

@@ -16,7 +16,7 @@ import soundfile
 
 from utils import InputError
 from utils.data.audio import read_audio
-from utils.experiments.page import LocalServer, is_local
+from utils.experiments.demo import LocalServer, is_local
 from utils.experiments.recording.session import CONSENT, RATE, OutOfStep, Session, encode_wav
 from utils.inference.utterance import Utterance, find_utterance
 
