@@ -10,8 +10,9 @@ import pytest
 from grading_helpers import forged, input_error, write_fork
 
 from utils import InputError
+from utils.data.metadata import read_split
 from utils.experiments.grading import gradebook
-from utils.experiments.grading.grade import Grade, graded_clips
+from utils.experiments.grading.grade import Grade
 from utils.experiments.grading.sandbox import LIMITS, Limits
 from utils.experiments.grading.training import Leakage
 from utils.files import sha256
@@ -23,7 +24,7 @@ def book(corpus, tmp_path, monkeypatch):
     folder, output = tmp_path / "class", tmp_path / "grades.csv"
     folder.mkdir()
     monkeypatch.setattr("utils.experiments.grading.grade.predict_references", lambda table, clips: {})
-    clips = graded_clips(corpus.metadata)
+    clips = read_split(corpus.metadata, "TEST")
 
     def run(jobs: int = 2, limits: Limits = LIMITS) -> pd.DataFrame:
         gradebook.grade_all(folder, clips, output, None, limits, jobs)

@@ -15,8 +15,9 @@ from conftest import write_metadata
 from grading_helpers import HONEST, forged, input_error, means, state_accuracy, write_fork
 
 import model_neural
+from utils.data.metadata import read_split
 from utils.experiments.grading import conduct, sandbox, seal, worker
-from utils.experiments.grading.grade import grade, graded_clips
+from utils.experiments.grading.grade import grade
 from utils.experiments.grading.page import PICTURES, write_page
 from utils.experiments.grading.sandbox import Limits
 from utils.experiments.grading.submission import opened
@@ -41,7 +42,7 @@ def here(monkeypatch):
 @pytest.fixture
 def graded(corpus):
     """`graded(submission)`: its grade on the unseen speakers of the corpus, without references."""
-    clips = graded_clips(corpus.metadata)
+    clips = read_split(corpus.metadata, "TEST")
     return lambda path, claimed=None, **given: grade(path, clips, claimed, references={}, **given)
 
 
@@ -61,7 +62,7 @@ def test_an_honest_fork_keeps_everything(here, graded, corpus, tmp_path):
 
 
 def test_json_has_the_documented_keys(here, corpus, tmp_path):
-    clips = graded_clips(corpus.metadata)
+    clips = read_split(corpus.metadata, "TEST")
     made = grade(write_fork(tmp_path / "ada", corpus), clips, 0.9, references={"chance": np.arange(20) % 10})
     values = json.loads(json.dumps(made.to_dict()))
     assert list(values) == [
@@ -100,7 +101,7 @@ def test_files_that_the_grader_does_not_use_are_named(corpus, tmp_path):
 
 
 def test_references_are_compared_on_the_same_clips(here, corpus, tmp_path):
-    clips = graded_clips(corpus.metadata)
+    clips = read_split(corpus.metadata, "TEST")
     labels = clips["label"].to_numpy()
     others = {"perfect": labels, "hopeless": (labels + 1) % 10}
     made = grade(write_fork(tmp_path / "ada", corpus), clips, references=others)
@@ -136,7 +137,7 @@ for row, mean in enumerate(self.means(features, lengths)):
 def test_predictions_that_do_not_follow_from_the_weights(here, graded, corpus, tmp_path):
     """The model finds the clips in a table, by what they sound like."""
     fork = write_fork(tmp_path / "fork", corpus, forged(LOOKUP))
-    clips = graded_clips(corpus.metadata)
+    clips = read_split(corpus.metadata, "TEST")
     table = {"means": torch.tensor(means(clips["path"].tolist())), "labels": torch.tensor(clips["label"].to_numpy())}
     torch.save(table, fork / "model_neural" / "table.pt")
     torch.manual_seed(0)

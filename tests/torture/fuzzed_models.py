@@ -17,6 +17,7 @@ from trials import Trial, sdr
 
 from utils import InputError
 from utils.commands import main
+from utils.data.metadata import read_split
 from utils.experiments.checkpoint_folder import CHECKSUMS, EXPORTED, SNAPSHOT, WEIGHTS, exported_sum
 from utils.experiments.grading import grade as grading
 from utils.experiments.grading.submission import Submission
@@ -148,7 +149,7 @@ def submissions(random: Random, base: Base, folder: Path) -> Trial:
 
 def _grade(path: Path, metadata: Path) -> None:
     def answer(submission: Submission, clips: Any, changed: Any, limits: Any) -> Any:
-        find_leakage(submission, grading.graded_clips(metadata))
+        find_leakage(submission, read_split(metadata, "TEST"))
         raise InputError(f"right, and claims {grading.stated_accuracy(submission)}; it is not graded in this test")
 
     grading.ask = answer  # type: ignore[assignment]

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from utils import InputError, plain
+from utils import plain
 
 HELP = "test a checkpoint on the clips of a metadata table"
 ADAPTATION = (
@@ -35,14 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.data.metadata import read_metadata
+    from utils.data.metadata import read_split
     from utils.experiments import checkpoints, runs
 
     model, experiment = checkpoints.load(given.checkpoint)
-    clips = read_metadata(given.metadata, given.root)
-    clips = clips[clips["split"] == given.split]
-    if clips.empty:
-        raise InputError(f"{given.metadata}: no clips in the split {given.split}")
+    clips = read_split(given.metadata, given.split, given.root)
     measured, _ = runs.evaluate(model, experiment, clips, given.adapt)
     if given.adapt:
         print(f"{ADAPTATION}; not comparable with the tables of results", file=sys.stderr)

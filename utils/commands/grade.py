@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     import joblib
 
-    from utils.experiments.grading.grade import grade, graded_clips
+    from utils.data.metadata import read_split
+    from utils.experiments.grading.grade import grade
     from utils.experiments.grading.gradebook import grade_all
     from utils.experiments.grading.page import write_page
     from utils.experiments.grading.sandbox import Limits
@@ -58,7 +59,7 @@ def run(given: argparse.Namespace) -> None:
             raise InputError(f"--{option} is for one submission, --output for a folder of them")
     if given.html is not None:
         check_target(given.html)
-    clips = graded_clips(given.metadata, given.root)
+    clips = read_split(given.metadata, "TEST", given.root)
     limits = Limits(given.seconds, given.memory * 2**30)
     if given.output is not None:
         jobs = given.jobs or joblib.cpu_count()

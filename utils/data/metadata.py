@@ -91,6 +91,15 @@ def read_metadata(
     return table
 
 
+def read_split(path: str | Path, split: str, root: str | Path | None = None) -> pd.DataFrame:
+    """The clips of one split of a table of digits. Errors as for `read_metadata`, and if there are none."""
+    clips = read_metadata(path, root)
+    clips = clips[clips["split"] == split].reset_index(drop=True)
+    if clips.empty:
+        raise InputError(f"{path}: no clips in the split {split}")
+    return clips
+
+
 def _read_table(path: Path) -> pd.DataFrame:
     """The cells of a TSV as text."""
     if not os.path.lexists(path) and path.parent.parent == speech_data() and path.parent.name in CREATED:

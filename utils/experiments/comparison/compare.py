@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from utils import InputError
-from utils.data.metadata import read_metadata
+from utils.data.metadata import read_split
 from utils.evaluation import results, significance
 from utils.evaluation.metrics import bootstrap_interval, cost
 from utils.evaluation.tables import Table
@@ -104,7 +104,7 @@ def compare(
     """
     if len(set(names)) < 2 or len(set(names)) < len(names):
         raise InputError("name at least two models, each once, for example `sdr compare cnn1d resnet`")
-    clips = None if metadata is None else _chosen(metadata, root, part)
+    clips = None if metadata is None else read_split(metadata, part, root)
     models = [load_model(name, table, part, clips, store) for name in names]
     first = models[0]
     for model in models:
@@ -200,14 +200,6 @@ def _files(model: Model, part: str, clips: pd.DataFrame | None) -> dict[str, str
     except InputError:
         return {}
     return {name: path for some in tested for name, path in zip(some["identifier"], some["path"], strict=True)}
-
-
-def _chosen(metadata: Path, root: Path | None, part: str) -> pd.DataFrame:
-    clips = read_metadata(metadata, root)
-    chosen = clips[clips["split"] == part]
-    if chosen.empty:
-        raise InputError(f"{metadata}: no clips in the split {part}")
-    return chosen
 
 
 def _check_same_clips(first: Model, model: Model, predictions: pd.DataFrame) -> None:

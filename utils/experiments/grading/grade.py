@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from utils import InputError
 from utils.data.audio import read_audio
-from utils.data.metadata import read_metadata
 from utils.evaluation.metrics import metrics
 from utils.evaluation.significance import clustered_interval
 from utils.experiments.grading.conduct import judge
@@ -77,15 +75,6 @@ class Grade:
         }
 
 
-def graded_clips(metadata: Path, root: Path | None = None) -> pd.DataFrame:
-    """The grader's clips: those of the split TEST. Errors as for `read_metadata`, and if there are none."""
-    clips = read_metadata(metadata, root)
-    clips = clips[clips["split"] == "TEST"].reset_index(drop=True)
-    if clips.empty:
-        raise InputError(f"{metadata}: no clips in the split TEST")
-    return clips
-
-
 def grade(
     path: Path,
     clips: pd.DataFrame,
@@ -97,7 +86,7 @@ def grade(
 
     Args:
         path: a checkpoint, a fork of the repository, or a ZIP of either.
-        clips: see `graded_clips`.
+        clips: the grader's, from `read_split`.
         claimed: an accuracy; by default what the checkpoint's `metrics.json` states.
         limits: for the process that runs the submission's code.
         references: what the project's models predict, if that is known already (see `predict_references`).

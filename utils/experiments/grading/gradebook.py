@@ -34,8 +34,8 @@ def grade_all(
     graded has the reason in its row, as one line that can be sent to the student.
 
     Args:
-        clips: see `graded_clips`.
-        claimed: as for `grade`.
+        clips: as for `grade`.
+        claimed: likewise.
         jobs: submissions graded at a time, each in a process of its own.
 
     Returns:
