@@ -125,16 +125,15 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 def locate(files: Iterable[str], metadata: Path, root: str | Path | None = None) -> list[str]:
     """The paths of the clips that a metadata table lists as `files` (see `read_metadata`)."""
+    folder, recordings = str(metadata.parent if root is None else root), str(speech_data())
     ours = root is None and (os.environ.get("SDR_SPEECH_DATA") or metadata.resolve().is_relative_to(PROJECT))
-    places = {"speech_data": str(speech_data())} if ours else {}
-    folder = str(root if root is not None else metadata.parent)
-    if not places:
-        return [os.path.join(folder, file) for file in files]
-    paths = []
-    for file in files:
-        first, _, rest = file.partition("/")
-        paths.append(os.path.join(places[first], rest.lstrip("/")) if first in places else os.path.join(folder, file))
-    return paths
+
+    def path_of(file: str) -> str:
+        if ours and file.startswith("speech_data/"):
+            return os.path.join(recordings, file.removeprefix("speech_data/").lstrip("/"))
+        return os.path.join(folder, file)
+
+    return [path_of(file) for file in files]
 
 
 def _identity(path: str) -> object:
