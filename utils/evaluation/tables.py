@@ -55,16 +55,16 @@ def load_tables() -> dict[str, Table]:
         several = {"folds": by_fold, "conditions": [Column(name, f"conditions.{name}") for name in conditions]}
         chosen = [several.get(column) or [columns[column]] for column in table["columns"]]
         tables[name] = Table(
-            name,
-            table["protocol"],
-            tuple(column for some in chosen for column in some),
-            _experiments(table["experiments"]),
-            folds,
-            tuple(table.get("repetitions", [None])),
-            tuple(table.get("held_out", ())),
-            table.get("shown_as", {}),
-            conditions,
-            tuple(table.get("peers", ())),
+            name=name,
+            protocol=table["protocol"],
+            columns=tuple(column for some in chosen for column in some),
+            experiments=_experiments(table["experiments"]),
+            folds=folds,
+            repetitions=tuple(table.get("repetitions", [None])),
+            held_out=tuple(table.get("held_out", ())),
+            shown_as=table.get("shown_as", {}),
+            conditions=conditions,
+            peers=tuple(table.get("peers", ())),
         )
     return tables
 
