@@ -5,17 +5,15 @@ python tools/check_model.py NAME
 
 import sys
 import time
-import traceback
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from utils import InputError
 from utils.evaluation.metrics import cost
-from utils.experiments.config import Experiment, find_experiment, make_model
+from utils.experiments.config import Experiment, UnknownExperiment, find_experiment, make_model
 from utils.experiments.contract import CHECKS, FEATURES, ContractError, random_clips
-from utils.experiments.models import find_model
+from utils.experiments.models import find_model, place_of
 from utils.features.log_mel import pad
 from utils.paths import CONFIGS
 
@@ -40,7 +38,7 @@ def main(name: str) -> int:
             print(f"{title:12} broken: {broken}", file=sys.stderr)
             return 1
         except Exception as error:  # whatever the model raises
-            print(f"{title:12} broken: {_where(error, name)}: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"{title:12} broken: {place_of(error, name)}: {type(error).__name__}: {error}", file=sys.stderr)
             return 1
         print(f"{title:12} kept: {(check.__doc__ or '').strip()}")
     counted = cost(make(), FEATURES)
@@ -58,17 +56,9 @@ def _experiment(name: str) -> Experiment | None:
     """The experiment that is called after the model, if its features suit the contract's clips."""
     try:
         experiment = find_experiment(name, CONFIGS)
-    except InputError as error:
-        if "no file has an experiment" in str(error):
-            return None
-        raise
+    except UnknownExperiment:
+        return None
     return experiment if experiment.features.n_mels == FEATURES.n_mels else None
-
-
-def _where(error: Exception, name: str) -> str:
-    """The last line of the model's own file that an error came through."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).stem == name]
-    return f"model_neural/{name}.py, line {frames[-1].lineno}" if frames else f"model_neural/{name}.py"
 
 
 def _milliseconds(model: nn.Module) -> float:

@@ -109,17 +109,21 @@ def load_experiment(path: str | Path, variant: str | None = None) -> Experiment:
     return made[variant]
 
 
+class UnknownExperiment(InputError):
+    """No file defines an experiment of this name."""
+
+
 def find_experiment(name: str, folder: Path) -> Experiment:
     """Find an experiment by its name in the YAML files of a folder.
 
-    Raises `InputError` if no file defines it, or if two do, for example a file and its copy.
+    Raises `UnknownExperiment` if no file defines it, and `InputError` if two do, for example a file and its copy.
     """
     files = sorted(folder.glob("*.yaml"))
     changed = tuple(path.stat().st_mtime_ns for path in files)
     made = [_experiments_of(path, changed) for path in files]
     holders = [number for number, experiments in enumerate(made) if name in experiments]
     if not holders:
-        raise InputError(f"{folder}: no file has an experiment '{name}'")
+        raise UnknownExperiment(f"{folder}: no file has an experiment '{name}'")
     if len(holders) > 1:
         names = " and ".join(files[number].name for number in holders)
         raise InputError(f"{folder}: '{name}' is defined in {names}; rename one of them")

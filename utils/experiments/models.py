@@ -43,7 +43,7 @@ def find_model(name: str) -> tuple[type[nn.Module], type]:
     try:
         module = importlib.import_module(f"model_neural.{name}")
     except Exception as error:  # whatever a student's module raises
-        raise InputError(f"{where}{_line(error, name)}: {type(error).__name__}: {error}") from None
+        raise InputError(f"{place_of(error, name)}: {type(error).__name__}: {error}") from None
     own = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
     names = {kind.__name__: kind for kind in own}
     networks = [kind for kind in own if issubclass(kind, nn.Module)]
@@ -61,11 +61,12 @@ def find_model(name: str) -> tuple[type[nn.Module], type]:
     return network, settings
 
 
-def _line(error: Exception, name: str) -> str:
-    """ ", line 7": the last line of the model's own module that ran, or that cannot be parsed."""
+def place_of(error: Exception, name: str) -> str:
+    """ "model_neural/mine.py, line 7": the last line of a model's module that ran, or that cannot be parsed."""
     places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
         places.append((error.filename or "", error.lineno))
-    found = importlib.util.find_spec(f"model_neural.{name}")
+    package = "model_baseline" if name == "linear" else "model_neural"
+    found = importlib.util.find_spec(f"{package}.{name}")
     lines = [line for file, line in places if found is not None and file == found.origin]
-    return f", line {lines[-1]}" if lines else ""
+    return f"{package}/{name}.py" + (f", line {lines[-1]}" if lines else "")
