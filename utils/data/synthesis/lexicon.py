@@ -4,13 +4,11 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
-
-import espeakng_loader
 
 from utils import InputError
 from utils.data.synthesis.engine import Engine, voice_table
 from utils.data.synthesis.engines.espeak import Espeak, pronounce
+from utils.data.synthesis.engines.espeak import languages as espeak_languages
 from utils.data.synthesis.engines.kokoro import load_symbols
 from utils.data.synthesis.pronunciations import accents, find_pronunciations
 from utils.data.synthesis.pronunciations import languages as table_languages
@@ -104,17 +102,11 @@ def find_voices(engine: Engine, lexicon: Lexicon) -> list[str]:
 @cache
 def languages() -> dict[str, str]:
     """The names of all languages that eSpeak NG speaks, by code: {"de": "German", ...}."""
-    folder = Path(espeakng_loader.get_data_path()) / "lang"
     first: dict[str, str] = {}
     further: dict[str, str] = {}
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        lines = [line.split(maxsplit=1) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
-        facts = [(words[0], words[1].strip()) for words in lines if len(words) == 2]
-        names = [value for key, value in facts if key == "name"]
-        codes = [value.split()[0] for key, value in facts if key == "language"]
-        if names and codes:
-            first.setdefault(codes[0], names[0])
-            further |= {code: names[0] for code in codes if code not in further}
+    for language in espeak_languages().values():
+        first.setdefault(language.codes[0], language.name)
+        further = dict.fromkeys(language.codes, language.name) | further
     return dict(sorted((first | {code: further[code] for code in table_languages() if code not in first}).items()))
 
 

@@ -3,6 +3,7 @@
 import ctypes
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import espeakng_loader
 import numpy as np
@@ -26,12 +27,14 @@ class Espeak(Engine):
 
     def voices(self, language: str) -> list[str]:
         """Those of `engines.tsv`, or all voices of the language that eSpeak NG has."""
-        return super().voices(language) or [voice for voice, code in _languages().items() if code == language]
+        return super().voices(language) or [
+            voice for voice, spoken in languages().items() if spoken.codes[0] == language
+        ]
 
     def _installed(self, voice: str) -> bool:
         base, _, variant = voice.partition("+")
         variants = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
-        return base in _languages() and (not variant or (variants / variant).is_file())
+        return base in languages() and (not variant or (variants / variant).is_file())
 
     def _speak(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> tuple[np.ndarray, int]:
         pace, height = WORDS_PER_MINUTE * rate, pitch_number(pitch)
@@ -70,14 +73,23 @@ def pronounce(word: str, voice: str) -> str:
     return " ".join(part for part in spoken if part)
 
 
+class Language(NamedTuple):
+    """A language of eSpeak NG: its name, such as "German", and its codes, the main one first."""
+
+    name: str
+    codes: tuple[str, ...]
+
+
 @cache
-def _languages() -> dict[str, str]:
-    """The code of each language, by the name of its voice: {"gmw/de": "de", ...}."""
+def languages() -> dict[str, Language]:
+    """eSpeak NG's languages by the names of their voices, such as "gmw/de"."""
     folder = Path(espeakng_loader.get_data_path()) / "lang"
     found = {}
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        codes = [line.split()[1] for line in lines if line.startswith("language ")]
-        if codes:
-            found[file.relative_to(folder).as_posix()] = codes[0]
+        lines = [line.split(maxsplit=1) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+        facts = [(words[0], words[1].strip()) for words in lines if len(words) == 2]
+        names = [value for key, value in facts if key == "name"]
+        codes = tuple(value.split()[0] for key, value in facts if key == "language")
+        if names and codes:
+            found[file.relative_to(folder).as_posix()] = Language(names[0], codes)
     return found
