@@ -42,7 +42,7 @@ def test_the_old_folder_is_restored_if_the_new_one_cannot_be_moved(tmp_path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(type(target), "replace", fail)
-        with pytest.raises(InputError, match="could not be written"), atomic_folder(target, own=("old",)) as new:
+        with pytest.raises(InputError, match="could not be written"), atomic_folder(target, patterns=("old",)) as new:
             (new / "new").touch()
     assert [path.name for path in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]

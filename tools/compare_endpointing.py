@@ -170,33 +170,33 @@ def _group(speech: np.ndarray, hop: float, begin: float, end: float) -> Words:
     return [(start, end) for start, end in words if end - start >= WORD]
 
 
-def measure(find: Callable[[np.ndarray], Words], made: list[Mixture], recogniser) -> dict:
+def measure(find: Callable[[np.ndarray], Words], tested: list[Mixture], recogniser) -> dict:
     """The figures of one method, over all conditions and by condition: shares, and false segments a minute."""
     begin = time.perf_counter()
-    found = [find(mixture.sound) for mixture in made]
+    found = [find(mixture.sound) for mixture in tested]
     seconds = time.perf_counter() - begin
     rows, segments = [], []
-    for mixture, words in zip(made, found, strict=True):
+    for mixture, words in zip(tested, found, strict=True):
         overlap = [min(end, mixture.end) - max(start, mixture.start) for start, end in words]
         best = int(np.argmax(overlap)) if overlap and max(overlap) > 0 else None
         close = best is not None and np.allclose(words[best], (mixture.start, mixture.end), rtol=0, atol=CLOSE)
         start, end = words[best] if best is not None else (0.0, 0.0)
         segments.append(mixture.sound[round(max(0, start - MARGIN) * RATE) : round((end + MARGIN) * RATE)])
         rows.append({"found": best is not None, "close": close, "false": sum(value <= 0 for value in overlap)})
-    for row, mixture, made_of in zip(rows, made, recogniser.recognise(segments), strict=True):
-        row["right"] = row["found"] and made_of.digit == mixture.digit
-    conditions = {name: [at for at, mixture in enumerate(made) if mixture.condition == name] for name in CONDITIONS}
-    length = sum(len(mixture.sound) for mixture in made) / RATE
+    for row, mixture, prediction in zip(rows, tested, recogniser.recognise(segments), strict=True):
+        row["right"] = row["found"] and prediction.digit == mixture.digit
+    conditions = {name: [at for at, mixture in enumerate(tested) if mixture.condition == name] for name in CONDITIONS}
+    length = sum(len(mixture.sound) for mixture in tested) / RATE
 
     def figures(some: list[int]) -> dict:
-        minutes = sum(len(made[at].sound) for at in some) / RATE / 60
+        minutes = sum(len(tested[at].sound) for at in some) / RATE / 60
         shares = {
             name: round(float(np.mean([rows[at][name] for at in some])), 4) for name in ("close", "found", "right")
         }
         return shares | {"false_a_minute": round(sum(rows[at]["false"] for at in some) / minutes, 2)}
 
     by_condition = {name: figures(some) for name, some in conditions.items()}
-    return figures(list(range(len(made)))) | {"times_real_time": round(length / seconds), "conditions": by_condition}
+    return figures(list(range(len(tested)))) | {"times_real_time": round(length / seconds), "conditions": by_condition}
 
 
 def table(measured: dict) -> str:
@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("--each", type=arguments.whole(1, 1000), default=60, help="words in each condition")
     given = parser.parse_args()
     if not given.check:
-        made, recogniser = list(mixtures(given.each, seed=0)), load_recogniser()
+        tested, recogniser = list(mixtures(given.each, seed=0)), load_recogniser()
         methods: dict[str, Callable[[np.ndarray], Words]] = {
             "`utils.inference.endpointing`": adaptive,
             "energy, threshold from the whole recording": whole_recording_energy,
@@ -228,9 +228,9 @@ def main() -> None:
             **{f"WebRTC VAD, mode {mode}": webrtc(mode) for mode in (1, 2, 3)},
         }
         measured = {
-            "words": len(made),
-            "minutes": round(sum(len(mixture.sound) for mixture in made) / RATE / 60, 1),
-            "methods": {name: measure(find, made, recogniser) for name, find in methods.items()},
+            "words": len(tested),
+            "minutes": round(sum(len(mixture.sound) for mixture in tested) / RATE / 60, 1),
+            "methods": {name: measure(find, tested, recogniser) for name, find in methods.items()},
         }
         write_json(OUTPUT, measured)
     page_tables.update(BEGIN, table(json.loads(OUTPUT.read_text(encoding="utf-8"))), given.check)

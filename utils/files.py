@@ -88,11 +88,11 @@ def _check_regular(path: Path) -> None:
         raise InputError(f"{path}: not a regular file, so it cannot be replaced")
 
 
-def check_replaceable(folder: str | Path, own: Sequence[str]) -> None:
+def check_replaceable(folder: str | Path, patterns: Sequence[str]) -> None:
     """Raise `InputError` unless `folder` is absent, empty, or holds only files that this program writes there.
 
     Args:
-        own: patterns such as "figures/*.png". Files that match the first one must be among them.
+        patterns: such as "figures/*.png". Files that match the first one must be among them.
     """
     folder, found, known = Path(folder), False, False
     if os.path.lexists(folder) and not folder.is_dir():
@@ -101,15 +101,15 @@ def check_replaceable(folder: str | Path, own: Sequence[str]) -> None:
         name = path.relative_to(folder).as_posix()
         if path.name in BY_SYSTEM or (path.is_dir() and not path.is_symlink()):
             continue
-        if not any(fnmatchcase(name, pattern) for pattern in own):
+        if not any(fnmatchcase(name, pattern) for pattern in patterns):
             raise InputError(f"{folder}: holds {name!r}, which was not written by this program; move it elsewhere")
-        found, known = True, known or fnmatchcase(name, own[0])
+        found, known = True, known or fnmatchcase(name, patterns[0])
     if found and not known:
-        raise InputError(f"{folder}: was not written by this program, so it is not replaced; it has no {own[0]}")
+        raise InputError(f"{folder}: was not written by this program, so it is not replaced; it has no {patterns[0]}")
 
 
 @contextmanager
-def atomic_folder(path: str | Path, own: Sequence[str] = ()) -> Iterator[Path]:
+def atomic_folder(path: str | Path, patterns: Sequence[str] = ()) -> Iterator[Path]:
     """Yield a temporary folder to fill. It replaces `path`, contents and all, if the block ends without an error.
 
     Raises:
@@ -117,7 +117,7 @@ def atomic_folder(path: str | Path, own: Sequence[str] = ()) -> Iterator[Path]:
     """
     path = Path(path)
     with _plain_errors(path):
-        check_replaceable(path, own)
+        check_replaceable(path, patterns)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
         temporary.chmod(0o755)
@@ -125,7 +125,7 @@ def atomic_folder(path: str | Path, own: Sequence[str] = ()) -> Iterator[Path]:
             filled, old = temporary / "new", temporary / "old"
             filled.mkdir()
             yield filled
-            check_replaceable(path, own)  # again, as the work may have taken hours
+            check_replaceable(path, patterns)  # again, as the work may have taken hours
             try:
                 if path.exists():
                     path.replace(old)  # a folder cannot replace another that is not empty

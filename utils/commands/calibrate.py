@@ -31,7 +31,8 @@ def run(given: argparse.Namespace) -> None:
 
     experiment = load_experiment(given.config, given.variant)
     if given.held_out:
-        made = calibrate_on_held_out(experiment, given.seed, given.accept)
+        calibration = calibrate_on_held_out(experiment, given.seed, given.accept)
     else:
-        made = calibrate(experiment, given.seed, given.jobs, accepted=given.accept)
-    print(f"temperature {made.temperature:.2f}; predictions with a probability below {made.threshold:.1%} are rejected")
+        calibration = calibrate(experiment, given.seed, given.jobs, accepted=given.accept)
+    rejected = f"predictions with a probability below {calibration.threshold:.1%} are rejected"
+    print(f"temperature {calibration.temperature:.2f}; {rejected}")

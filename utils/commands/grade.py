@@ -69,7 +69,7 @@ def run(given: argparse.Namespace) -> None:
         for row in table[~graded].itertuples():
             print(f"  {row.submission}: {row.problem}")
         return
-    made = grade(given.submission, clips, given.claimed, limits)
+    outcome = grade(given.submission, clips, given.claimed, limits)
     if given.html is not None:
-        write_page(made, given.html)
-    print(json.dumps(made.to_dict()) if given.json else text(made))
+        write_page(outcome, given.html)
+    print(json.dumps(outcome.to_dict()) if given.json else text(outcome))

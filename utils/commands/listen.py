@@ -72,20 +72,20 @@ class _Meter:
 
 def _show(events: list, as_json: bool, live: bool, meter: _Meter | None) -> None:
     """Print words and strings. The delay of an answer is known only while listening live."""
-    from utils.inference.listening import Heard
+    from utils.inference.listening import WordEvent
 
     if events and meter:
         meter.clear()
     for event in events:
-        if isinstance(event, Heard):
-            word, made = event.word, event.word.prediction
+        if isinstance(event, WordEvent):
+            word, prediction = event.word, event.word.prediction
             delay = round(event.delay, 3) if live else None
             if as_json:
                 line = {"event": "word", "start": round(word.start, 2), "end": round(word.end, 2)}
-                line |= {"digit": made.digit, "probability": made.probability, "delay": delay}
+                line |= {"digit": prediction.digit, "probability": prediction.probability, "delay": delay}
                 print(json.dumps(line), flush=True)
-            elif made.digit is not None:
-                print(f"{_clock(word.start)}  {made.digit}  {made.probability:6.1%}", flush=True)
+            elif prediction.digit is not None:
+                print(f"{_clock(word.start)}  {prediction.digit}  {prediction.probability:6.1%}", flush=True)
         elif as_json:
             times = {"start": round(event.start, 2), "end": round(event.end, 2)}
             print(json.dumps({"event": "string", **times, "digits": str(event)}), flush=True)

@@ -212,7 +212,7 @@ def save_run(result: dict, folder: Path) -> None:
     stages: dict[str, list[dict]] = {}
     for row in result["history"]:
         stages.setdefault(row.get("stage", "training"), []).append(row)
-    with atomic_folder(folder, own=("*.png",)) as new, plt.rc_context(STYLE):
+    with atomic_folder(folder, patterns=("*.png",)) as new, plt.rc_context(STYLE):
 
         def save(name: str, ax: Axes) -> None:
             figure = cast(Figure, ax.figure)

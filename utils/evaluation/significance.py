@@ -92,9 +92,9 @@ def paired_bootstrap(
     random, differences = np.random.default_rng(0), one - other
     sums = np.zeros(draws)
     for name in np.unique(speakers):
-        own = differences[speakers == name]
-        values, counts = np.unique(own, return_counts=True)  # a resample is fully described by the count of each value
-        sums += random.multinomial(len(own), counts / len(own), size=draws) @ values
+        part = differences[speakers == name]
+        values, counts = np.unique(part, return_counts=True)  # a resample is fully described by the count of each value
+        sums += random.multinomial(len(part), counts / len(part), size=draws) @ values
     resampled = sums / len(differences)
     low, high = np.quantile(resampled, [0.025, 0.975])
     opposite = min((resampled <= 0).sum(), (resampled >= 0).sum())

@@ -98,7 +98,7 @@ def row(
     splits = table.splits(repetitions)
     tried = results.seeds_of(store, experiment, splits[0])
     paths = {seed: [results.result_path(store, experiment, split, seed) for split in splits] for seed in tried}
-    seeds = [seed for seed, own in paths.items() if all(path.exists() for path in own)]
+    seeds = [seed for seed, folds in paths.items() if all(path.exists() for path in folds)]
     complete = [[results.load(path) for path in paths[seed]] for seed in seeds]
     if not complete:
         return None
@@ -118,7 +118,7 @@ def row(
     accuracy = accuracy_on("TEST")
     option = f"--model {experiment}" if experiment in table.experiments else f"--with {experiment}"
     command = f"peers --model {experiment}" if experiment in table.peers else f"{table.name} {option}"
-    own = Path(first["config"]["data"]["metadata"]).stem
+    metadata = Path(first["config"]["data"]["metadata"]).stem
     numbers = {
         "table": table.name,
         "model": experiment,
@@ -134,7 +134,7 @@ def row(
         "by_seed": dict(zip(seeds, accuracy, strict=True)),
         "macro_f1": over_seeds(lambda run: run["metrics"]["TEST"]["macro_f1"]),
         "folds": {split: accuracy_on("TEST", [split]) for split in splits},
-        "tests": {own if part == "TEST" else part: accuracy_on(part) for part in first["metrics"] if in_all(part)},
+        "tests": {metadata if part == "TEST" else part: accuracy_on(part) for part in first["metrics"] if in_all(part)},
     }
     if "train_seconds" in first:
         numbers["train_seconds"] = fmean(over_seeds(lambda run: run["train_seconds"]))
@@ -143,7 +143,7 @@ def row(
     if table.held_out:
         numbers["held_out"] = accuracy_on("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])
     shares = {name: [results.field_test(run, name) for folds in complete for run in folds] for name in table.conditions}
-    numbers["conditions"] = {name: own for name, own in shares.items() if None not in own}
+    numbers["conditions"] = {name: values for name, values in shares.items() if None not in values}
     if table.conditions and not numbers["conditions"]:
         return None
     numbers["sampled"] = first.get("sampled", {})  # of a peer: on how few clips or strings, by part

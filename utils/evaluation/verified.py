@@ -24,9 +24,9 @@ def load(store: Path) -> dict[str, dict]:
     if not file.is_file():
         return {}
     try:
-        made = json.loads(file.read_text(encoding="utf-8"))
-        if all(isinstance(run["on"], str) and run["verdict"] in VERDICTS and run["result"] for run in made.values()):
-            return made
+        entries = json.loads(file.read_text(encoding="utf-8"))
+        if all(isinstance(run["on"], str) and run["verdict"] in VERDICTS and run["result"] for run in entries.values()):
+            return entries
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         pass
     raise InputError(f"{file}: not written by `sdr verify`, or damaged; restore it, or delete it")
@@ -41,8 +41,8 @@ def record(store: Path, path: Path, verdict: str, environment: dict) -> None:
         **{key: environment[key] for key in ("processor", "torch", "commit")},
     }
     with one_process(file_of(store)):
-        made = dict(sorted((load(store) | {_name(store, path): entry}).items()))
-        write_json(file_of(store), made)
+        entries = dict(sorted((load(store) | {_name(store, path): entry}).items()))
+        write_json(file_of(store), entries)
 
 
 def summary(store: Path, paths: Sequence[Path]) -> str:
@@ -50,9 +50,9 @@ def summary(store: Path, paths: Sequence[Path]) -> str:
 
     Only verifications of the results as they are now count: when a run is repeated, its former ones are void.
     """
-    made = load(store)
-    own = [(path, made[_name(store, path)]) for path in paths if _name(store, path) in made]
-    valid = [entry for path, entry in own if entry["result"] == _digest(path)]
+    entries = load(store)
+    found = [(path, entries[_name(store, path)]) for path in paths if _name(store, path) in entries]
+    valid = [entry for path, entry in found if entry["result"] == _digest(path)]
     if any(entry["verdict"] == DIFFERENT for entry in valid):
         return DIFFERENT
     if not valid:

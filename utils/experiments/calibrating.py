@@ -62,9 +62,9 @@ def calibrate(
         joblib.delayed(_logits)(replace(experiment, data=data), seed, store) for data in left_out
     )
     logits, labels = zip(*Progress(work, "speakers left out", total=len(speakers), unit="run"), strict=True)
-    made = calibration.calibrate(torch.cat(logits), torch.cat(labels), accepted, data.learns_non_digits)
-    checkpoints.save_calibration(folder, made)
-    return made
+    calibrated = calibration.calibrate(torch.cat(logits), torch.cat(labels), accepted, data.learns_non_digits)
+    checkpoints.save_calibration(folder, calibrated)
+    return calibrated
 
 
 def calibrate_on_held_out(experiment: Experiment, seed: int, accepted: float = ACCEPTED) -> Calibration:
@@ -83,9 +83,9 @@ def calibrate_on_held_out(experiment: Experiment, seed: int, accepted: float = A
         raise InputError(f"{experiment.name}: no speakers are held out of also_train (DEV) or also_test (TEST)")
     features, labels = clip_features(pd.concat(clips, ignore_index=True), experiment.features)
     logits = predict_logits(model, features, experiment.features.floor)
-    made = calibration.calibrate(logits, labels, accepted, data.learns_non_digits)
-    checkpoints.save_calibration(folder, made)
-    return made
+    calibrated = calibration.calibrate(logits, labels, accepted, data.learns_non_digits)
+    checkpoints.save_calibration(folder, calibrated)
+    return calibrated
 
 
 def _trained(experiment: Experiment, seed: int) -> tuple[Path, nn.Module]:

@@ -70,8 +70,9 @@ def _answers(recogniser: Recogniser) -> bool:
     rate = recogniser.sample_rate
     if not RATES[0] <= rate <= RATES[1]:
         return False
-    (made,) = recogniser.recognise([np.zeros(rate // 4, np.float32)])
-    return sorted(digit for digit, _ in made.ranking) == list(range(10)) and all(0 <= p <= 1 for _, p in made.ranking)
+    (prediction,) = recogniser.recognise([np.zeros(rate // 4, np.float32)])
+    digits, probabilities = zip(*prediction.ranking, strict=True)
+    return sorted(digits) == list(range(10)) and all(0 <= probability <= 1 for probability in probabilities)
 
 
 def load_quickly(checkpoint: str | Path = DEFAULT) -> Recogniser:

@@ -88,25 +88,25 @@ def _variants(path: Path) -> dict[str, dict]:
         base = several[chosen]
     else:
         base = load_yaml(file)
-    made = {}
+    variants = {}
     for name, changes in as_mapping(values["variants"], f"{path}: variants").items():
         where, name = f"{path}: {name}", check_name(str(name), f"{path}: variants")
         changed = dict(base)
         for section, settings in as_mapping(changes or {}, where).items():
             changed[section] = as_mapping(base.get(section) or {}, where) | as_mapping(settings, f"{where}: {section}")
-        made[name] = changed
-    return made
+        variants[name] = changed
+    return variants
 
 
 def load_experiment(path: str | Path, variant: str | None = None) -> Experiment:
     """Read one experiment from a YAML file. `variant` selects one of several."""
-    made = load_experiments(path)
-    if variant is None and len(made) == 1:
-        (variant,) = made
-    if variant not in made:
+    experiments = load_experiments(path)
+    if variant is None and len(experiments) == 1:
+        (variant,) = experiments
+    if variant not in experiments:
         asked = f"has no variant '{variant}'" if variant else "has several variants; name one"
-        raise InputError(f"{path}: {asked}; known are {', '.join(made)}")
-    return made[variant]
+        raise InputError(f"{path}: {asked}; known are {', '.join(experiments)}")
+    return experiments[variant]
 
 
 class UnknownExperiment(InputError):
@@ -120,14 +120,14 @@ def find_experiment(name: str, folder: Path) -> Experiment:
     """
     files = sorted(folder.glob("*.yaml"))
     changed = tuple(path.stat().st_mtime_ns for path in files)
-    made = [_experiments_of(path, changed) for path in files]
-    holders = [number for number, experiments in enumerate(made) if name in experiments]
+    by_file = [_experiments_of(path, changed) for path in files]
+    holders = [number for number, experiments in enumerate(by_file) if name in experiments]
     if not holders:
         raise UnknownExperiment(f"{folder}: no file has an experiment '{name}'")
     if len(holders) > 1:
         names = " and ".join(files[number].name for number in holders)
         raise InputError(f"{folder}: '{name}' is defined in {names}; rename one of them")
-    return made[holders[0]][name]
+    return by_file[holders[0]][name]
 
 
 @functools.cache

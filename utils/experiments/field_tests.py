@@ -77,15 +77,15 @@ def field_tests(data: DataConfig, split: Split) -> FieldTests:
     folder = cached_mixtures(tested, data.test_noises)
     digits = [_part_of(table, part) for table, part in FIELD_DIGITS.items()]
     words = {name: _part_of(table, part, digits=False) for name, (table, part) in FIELD_WORDS.items()}
-    made = FieldTests(
+    tests = FieldTests(
         tested,
         noisy_clips(data, tested),
         {name: read_metadata(folder / name / "metadata.tsv", digits=False) for name in STRINGS},
         pd.concat(digits, ignore_index=True),
         words | {"noises": noise_clips(data.test_noises)},
     )
-    Split(split.name, split.train, {"digits": made.digits, **made.non_digits})  # refuses those that are trained on
-    return made
+    Split(split.name, split.train, {"digits": tests.digits, **tests.non_digits})  # refuses those that are trained on
+    return tests
 
 
 def noisy_clips(data: DataConfig, tested: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -145,10 +145,10 @@ def _sources(rate: int, non_digits: int) -> Iterator[tuple[str, list[np.ndarray]
     if (speech_data() / "arabic").exists():
         clips = _test(read_metadata(arabic.WORDS_TABLE, digits=False))
         yield "ten other words in Arabic, TEST", _read(clips, rate), None
-    made = _test(synthetic_non_digits(non_digits))
-    noise = made["label"] == "noise"
-    yield "other words by synthetic voices, TEST", _read(made[~noise], rate), None
-    yield "synthetic noises, TEST", _read(made[noise], rate), None
+    synthetic = _test(synthetic_non_digits(non_digits))
+    noise = synthetic["label"] == "noise"
+    yield "other words by synthetic voices, TEST", _read(synthetic[~noise], rate), None
+    yield "synthetic noises, TEST", _read(synthetic[noise], rate), None
     yield "synthetic music, TEST", _read(_test(synthetic_music(non_digits // 2)), rate), None
     seconds = []
     for path in sorted((speech_data() / "arabic" / "background_noise").glob("*.wav")):
@@ -186,8 +186,8 @@ def recordings(
     draw = np.random.default_rng(seed)
     for _ in range(number):
         speaker = draw.choice(clips["speaker"].unique())
-        own = clips[clips["speaker"] == speaker]
-        chosen = own.iloc[draw.choice(len(own), draw.integers(4, 9), replace=False)]
+        of_speaker = clips[clips["speaker"] == speaker]
+        chosen = of_speaker.iloc[draw.choice(len(of_speaker), draw.integers(4, 9), replace=False)]
         parts = [np.zeros(round(draw.uniform(*PAUSES) * rate))]
         for path in chosen["path"]:
             word = read_audio(path, rate)

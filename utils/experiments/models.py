@@ -44,13 +44,13 @@ def find_model(name: str) -> tuple[type[nn.Module], type]:
         module = importlib.import_module(f"model_neural.{name}")
     except Exception as error:  # whatever a student's module raises
         raise InputError(f"{place_of(error, name)}: {type(error).__name__}: {error}") from None
-    own = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
-    names = {kind.__name__: kind for kind in own}
-    networks = [kind for kind in own if issubclass(kind, nn.Module)]
+    classes = [kind for kind in vars(module).values() if inspect.isclass(kind) and kind.__module__ == module.__name__]
+    names = {kind.__name__: kind for kind in classes}
+    networks = [kind for kind in classes if issubclass(kind, nn.Module)]
     found = [(kind, names[f"{kind.__name__}Config"]) for kind in networks if f"{kind.__name__}Config" in names]
     if len(found) != 1:
         has = " and ".join(kind.__name__ for kind, _ in found) or "none"
-        also = f"; its classes are {', '.join(kind.__name__ for kind in own)}" if own and not found else ""
+        also = f"; its classes are {', '.join(kind.__name__ for kind in classes)}" if classes and not found else ""
         raise InputError(
             f"{where}: must define exactly one network with its settings, as `class Net(nn.Module)` and a "
             f"dataclass `NetConfig`; it has {has}{also}"

@@ -101,9 +101,9 @@ def non_digit_clips() -> dict[str, pd.DataFrame]:
 
     Without the recordings of noise, a small run uses synthetic noise.
     """
-    made = synthetic_non_digits(NON_DIGITS)
-    made = made[made["split"] == "TEST"]
-    is_noise = made["label"] == "noise"
+    synthetic = synthetic_non_digits(NON_DIGITS)
+    synthetic = synthetic[synthetic["split"] == "TEST"]
+    is_noise = synthetic["label"] == "noise"
     kinds = {}
     for name, (table, split) in FIELD_WORDS.items():
         try:
@@ -111,13 +111,13 @@ def non_digit_clips() -> dict[str, pd.DataFrame]:
         except InputError:
             continue
         kinds[name] = words[words["split"] == split]
-    kinds["synthetic words"] = made[~is_noise]
+    kinds["synthetic words"] = synthetic[~is_noise]
     try:
         kinds["noises"] = noise_clips(UNSEEN_NOISE)
     except InputError:
         if not SMALL:
             raise
-        kinds["noises"] = made[is_noise]
+        kinds["noises"] = synthetic[is_noise]
     return kinds
 
 

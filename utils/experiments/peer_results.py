@@ -156,7 +156,7 @@ def measure_costs(peers: list[Peer], clips: pd.DataFrame, again: bool = False, s
             recognise(waveform)
             seconds[name].append(time.process_time() - started)
     measured = {
-        name: {"milliseconds": 1000 * median(own), "megabytes": megabytes[name]} for name, own in seconds.items()
+        name: {"milliseconds": 1000 * median(times), "megabytes": megabytes[name]} for name, times in seconds.items()
     }
     write_json(results.costs_path(store), {"environment": results.environment(), "costs": known | measured})
 

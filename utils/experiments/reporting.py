@@ -38,18 +38,18 @@ def rows(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> li
     known = load_tables()
     if name not in known:
         raise InputError(f"unknown table '{name}'; known are {', '.join(known)}")
-    table, made = known[name], []
+    table, found = known[name], []
     for experiment in dict.fromkeys([*table.experiments, *table.peers, *also]):
         for repetitions in table.repetitions:
             row = tables.row(table, experiment, repetitions, store, _check_belong)
-            made += [] if row is None else [row]
-    return made
+            found += [] if row is None else [row]
+    return found
 
 
 def markdown(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> str:
     """A table in Markdown, between the comments that mark it for `update`."""
-    made = rows(name, store, also)
-    return documents.marked(name, tables.markdown(load_tables()[name], made))
+    found = rows(name, store, also)
+    return documents.marked(name, tables.markdown(load_tables()[name], found))
 
 
 def tables_with(experiment: str, store: Path = results.STORE) -> list[str]:
@@ -62,8 +62,8 @@ def tables_with(experiment: str, store: Path = results.STORE) -> list[str]:
     tables_by_runs: dict[tuple, str] = {}  # of several tables with the same runs (course, contrastive, ...) the first
     for name, table in load_tables().items():
         tables_by_runs.setdefault((table.protocol, table.folds, table.repetitions), name)
-    own = [name for name, table in load_tables().items() if experiment in table.experiments]
-    candidates = own or list(tables_by_runs.values())
+    naming_it = [name for name, table in load_tables().items() if experiment in table.experiments]
+    candidates = naming_it or list(tables_by_runs.values())
     names = [name for name in candidates if any(row["model"] == experiment for row in rows(name, store, [experiment]))]
     if not names:
         raise InputError(
@@ -111,14 +111,14 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
 
 def draw_costs(project: Path = PROJECT, store: Path = results.STORE) -> Path:
     """Draw accuracy over cost, of the rows of the table `peers`, for `docs/results.md`; returns the file."""
-    made, noisy = _costs(store)
+    points, noisy = _costs(store)
     buffer, path = io.BytesIO(), project / COSTS
     with plt.rc_context(figures.STYLE):
         figure, ax = plt.subplots(figsize=(6.5, 4))
-        figures.accuracy_by_cost(made, tuple(PEERS), noisy, ax)
+        figures.accuracy_by_cost(points, tuple(PEERS), noisy, ax)
         figure.savefig(buffer, format="png", dpi=120)
         plt.close(figure)
-    png = figures.compress(buffer.getvalue(), source=short_key(made, noisy))
+    png = figures.compress(buffer.getvalue(), source=short_key(points, noisy))
     write_atomically(path, lambda new: new.write_bytes(png))
     return path
 
@@ -126,9 +126,9 @@ def draw_costs(project: Path = PROJECT, store: Path = results.STORE) -> Path:
 def _costs(store: Path) -> tuple[list[dict], dict[str, float]]:
     """What `draw_costs` draws: of the rows of the table `peers`; and by model, its accuracy at 10 dB."""
     shown = ("model", "milliseconds", "accuracy_mean")
-    made = [{key: row[key] for key in shown} for row in rows("peers", store) if "milliseconds" in row]
+    points = [{key: row[key] for key in shown} for row in rows("peers", store) if "milliseconds" in row]
     noise = [row for row in rows("noise", store) if "10" in row["conditions"]]
-    return made, {row["model"]: fmean(row["conditions"]["10"]) for row in noise}
+    return points, {row["model"]: fmean(row["conditions"]["10"]) for row in noise}
 
 
 def _check_belong(runs: list[dict], experiment: str) -> None:

@@ -68,8 +68,8 @@ class Report:
             wrong = group["predicted"][~right].mode()
             facts = (len(group), float(right.mean()), int(wrong.iloc[0]) if len(wrong) else -1)
             rows.append((*names, *facts))
-        made = pd.DataFrame(rows, columns=[*columns, "clips", "understood", "predicted"])
-        return made.sort_values(["understood", "clips"], ascending=[True, False], kind="stable", ignore_index=True)
+        table = pd.DataFrame(rows, columns=[*columns, "clips", "understood", "predicted"])
+        return table.sort_values(["understood", "clips"], ascending=[True, False], kind="stable", ignore_index=True)
 
     def mispronounced(self) -> pd.DataFrame:
         """The words that are probably mispronounced, as `by` lists them."""
@@ -159,13 +159,13 @@ def _predict_by_others(key: str, settings: Experiment, clips: pd.DataFrame) -> n
         raise InputError(f"only {engines[0]} speaks; words are judged by models of other engines")
     predicted = np.full(len(clips), -1)
     for engine in Progress(engines, "models", unit="engine"):
-        own = (clips["engine"] == engine).to_numpy()
-        if clips.loc[~own, "label"].nunique() < 10:
+        by_engine = (clips["engine"] == engine).to_numpy()
+        if clips.loc[~by_engine, "label"].nunique() < 10:
             raise InputError(f"the other engines do not speak all digits, so none can judge {engine}")
-        split = Split("other engines", clips[~own], {"TEST": clips[own]})
+        split = Split("other engines", clips[~by_engine], {"TEST": clips[by_engine]})
         model, _ = fit(settings, split, seed=0, progress=True)
-        features, _ = clip_features(clips[own], settings.features)
-        predicted[own] = predict(model, features, settings.features.floor).argmax(1).numpy()
+        features, _ = clip_features(clips[by_engine], settings.features)
+        predicted[by_engine] = predict(model, features, settings.features.floor).argmax(1).numpy()
     return predicted
 
 

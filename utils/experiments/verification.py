@@ -82,13 +82,13 @@ def check_checkpoint(folder: Path) -> Finding:
 
 def stored_runs(tables: Sequence[str], model: str | None, store: Path) -> list[tuple[Experiment, int, Path]]:
     """The runs of tables (see `planned_runs`) that the store has, each with the path of its result."""
-    made = []
+    found = []
     for experiment, seed in planned_runs(tables, model):
         data = experiment.data
         split = split_name(data.protocol, data.fold, data.repetitions)
         path = results.result_path(store, experiment.name, split, seed)
-        made += [(experiment, seed, path)] if path.exists() else []
-    return made
+        found += [(experiment, seed, path)] if path.exists() else []
+    return found
 
 
 def draw(runs: Sequence[tuple[Experiment, int, Path]], number: int, seed: int) -> list[tuple[Experiment, int, Path]]:
@@ -103,10 +103,10 @@ def train_again(experiment: Experiment, seed: int, path: Path, store: Path, plac
 
     What it writes goes to `place`, from where an interrupted call resumes.
     """
-    stored, own = results.load(path), place / short_key(code_digests())
-    again = results.result_path(own / "results", experiment.name, stored["protocol"], seed)
-    if not has_run(experiment, seed, own / "results"):
-        run(experiment, seed, store=own / "results", runs=own, progress=True)
+    stored, folder = results.load(path), place / short_key(code_digests())
+    again = results.result_path(folder / "results", experiment.name, stored["protocol"], seed)
+    if not has_run(experiment, seed, folder / "results"):
+        run(experiment, seed, store=folder / "results", runs=folder, progress=True)
     new = results.load(again)
     finding = compare_runs(stored, new, experiment, path, again)
     if not new["environment"]["commit"] or new["environment"]["changed"]:

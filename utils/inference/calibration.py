@@ -67,6 +67,6 @@ def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> 
     bin_index = (confidence * bins).long().clamp_max(bins - 1)
     error = 0.0
     for number in bin_index.unique():
-        own = bin_index == number
-        error += own.float().mean().item() * abs(confidence[own].mean() - correct[own].mean()).item()
+        in_bin = bin_index == number
+        error += in_bin.float().mean().item() * abs(confidence[in_bin].mean() - correct[in_bin].mean()).item()
     return error

@@ -42,9 +42,8 @@ class Endpointer:
     """Samples in, in chunks of any size; words out, a fifth of a second after their end.
 
     The size of the chunks makes no difference but to a sound that is cut at its longest: its last margin is as long as
-    what has arrived.
-    Memory stays flat: only the last seconds of the sound are kept. A sample rate that is too low for the bands is an
-    `InputError`.
+    what has arrived. Memory stays flat: only the last seconds of the sound are kept. A sample rate that is too low for
+    the bands is an `InputError`.
     """
 
     def __init__(self, sample_rate: int):

@@ -11,7 +11,7 @@ STRING_PAUSE = 1.0  # seconds; digits closer to one another are one string
 
 
 @dataclass(frozen=True)
-class Heard:
+class WordEvent:
     """A word, and `delay`: the seconds from its end to this answer, computing included."""
 
     word: Word
@@ -51,14 +51,14 @@ class Listener:
         self.digits = self.rejected = self.strings = 0
         self.delays = 0.0
 
-    def push(self, chunk: np.ndarray) -> list[Heard | DigitString]:
+    def push(self, chunk: np.ndarray) -> list[WordEvent | DigitString]:
         """What is known after a further chunk, float32 (samples,) at the front end's sample rate."""
         begin = time.perf_counter()
         if len(chunk):
             self.level = float(10 * np.log10(np.square(chunk).mean() + 1e-10))
         return self._events(self.stream.push(chunk), begin)
 
-    def end(self) -> list[Heard | DigitString]:
+    def end(self) -> list[WordEvent | DigitString]:
         """What remains at the end of the sound."""
         return [*self._events(self.stream.flush(), time.perf_counter()), *self._end_string()]
 
@@ -69,8 +69,8 @@ class Listener:
             self.stream.seconds, self.digits, self.rejected, self.strings, self.delays / heard if heard else None
         )
 
-    def _events(self, words: list[Word], begin: float) -> list[Heard | DigitString]:
-        events: list[Heard | DigitString] = []
+    def _events(self, words: list[Word], begin: float) -> list[WordEvent | DigitString]:
+        events: list[WordEvent | DigitString] = []
         for word in words:
             if self.words and word.start - self.words[-1].end > STRING_PAUSE:
                 events += self._end_string()
@@ -79,7 +79,7 @@ class Listener:
             self.delays += delay
             self.digits += word.prediction.digit is not None
             self.rejected += word.prediction.digit is None
-            events.append(Heard(word, delay))
+            events.append(WordEvent(word, delay))
         ended = STRING_PAUSE + self.stream.UNNOTICED
         if self.words and not self.stream.in_word and self.stream.seconds - self.words[-1].end > ended:
             events += self._end_string()

@@ -7,6 +7,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,7 +85,7 @@ class Recogniser:
             return []
         clips = [self._words_of(_checked(waveform)) for waveform in waveforms]
         predictions = iter(self._predict_each([word for words in clips for word in words]))
-        return [max((next(predictions) for _ in words), key=lambda made: made.probability) for words in clips]
+        return [max((next(predictions) for _ in words), key=attrgetter("probability")) for words in clips]
 
     def _words_of(self, clip: np.ndarray) -> list[np.ndarray]:
         """What may be the digit of a clip: all of it, or the words of a longer one."""
@@ -165,8 +166,8 @@ class Stream:
         rate = self.recogniser.sample_rate
         predictions = self.recogniser._predict_each([segment.samples for segment in segments]) if segments else []
         return [
-            Word(segment.start / rate, segment.end / rate, made)
-            for segment, made in zip(segments, predictions, strict=True)
+            Word(segment.start / rate, segment.end / rate, prediction)
+            for segment, prediction in zip(segments, predictions, strict=True)
         ]
 
 

@@ -66,8 +66,8 @@ class StepLabeller:
         if ready <= self.steps or not self.received:
             return np.zeros((0, 11), np.float32), np.zeros((0, 2), np.float32)
         counted = range(before, before + frames - first)
-        own = range(self.steps - first // stride, ready - first // stride)
-        probabilities, passed, self.state = self.label(self.kept, counted, own, self.state)
+        wanted = range(self.steps - first // stride, ready - first // stride)
+        probabilities, passed, self.state = self.label(self.kept, counted, wanted, self.state)
         self.steps = ready
         return probabilities, passed
 

@@ -112,7 +112,7 @@ def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
         clips = read_metadata(table)
         return Report(table, len(clips), clips["speaker"].nunique())
     rows, repetitions = [], dict[tuple[str, int], int]()
-    with atomic_folder(folder / "clips", own=("*/?_*_*.wav",)) as filled:
+    with atomic_folder(folder / "clips", patterns=("*/?_*_*.wav",)) as filled:
         for file in Progress(files, "unpacking", unit="file", shown=progress):
             for number, clip in enumerate(_read_parquet(file).to_dict("records"), start=1):
                 speaker, digit = str(clip["speaker_id"]), clip["digit"]

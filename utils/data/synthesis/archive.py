@@ -51,7 +51,7 @@ def pack(tables: Sequence[Path], folder: Path) -> Path:
     if not rows:
         raise InputError("no clips to pack")
     rows.sort(key=lambda row: row["language"])  # stable, so the order of the tables and of their rows remains
-    with atomic_folder(folder, own=(TABLE, CHECKSUMS, NOT_UNDERSTOOD, "*.opus")) as new:
+    with atomic_folder(folder, patterns=(TABLE, CHECKSUMS, NOT_UNDERSTOOD, "*.opus")) as new:
         written: list[dict] = []
         pieces: list[np.ndarray] = []
         length, number = 0, 0

@@ -139,8 +139,8 @@ def load_model(name: str, table: Table, part: str, clips: pd.DataFrame | None, s
         read = [_read(path, part, clips) for path in folds]
         tables = pd.concat([found for found, _, _ in read])
         predictions[seed] = tables.sort_values("identifier", kind="stable").reset_index(drop=True)
-        costs += [(own["parameters"], own["multiply_adds"]) for _, own, _ in read]
-        seconds += [own["train_seconds"] for _, own, _ in read if "train_seconds" in own]
+        costs += [(measured["parameters"], measured["multiply_adds"]) for _, measured, _ in read]
+        seconds += [measured["train_seconds"] for _, measured, _ in read if "train_seconds" in measured]
         experiments = [experiment for _, _, experiment in read]
     if len(set(costs)) > 1:
         raise InputError(f"{name}: its runs are not of the same model, as their numbers of parameters differ")
@@ -163,10 +163,10 @@ def _find(name: str, table: Table, store: Path) -> dict[int, list[Path]]:
         if table.repetitions != (None,):
             raise InputError(f"{name}: has several rows in table {table.name}; name one of the folders in {place}")
         folds = [_by_seed(place / split) for split in table.splits()]
-    seeds = sorted(set.intersection(*(set(own) for own in folds)))
+    seeds = sorted(set.intersection(*(set(paths) for paths in folds)))
     if not seeds:
         raise InputError(f"{name}: no runs of table {table.name} in {place} ({', '.join(table.splits())})")
-    return {seed: [own[seed] for own in folds] for seed in seeds}
+    return {seed: [paths[seed] for paths in folds] for seed in seeds}
 
 
 def _by_seed(folder: Path) -> dict[int, Path]:
@@ -230,7 +230,7 @@ def _describe(model: Model) -> dict:
         "parameters": model.parameters,
         "multiply_adds": model.multiply_adds,
         "train_seconds": model.train_seconds,
-        "per_speaker": {str(name): float(own.mean()) for name, own in share.groupby(speakers)},
+        "per_speaker": {str(name): float(part.mean()) for name, part in share.groupby(speakers)},
     }
 
 

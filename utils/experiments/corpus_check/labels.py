@@ -90,9 +90,9 @@ def judge(views: list[torch.Tensor], labels: np.ndarray, speakers: np.ndarray) -
         return None
     rows = np.arange(len(labels))
     likelihood = own_likelihood(logits, labels, speakers)
-    own = likelihood[rows, labels]
+    of_label = likelihood[rows, labels]
     best = np.where(np.isnan(likelihood), -np.inf, likelihood).max(1)
-    unusual = np.where(np.isnan(own), np.nan, best - np.nan_to_num(own))
+    unusual = np.where(np.isnan(of_label), np.nan, best - np.nan_to_num(of_label))
     return Disagreement(logits.argmax(1), logits.max(1) - logits[rows, labels], unusual)
 
 

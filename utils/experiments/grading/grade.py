@@ -109,7 +109,7 @@ def grade(
     predicted, labels, speakers = logits.argmax(1), clips["label"].to_numpy(), clips["speaker"].to_numpy()
     measured = metrics(labels, predicted, speakers)
     measured["interval"] = clustered_interval(labels == predicted, speakers)
-    others = predict_references(table, clips) if references is None else references
+    known = predict_references(table, clips) if references is None else references
     facts = answers.facts
     return Grade(
         name=name,
@@ -117,7 +117,7 @@ def grade(
         measured=measured,
         claimed=claimed,
         broken=facts["contract"] | judge(answers),
-        references=compare_with(predicted, labels, speakers, others),
+        references=compare_with(predicted, labels, speakers, known),
         leakage=leakage,
         changed=tuple(differing),
         parameters=facts["parameters"],

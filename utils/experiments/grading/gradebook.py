@@ -107,24 +107,24 @@ def _sum_or_why_not(path: Path) -> str:
         return str(error)
 
 
-def flat(made: Grade) -> dict:
+def flat(outcome: Grade) -> dict:
     """A grade as one row."""
-    low, high = made.measured["interval"]
+    low, high = outcome.measured["interval"]
     return {
-        "accuracy": made.measured["accuracy"],
+        "accuracy": outcome.measured["accuracy"],
         "low": low,
         "high": high,
-        "macro_f1": made.measured["macro_f1"],
-        "n": made.measured["n"],
-        "claimed": made.claimed,
-        "claim_holds": made.claim_holds,
-        "broken": "; ".join(f"{name}: {message}" for name, message in made.broken.items() if message),
-        "leakage": leakage(made.leakage) if made.leakage.found or made.leakage.problem else "",
-        "model": made.model,
-        "parameters": made.parameters,
-        "ms_per_clip": round(1000 * made.seconds_per_clip, 2),
-        "seconds": round(made.seconds, 1),
-        **{f"over_{name}": round(other.difference, 4) for name, other in made.references.items()},
+        "macro_f1": outcome.measured["macro_f1"],
+        "n": outcome.measured["n"],
+        "claimed": outcome.claimed,
+        "claim_holds": outcome.claim_holds,
+        "broken": "; ".join(f"{name}: {message}" for name, message in outcome.broken.items() if message),
+        "leakage": leakage(outcome.leakage) if outcome.leakage.found or outcome.leakage.problem else "",
+        "model": outcome.model,
+        "parameters": outcome.parameters,
+        "ms_per_clip": round(1000 * outcome.seconds_per_clip, 2),
+        "seconds": round(outcome.seconds, 1),
+        **{f"over_{name}": round(other.difference, 4) for name, other in outcome.references.items()},
     }
 
 

@@ -63,14 +63,14 @@ def _predict(
 
 
 def compare_with(
-    predicted: np.ndarray, labels: np.ndarray, speakers: np.ndarray, others: Mapping[str, np.ndarray]
+    predicted: np.ndarray, labels: np.ndarray, speakers: np.ndarray, references: Mapping[str, np.ndarray]
 ) -> dict[str, Comparison]:
     """Compare predictions (clips,) with those of references on the same clips."""
-    own = (predicted == labels).astype(int)
-    tests = {name: (other == labels).astype(int) for name, other in others.items()}
-    p_values = holm([mcnemar(own, other) for other in tests.values()])
+    correct = (predicted == labels).astype(int)
+    tests = {name: (other == labels).astype(int) for name, other in references.items()}
+    p_values = holm([mcnemar(correct, other) for other in tests.values()])
     compared = {}
     for (name, other), p in zip(tests.items(), p_values, strict=True):
-        difference, low, high, _ = paired_bootstrap(own, other, speakers)
+        difference, low, high, _ = paired_bootstrap(correct, other, speakers)
         compared[name] = Comparison(float(other.mean()), difference, [low, high], float(p))
     return compared

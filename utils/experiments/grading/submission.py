@@ -136,15 +136,15 @@ def find_checkpoint(folder: Path, name: str) -> Path:
         if not SKIPPED & set(path.relative_to(folder).parts) and path.is_file()
     )
     known = {sha256(path) for path in CHECKPOINTS.glob(f"*/{WEIGHTS}")}
-    own = [path for path in found if sha256(path / WEIGHTS) not in known]
-    if not own:
+    trained = [path for path in found if sha256(path / WEIGHTS) not in known]
+    if not trained:
         why = "no trained model but the project's own" if found else "no trained model: no folder has a " + WEIGHTS
         raise InputError(f"{name}: {why}; hand in what `sdr train` wrote, or a fork that holds it")
-    if len(own) > 1:
-        places = ", ".join(path.relative_to(folder).as_posix() for path in own[:5])
-        more = f" and {len(own) - 5} more" if len(own) > 5 else ""
-        raise InputError(f"{name}: {len(own)} trained models ({places}{more}); hand in one, or grade one of these")
-    return own[0]
+    if len(trained) > 1:
+        places = ", ".join(path.relative_to(folder).as_posix() for path in trained[:5])
+        more = f" and {len(trained) - 5} more" if len(trained) > 5 else ""
+        raise InputError(f"{name}: {len(trained)} trained models ({places}{more}); hand in one, or grade one of these")
+    return trained[0]
 
 
 def read_settings(path: Path) -> tuple[FeatureConfig, DataConfig, WordsConfig | None]:

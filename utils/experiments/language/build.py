@@ -124,10 +124,10 @@ def list_languages() -> str:
     any_language = [engine.name for engine in ready if engine.notation == "ipa"]
     lines = []
     for code, name in languages().items():
-        own = [
+        listed = [
             engine.name for engine in ready if engine.name == "espeak" or code in have[engine.name] - set(any_language)
         ]
-        spoken = ", ".join(dict.fromkeys([*own, *any_language]))
+        spoken = ", ".join(dict.fromkeys([*listed, *any_language]))
         lines.append(f"{code:8} {name:36} {'table' if code in table_languages() else 'eSpeak NG':10} {spoken}")
     header = f"{'code':8} {'language':36} {'words':10} installed engines"
     hints = [f"not installed: {engine.name} ({why})" for engine in engines().values() if (why := engine.available())]

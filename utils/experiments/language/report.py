@@ -106,8 +106,8 @@ def recordings_text(folds: Sequence[Fold], speakers: Sequence[str]) -> str:
     for fold in folds:
         label = fold.clips["label"].to_numpy()
         for speaker in fold.clips["speaker"].unique():
-            own = (fold.clips["speaker"] == speaker).to_numpy()
-            one, other = ((found == label)[own].mean() for found in (fold.before, fold.after))
+            by_speaker = (fold.clips["speaker"] == speaker).to_numpy()
+            one, other = ((found == label)[by_speaker].mean() for found in (fold.before, fold.after))
             lines.append(f"  {speaker:{width}}  synthesis alone {one:6.1%}, with the others' recordings {other:6.1%}")
         before.append(fold.before)
         after.append(fold.after)

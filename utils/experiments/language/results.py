@@ -65,8 +65,8 @@ def write_results(folder: Path, outcome: Outcome) -> str:
     results = "\n".join(lines)
 
     engines = [
-        (name, own["speaker"].nunique(), len(own), (unseen["engine"] == name).sum())
-        for name, own in training.groupby("engine", sort=False)
+        (name, part["speaker"].nunique(), len(part), (unseen["engine"] == name).sum())
+        for name, part in training.groupby("engine", sort=False)
     ]
     facts = {
         "n_mels": features.n_mels, "sample_rate": features.sample_rate, "speakers": training["speaker"].nunique(),
