@@ -41,7 +41,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.data.splits import split_name
     from utils.evaluation import figures, results
     from utils.experiments import checkpoints, runs
     from utils.experiments.config import load_experiment
@@ -57,8 +56,7 @@ def run(given: argparse.Namespace) -> None:
         data = replace(data, repetitions=given.repetitions)
     experiment = replace(experiment, data=data)
     place = given.runs or RUNS
-    name = split_name(data.protocol, data.fold, data.repetitions)
-    folder = runs.checkpoint_folder(experiment, name, given.seed, place)
+    folder = runs.checkpoint_folder(experiment, data.split_name, given.seed, place)
     if checkpoints.differs(folder, experiment):
         print(f"{folder}: holds a model with other settings, which this one will replace", file=sys.stderr)
     result = runs.run(experiment, given.seed, store=given.store or results.STORE, runs=place, progress=True)

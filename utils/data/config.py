@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from utils.data.corpora import noises
+from utils.data.splits import split_name
 from utils.settings import check_limits, nearest
 
 NOISES_TABLE = "utils/data/corpora/noises.tsv"
@@ -68,6 +69,11 @@ class DataConfig:
         check_limits(self, synthetic_voices=(0, 10_000), synthetic_accents=(0, 10_000))
         check_limits(self, synthetic_non_digits=(0, 100_000), synthetic_music=(0, 100_000), repetitions=(1, 100_000))
         check_limits(self, synthetic_voice_share=(0, 1), synthetic_speakers_per_voice=(1, 10_000))
+
+    @property
+    def split_name(self) -> str:
+        """The name of its split, by which results are stored (see `utils.data.splits.split_name`)."""
+        return split_name(self.protocol, self.fold, self.repetitions)
 
     @property
     def learns_non_digits(self) -> bool:

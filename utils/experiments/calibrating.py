@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from utils import InputError
 from utils.data.metadata import read_metadata
-from utils.data.splits import split_name
 from utils.evaluation import results
 from utils.experiments import checkpoints
 from utils.experiments.clips import split_clips
@@ -90,8 +89,7 @@ def calibrate_on_held_out(experiment: Experiment, seed: int, accepted: float = A
 
 def _trained(experiment: Experiment, seed: int) -> tuple[Path, nn.Module]:
     """The checkpoint of a run and its model. Raises `InputError` if there is none with these settings."""
-    data = experiment.data
-    folder = checkpoint_folder(experiment, split_name(data.protocol, data.fold, data.repetitions), seed)
+    folder = checkpoint_folder(experiment, experiment.data.split_name, seed)
     if not folder.exists():
         raise InputError(f"{folder}: no such checkpoint; train it first (`sdr train`)")
     model, trained = checkpoints.load(folder)

@@ -10,7 +10,7 @@ from torch import nn
 
 from utils import InputError
 from utils.data.metadata import read_metadata, tables_sha256, verify
-from utils.data.splits import PROTOCOLS, split_name
+from utils.data.splits import PROTOCOLS
 from utils.evaluation import results
 from utils.evaluation.metrics import cost, metrics
 from utils.experiments import checkpoints
@@ -149,8 +149,7 @@ def test_clips(experiment: Experiment, part: str) -> pd.DataFrame:
 
 def has_run(experiment: Experiment, seed: int, store: Path) -> bool:
     """Whether the store has this run, made with the same config and the same clips."""
-    data = experiment.data
-    path = results.result_path(store, experiment.name, split_name(data.protocol, data.fold, data.repetitions), seed)
+    path = results.result_path(store, experiment.name, experiment.data.split_name, seed)
     if not path.exists():
         return False
     result = results.load(path)

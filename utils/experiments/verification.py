@@ -13,7 +13,6 @@ import pandas as pd
 
 from utils import InputError
 from utils.data.metadata import locate, tables_sha256
-from utils.data.splits import split_name
 from utils.evaluation import results, verified
 from utils.evaluation.verified import DIFFERENT, EQUAL, WITHIN
 from utils.experiments import checkpoints
@@ -84,9 +83,7 @@ def stored_runs(tables: Sequence[str], model: str | None, store: Path) -> list[t
     """The runs of tables (see `planned_runs`) that the store has, each with the path of its result."""
     found = []
     for experiment, seed in planned_runs(tables, model):
-        data = experiment.data
-        split = split_name(data.protocol, data.fold, data.repetitions)
-        path = results.result_path(store, experiment.name, split, seed)
+        path = results.result_path(store, experiment.name, experiment.data.split_name, seed)
         found += [(experiment, seed, path)] if path.exists() else []
     return found
 
