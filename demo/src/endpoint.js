@@ -28,7 +28,7 @@ const MARGIN = 0.06; // s kept on both sides of a word, for weak onsets and endi
  * @property {boolean} tooLong it reached the maximum length and was cut off: not a single digit
  */
 
-export class EndPointer {
+export class Endpointer {
   /** @param {number} rate samples a second */
   constructor(rate) {
     this.rate = rate;
@@ -167,7 +167,7 @@ function bands(rate, size) {
  * @returns {Word[]}
  */
 export function cut(samples, rate) {
-  const pointer = new EndPointer(rate);
+  const pointer = new Endpointer(rate);
   const words = [...pointer.push(samples), ...pointer.flush()];
   const seconds = samples.length / rate;
   if (words.length || seconds > LONGEST * HOP) return words;

@@ -1,6 +1,6 @@
 // The microphone: opened, resampled to the model's sample rate, and split into words while somebody speaks.
 
-import { EndPointer } from "./endpoint.js";
+import { Endpointer } from "./endpoint.js";
 import { Resampler } from "./resample.js";
 import { Problem } from "./problem.js";
 import { within } from "./within.js";
@@ -73,7 +73,7 @@ export class Microphone {
     this.stream = stream;
     this.rate = rate;
     this.listener = listener;
-    this.pointer = new EndPointer(rate);
+    this.pointer = new Endpointer(rate);
     this.begun = false; // microphones may start with digital silence, which is no measure of the room
     this.speaking = false;
     this.closed = false;

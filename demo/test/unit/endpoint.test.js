@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { EndPointer, cut } from "../../src/endpoint.js";
+import { Endpointer, cut } from "../../src/endpoint.js";
 import { noise } from "../wav.js";
 
 const RATE = 8000;
@@ -17,7 +17,7 @@ function sound(seconds, words, { noiseLevel = -60, hum = 0 } = {}) {
 
 /** All words, when the sound comes in blocks of a size. */
 function hear(samples, block = 128) {
-  const pointer = new EndPointer(RATE);
+  const pointer = new Endpointer(RATE);
   const words = [];
   for (let at = 0; at < samples.length; at += block) words.push(...pointer.push(samples.subarray(at, at + block)));
   return words;
@@ -49,7 +49,7 @@ test("the size of the blocks makes no difference", () => {
 
 test("a word is reported 0.2 s after its end", () => {
   const samples = sound(2, [[0.8, 1.2]]);
-  const pointer = new EndPointer(RATE);
+  const pointer = new Endpointer(RATE);
   let at = 0;
   while (pointer.push(samples.subarray(at, at + 80)).length === 0) at += 80;
   near((at + 80) / RATE, 1.2 + 0.19, 0.03);
@@ -82,7 +82,7 @@ test("words 10 dB above the noise are found, and none in the noise itself", () =
 
 test("flush ends a word: speech after it is another word", () => {
   const [first, second] = [sound(1.1, [[0.8, 1.1]]), sound(1, [[0, 0.3]])];
-  const pointer = new EndPointer(RATE);
+  const pointer = new Endpointer(RATE);
   assert.deepEqual(pointer.push(first), []);
   assert.equal(pointer.flush().length, 1);
   assert.equal(pointer.push(second).length, 1);
@@ -97,7 +97,7 @@ test("a sound without a pause is cut after three seconds and marked as too long"
 });
 
 test("flush returns a word that the end of the recording cuts off", () => {
-  const pointer = new EndPointer(RATE);
+  const pointer = new Endpointer(RATE);
   assert.deepEqual(pointer.push(sound(1.2, [[0.8, 1.2]])), []);
   assert.equal(pointer.inWord, true);
   assert.equal(pointer.flush().length, 1);
@@ -106,7 +106,7 @@ test("flush returns a word that the end of the recording cuts off", () => {
 
 test("other sample rates", () => {
   const samples = new Float32Array(2 * 16000).map((_, i) => (i > 16000 && i < 24000 ? 0.1 * Math.sin(i / 3) : 1e-4 * Math.sin(i)));
-  const [word] = new EndPointer(16000).push(samples);
+  const [word] = new Endpointer(16000).push(samples);
   near(word.start, 1);
   near(word.end, 1.5);
 });
