@@ -101,8 +101,8 @@ def _assignment(similarity: Tensor, speakers: Tensor, temperature: float) -> Ten
     """The probability that each view belongs to each group (N, prototypes), balanced for each speaker."""
     assignment = torch.empty_like(similarity)
     for speaker in speakers.unique():
-        own = similarity[speakers == speaker]
-        assignment[speakers == speaker] = balance(((own - own.max()) / temperature).exp(), iterations=3)
+        part = similarity[speakers == speaker]
+        assignment[speakers == speaker] = balance(((part - part.max()) / temperature).exp(), iterations=3)
     return assignment
 
 

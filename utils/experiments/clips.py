@@ -113,9 +113,9 @@ def synthetic_voices(number: int) -> pd.DataFrame:
 
 def synthetic_speakers(data: DataConfig) -> set[str]:
     """The names of all speakers of digits who are not people."""
-    made = [synthetic_voices(data.synthetic_voices)] if data.synthetic_voices else []
-    made += [synthetic_speech(data)] if data.synthetic_language else []
-    return {speaker for clips in made for speaker in clips["speaker"]}
+    tables = [synthetic_voices(data.synthetic_voices)] if data.synthetic_voices else []
+    tables += [synthetic_speech(data)] if data.synthetic_language else []
+    return {speaker for clips in tables for speaker in clips["speaker"]}
 
 
 def synthetic_non_digits(number: int) -> pd.DataFrame:

@@ -78,10 +78,11 @@ def pretraining_clips(experiment: Experiment, split: Split) -> pd.DataFrame:
 def pretraining_state(experiment: Experiment, clips: pd.DataFrame, seed: int, runs: Path) -> Path:
     """The file of a pre-training, the same for all runs that share it."""
     settings = snapshot(experiment)
-    own = {name: settings[name] for name in ("features", "model", "augmentation", "pretraining")}
-    own["noises"] = settings["data"]["noises"]
+    relevant = {name: settings[name] for name in ("features", "model", "augmentation", "pretraining")}
+    relevant["noises"] = settings["data"]["noises"]
     known = clips[[name for name in ("path", "speaker", "label", "sha256") if name in clips]]
-    return runs / "pretrained" / f"{short_key(own, known.astype(str).to_numpy().tolist(), seed, code_digests())}.state"
+    key = short_key(relevant, known.astype(str).to_numpy().tolist(), seed, code_digests())
+    return runs / "pretrained" / f"{key}.state"
 
 
 def pseudo_label(model: nn.Module, experiment: Experiment, split: Split, share: float) -> pd.DataFrame:

@@ -97,8 +97,8 @@ class StringComposer:
         """The clips (number,) of a string."""
         speaker = self.speakers[draw.choice(self.digits)]
         labels = draw.choice(sorted(self.by_label), number)
-        own = [self.by_speaker.get((speaker, label)) or self.by_label[label] for label in labels]
-        chosen = np.array([draw.choice(clips) for clips in own])
+        candidates = [self.by_speaker.get((speaker, label)) or self.by_label[label] for label in labels]
+        chosen = np.array([draw.choice(clips) for clips in candidates])
         kind = draw.random() if len(self.non_digits) else 1.0
         if kind < self.config.only_non_digits:
             return draw.choice(self.non_digits, number)

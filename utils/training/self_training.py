@@ -49,9 +49,9 @@ def adapted_posteriors(probabilities: Tensor, embeddings: Tensor, speakers: np.n
     """
     posteriors = torch.empty(probabilities.shape)
     for name in np.unique(speakers):
-        own = speakers == name
-        neighbours = min(max(own.sum() // 20, 1), 20)
-        posteriors[own] = smoothed_posteriors(probabilities[own], embeddings[own], speakers[own], int(neighbours))
+        rows = speakers == name
+        neighbours = min(max(rows.sum() // 20, 1), 20)
+        posteriors[rows] = smoothed_posteriors(probabilities[rows], embeddings[rows], speakers[rows], int(neighbours))
     return posteriors
 
 
@@ -69,9 +69,9 @@ def smoothed_posteriors(probabilities: Tensor, embeddings: Tensor, speakers: np.
     """
     posteriors = torch.empty(probabilities.shape)
     for name in np.unique(speakers):
-        own = torch.from_numpy(speakers == name)
-        smoothed = smooth_over_neighbours(probabilities[own], embeddings[own], neighbours)
-        posteriors[own] = balance(smoothed, iterations=20)
+        rows = torch.from_numpy(speakers == name)
+        smoothed = smooth_over_neighbours(probabilities[rows], embeddings[rows], neighbours)
+        posteriors[rows] = balance(smoothed, iterations=20)
     return posteriors
 
 

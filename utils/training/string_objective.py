@@ -113,8 +113,8 @@ def string_loss(
     losses = F.ctc_loss(limited.transpose(0, 1), digits.clamp_min(0), steps, lengths, blank, "sum", zero_infinity=True)
     # each step is trained on the times of the digit that ends the nearest to it
     nearest = since_end.abs().masked_fill(~allowed, torch.inf).amin(1, keepdim=True)
-    own = allowed & (since_end.abs() == nearest)
+    chosen = allowed & (since_end.abs() == nearest)
     true = torch.stack([time - starts.unsqueeze(2), since_end], dim=3)
     errors = F.smooth_l1_loss(passed.unsqueeze(1).expand_as(true), true, beta=0.05, reduction="none").sum(3)
-    times = (errors * own).sum() / own.sum().clamp_min(1)
+    times = (errors * chosen).sum() / chosen.sum().clamp_min(1)
     return losses / lengths.sum().clamp_min(1) + TIMES_WEIGHT * times

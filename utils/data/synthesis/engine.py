@@ -91,13 +91,13 @@ class Engine(ABC):
             known = [row.voice for row in voice_table() if row.engine == self.name and self._installed(row.voice)]
             raise InputError(f"{self.name} has no voice '{voice}'; {nearest(voice, known)}")
         wanted = {"rate": rate, "pitch": pitch}
-        own = {what: value if what in self.changes(voice) else 1.0 for what, value in wanted.items()}
-        samples, sample_rate = self._speak(text, voice, own["rate"], own["pitch"], seed)
+        by_engine = {what: value if what in self.changes(voice) else 1.0 for what, value in wanted.items()}
+        samples, sample_rate = self._speak(text, voice, by_engine["rate"], by_engine["pitch"], seed)
         samples = trim(samples, sample_rate)
         if len(samples) == 0:
             raise InputError(f"{self.name} produces no sound for '{text}' with the voice {voice}")
-        if own != wanted:
-            samples = revoice(samples, sample_rate, rate=rate / own["rate"], pitch=pitch / own["pitch"])
+        if by_engine != wanted:
+            samples = revoice(samples, sample_rate, rate=rate / by_engine["rate"], pitch=pitch / by_engine["pitch"])
         samples = resample_poly(samples, SAMPLE_RATE, sample_rate)
         return (samples / np.abs(samples).max()).astype(np.float32)
 

@@ -51,8 +51,8 @@ def find_lexicon(language: str, words: Words | None = None, source: str = "") ->
     known = languages()
     if language not in known:
         raise InputError(f"no engine speaks '{language}'; {nearest(language, known)} (see `sdr language --list`)")
-    own = native_accents(language)
-    table = tuple(_of_table(language, own, digit, "text") for digit in range(10))
+    native = native_accents(language)
+    table = tuple(_of_table(language, native, digit, "text") for digit in range(10))
     usual = table if all(table) else tuple((str(digit),) for digit in range(10))
     if words is None or words == usual:
         words, source = usual, "the table" if all(table) else "eSpeak NG"
@@ -73,7 +73,7 @@ def find_lexicon(language: str, words: Words | None = None, source: str = "") ->
                 )
     symbols = []
     for digit in range(10):
-        ready = _of_table(language, own, digit, "ipa") if words[digit] == table[digit] else ()
+        ready = _of_table(language, native, digit, "ipa") if words[digit] == table[digit] else ()
         symbols.append(ready or tuple(filter(None, map(to_symbols, said[digit]))))
     return Lexicon(language, words, said, tuple(symbols), source)
 
@@ -90,11 +90,11 @@ def find_voices(engine: Engine, lexicon: Lexicon) -> list[str]:
             return []
         spoken = dict.fromkeys(row.language for row in voice_table() if row.engine == engine.name)
         return list(dict.fromkeys(voice for language in spoken for voice in engine.voices(language)))
-    own = set(native_accents(lexicon.language))
+    native = set(native_accents(lexicon.language))
     foreign = {
         row.voice
         for row in voice_table()
-        if (row.engine, row.language) == (engine.name, lexicon.language) and not own & set(row.accents)
+        if (row.engine, row.language) == (engine.name, lexicon.language) and not native & set(row.accents)
     }
     return [voice for voice in engine.voices(lexicon.language) if voice not in foreign]
 
@@ -131,9 +131,9 @@ def to_symbols(form: str) -> str:
     return "".join(letters).strip()
 
 
-def _of_table(language: str, own: list[str], digit: int, notation: str) -> tuple[str, ...]:
+def _of_table(language: str, native: list[str], digit: int, notation: str) -> tuple[str, ...]:
     """The words of `pronunciations.tsv` for a digit in some accents, each once."""
-    have = [name for name in own if name in accents(language, notation)]
+    have = [name for name in native if name in accents(language, notation)]
     return tuple(dict.fromkeys(word for name in have for word in find_pronunciations(language, name, digit, notation)))
 
 
