@@ -13,7 +13,7 @@ from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig
 from utils.settings import check_limits
 from utils.training.distributed import this_process
-from utils.training.objectives import NON_DIGIT, Objective, TrainingConfig, two_views
+from utils.training.objectives import NON_DIGIT, ClipObjective, TrainingConfig, two_views
 from utils.training.prediction import embed_of, head_of
 
 LOSSES = ("nt-xent", "swav", "supcon", "triplet")
@@ -38,7 +38,7 @@ class ContrastiveConfig:
         check_limits(self, dims=(2, 4096), prototypes=(2, 4096))
 
 
-class Contrastive(Objective):
+class Contrastive(ClipObjective):
     """A contrastive loss on the projected embeddings of two augmented views of each clip."""
 
     def __init__(
@@ -75,7 +75,7 @@ class Contrastive(Objective):
         raise ValueError(self.config.loss)
 
 
-class Joint(Objective):
+class Joint(ClipObjective):
     """Cross-entropy plus a supervised contrastive loss (positives: clips of the same digit by other speakers)."""
 
     def __init__(

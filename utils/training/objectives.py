@@ -7,6 +7,7 @@ of a contrastive loss, belong to the objective.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,7 +53,32 @@ class TrainingConfig(Optimisation):
 
 
 class Objective(nn.Module):
-    """Base class: the batches of clips, and their augmentation, both from the same generator."""
+    """Base class.
+
+    Attributes:
+        batches: the batches of an epoch: can be iterated over, and has a length.
+        generator: of all random numbers, those of `batches` included.
+        floor: the value of silence in features.
+    """
+
+    batches: Any
+
+    def __init__(self, features: FeatureConfig):
+        super().__init__()
+        self.floor = features.floor
+        self.generator = torch.Generator()
+
+    def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
+        """The parameters of the model that are trained."""
+        return model.parameters()
+
+    def loss(self, model: nn.Module, batch: Any) -> Tensor:
+        """The loss (a scalar) of one of `batches`."""
+        raise NotImplementedError
+
+
+class ClipObjective(Objective):
+    """Base class of the objectives whose batches are single clips (see `training_batches`), and their augmentation."""
 
     def __init__(
         self,
@@ -62,9 +88,7 @@ class Objective(nn.Module):
         batch_size: int,
         bucket: int = 8,
     ):
-        super().__init__()
-        self.floor = features.floor
-        self.generator = torch.Generator()
+        super().__init__(features)
         self.batches = training_batches(dataset, batch_size, self.generator, bucket)
         self.augment: Augment
         if isinstance(dataset, SpokenDigits):
@@ -72,16 +96,8 @@ class Objective(nn.Module):
         else:
             self.augment = lambda inputs, frames: (inputs, frames)  # spectrograms are not augmented
 
-    def trained(self, model: nn.Module) -> Iterable[nn.Parameter]:
-        """The parameters of the model that are trained."""
-        return model.parameters()
 
-    def loss(self, model: nn.Module, batch: tuple) -> Tensor:
-        """The loss (a scalar) of a batch from `training_batches`."""
-        raise NotImplementedError
-
-
-class Supervised(Objective):
+class Supervised(ClipObjective):
     """Cross-entropy between predictions and labels. Waveforms are augmented, spectrograms are not."""
 
     weights: Tensor | None

@@ -12,7 +12,7 @@ from utils.features.log_mel import FeatureConfig
 from utils.settings import check_limits
 from utils.training.contrastive_objectives import ContrastiveConfig, whole_batch
 from utils.training.loop import Optimisation
-from utils.training.objectives import Objective
+from utils.training.objectives import ClipObjective
 from utils.training.prediction import embed_of
 
 LABEL_SMOOTHING = 0.1  # as in `TrainingConfig`
@@ -46,7 +46,7 @@ class PretrainingConfig(Optimisation):
             raise ValueError("pre-training is either contrastive or on words, not both")
 
 
-class WordClassification(Objective):
+class WordClassification(ClipObjective):
     """Cross-entropy over words, on augmented clips. Its head is a linear layer on what the model's `embed` returns.
 
     Attributes:

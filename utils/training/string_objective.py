@@ -1,7 +1,7 @@
 """Training on strings of digits: connectionist temporal classification (CTC; Graves et al. 2006), and their times."""
 
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -36,18 +36,15 @@ class Strings(Objective):
         config: TrainingConfig,
         strings: StringConfig,
     ):
-        nn.Module.__init__(self)
-        self.floor, self.features, self.precision = features.floor, features, config.precision
-        self.generator = torch.Generator()
-        self.batches = cast(
-            Any, StringComposer(words, features.sample_rate, strings, config.batch_size, self.generator)
-        )
+        super().__init__(features)
+        self.features, self.precision = features, config.precision
+        self.batches = StringComposer(words, features.sample_rate, strings, config.batch_size, self.generator)
         # those that move digits in time are applied here, where the digits' times are moved as well
         self.moving = augmentation
         still = replace(augmentation, stretch=None, warp_time=None, jitter_frames=None, room_seconds=0.0)
         self.augmenter = Augmenter(still, features, self.generator, words.noises)
 
-    def loss(self, model: nn.Module, batch: DigitStrings) -> Tensor:  # type: ignore[override]
+    def loss(self, model: nn.Module, batch: DigitStrings) -> Tensor:
         with torch.no_grad():
             waveforms = self.augmenter.change_waveforms(*batch.waveforms)
             inputs, frames = self.augmenter.front_end(*waveforms)
