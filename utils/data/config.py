@@ -97,6 +97,6 @@ class DataConfig:
         names = ["checksums.json"] if self.synthetic_language else []
         names += ["not_understood.tsv"] if self.synthetic_understood else []
         archive = [ARCHIVE.format(self.synthetic_language, name) for name in names]
-        heard = [NOISES_TABLE] if self.noises or self.field_tests else []
+        noise_tables = [NOISES_TABLE] if self.noises or self.field_tests else []
         field = (*FIELD_DIGITS, *(table for table, _ in FIELD_WORDS.values())) if self.field_tests else ()
-        return tuple(dict.fromkeys((*self.tables, *archive, *heard, *field)))
+        return tuple(dict.fromkeys((*self.tables, *archive, *noise_tables, *field)))

@@ -96,11 +96,11 @@ def noisy_clips(data: DataConfig, tested: pd.DataFrame) -> dict[str, pd.DataFram
 
 def recognised_strings(recogniser: Recogniser, strings: pd.DataFrame) -> pd.Series:
     """The digits that are recognised in each recording of a table, as text: "427"."""
-    heard = []
+    recognised = []
     for path in Progress(strings["path"], "strings"):
         digits = [word.prediction.digit for word in recogniser.predict_words(path)]
-        heard.append("".join(str(digit) for digit in digits if digit is not None))
-    return pd.Series(heard, index=strings.index, dtype=str)
+        recognised.append("".join(str(digit) for digit in digits if digit is not None))
+    return pd.Series(recognised, index=strings.index, dtype=str)
 
 
 def _part_of(table: str, split: str, digits: bool = True) -> pd.DataFrame:

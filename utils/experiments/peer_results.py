@@ -112,13 +112,13 @@ def _test(
             continue
         files = Progress(clips["path"], f"{peer.NAME}, {protocol}, {part}")
         recognise = peer.recognise_string if part in STRINGS else peer.recognise
-        heard = [recognise(read_audio(file, RATE, MAX_SECONDS)) for file in files]
+        answers = [recognise(read_audio(file, RATE, MAX_SECONDS)) for file in files]
         if part in STRINGS:
-            result["field"][part] = float((clips["label"] == heard).mean())
+            result["field"][part] = float((clips["label"] == answers).mean())
             result["strings"][part] = len(clips)
         else:
             table = clips[["identifier", "speaker", "split", "label"]].assign(split=part)
-            table["predicted"] = [NON_DIGIT if digit is None else digit for digit in heard]
+            table["predicted"] = [NON_DIGIT if digit is None else digit for digit in answers]
             table["probability"] = np.nan  # peers report none
             measured = [table[column].to_numpy() for column in ("label", "predicted", "speaker")]
             result["metrics"][part], predictions[part] = metrics(*measured), table

@@ -96,8 +96,8 @@ class PocketSphinx(Peer):
         self.decoder.start_utt()
         self.decoder.process_raw((waveform * 32767).astype("<i2").tobytes(), full_utt=True)
         self.decoder.end_utt()
-        heard = self.decoder.hyp()
-        return [self.digits[word] for word in heard.hypstr.split()] if heard else []
+        hypothesis = self.decoder.hyp()
+        return [self.digits[word] for word in hypothesis.hypstr.split()] if hypothesis else []
 
 
 class Whisper(Peer):
@@ -130,9 +130,9 @@ class Whisper(Peer):
             without_timestamps=True,
             temperature=0,
         )
-        heard = re.findall(r"[^\W\d_]+|\d", " ".join(segment.text for segment in segments).lower())
-        known = self.digits | {word: int(word) for word in heard if word.isdecimal()}
-        return [known[word] for word in heard if word in known]
+        words = re.findall(r"[^\W\d_]+|\d", " ".join(segment.text for segment in segments).lower())
+        known = self.digits | {word: int(word) for word in words if word.isdecimal()}
+        return [known[word] for word in words if word in known]
 
 
 PEERS: dict[str, type[Peer]] = {peer.NAME: peer for peer in (PocketSphinx, Whisper)}

@@ -110,10 +110,11 @@ class StringStream(Stream):
         return [self._word(digit) for digit in self.beam.push(probabilities, time[:, None] - passed)]
 
     def _word(self, digit: Digit) -> Word:
-        divided = self.recogniser.divided  # the model had heard the sound up to:
-        heard = min(self._seconds(digit.named.step + divided.context / divided.stride), self.seconds)
-        start = min(max(digit.named.start, self.end), heard)
-        self.end = max(start, min(max(digit.named.end, start + SHORTEST), heard))
+        divided = self.recogniser.divided
+        # the seconds that the model had seen when it named the digit, which cannot end later
+        seen = min(self._seconds(digit.named.step + divided.context / divided.stride), self.seconds)
+        start = min(max(digit.named.start, self.end), seen)
+        self.end = max(start, min(max(digit.named.end, start + SHORTEST), seen))
         chances = [(label, digit.probabilities.get(label, 0.0)) for label in range(10)]
         ranking = sorted(chances, key=lambda pair: -pair[1])
         rounded = tuple((label, round(chance, 4)) for label, chance in ranking)

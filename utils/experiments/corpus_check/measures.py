@@ -59,9 +59,9 @@ def measure(path: str) -> Measures:
     centred = (waveform - dc).astype(np.float32)  # an offset would hide the pauses
     narrow = convert_rate(waveform, rate, RATE)
     # endpointing needs frequencies that a lower rate does not have
-    heard, heard_rate = (centred, rate) if rate >= RATE else (narrow - np.float32(dc), RATE)
-    words = find_words(heard, heard_rate)
-    speech = np.concatenate([heard[start:end] for start, end in words]) if words else centred
+    signal, signal_rate = (centred, rate) if rate >= RATE else (narrow - np.float32(dc), RATE)
+    words = find_words(signal, signal_rate)
+    speech = np.concatenate([signal[start:end] for start, end in words]) if words else centred
     (features,) = extract([narrow], FEATURES)
     return Measures(
         rate=rate,
@@ -70,8 +70,8 @@ def measure(path: str) -> Measures:
         level_db=_level_db(speech),
         dc=float(dc),
         clipped=clipped_share(waveform),
-        words=tuple((start / heard_rate, end / heard_rate) for start, end in words),
-        word_levels_db=tuple(_level_db(heard[start:end]) for start, end in words),
+        words=tuple((start / signal_rate, end / signal_rate) for start, end in words),
+        word_levels_db=tuple(_level_db(signal[start:end]) for start, end in words),
         range_db=_range_db(centred, rate),
         fingerprint=fingerprint(narrow),
         view=pool(features.unsqueeze(0), torch.tensor([len(features)]), SEGMENTS)[0],
