@@ -1,11 +1,11 @@
 """The Free Spoken Digit Dataset (FSDD), the course's clips. Each one is verified; missing ones are downloaded."""
 
-import csv
 from pathlib import Path
 
 from utils import InputError
 from utils.data.corpora.download import fetch_clips
 from utils.data.corpora.report import FetchReport
+from utils.data.metadata import read_metadata
 from utils.paths import COURSE_METADATA
 
 COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
@@ -23,12 +23,12 @@ def fetch(
     Args:
         folder: the folder of the clips; created if necessary. Files are named as in the table.
         url: a zip archive that contains the clips, in any of its folders.
-        metadata: a TSV with the columns `file` and `sha256`.
+        metadata: a metadata table with the column `sha256`.
         progress: whether to show progress bars.
 
     Raises:
-        InputError: the table has no checksums; the archive cannot be downloaded, is damaged, lacks a clip or contains
-            a wrong one; or the folder cannot be written to. No clip is ever left incomplete.
+        InputError: the table is faulty or has no checksums; the archive cannot be downloaded, is damaged, lacks a clip
+            or contains a wrong one; or the folder cannot be written to. No clip is ever left incomplete.
     """
     folder = Path(folder)
     checksums = _read_checksums(Path(metadata))
@@ -37,12 +37,8 @@ def fetch(
 
 
 def _read_checksums(metadata: Path) -> dict[str, str]:
-    """The table's checksums by file name. (`read_metadata` would reject a table whose clips are missing.)"""
-    try:
-        with open(metadata, encoding="utf-8", newline="") as file:
-            checksums = {Path(row["file"]).name: row["sha256"] for row in csv.DictReader(file, delimiter="\t")}
-    except OSError as error:
-        raise InputError(f"{metadata}: {error.strerror or error}") from None
-    except (KeyError, TypeError, UnicodeDecodeError, csv.Error):
-        raise InputError(f"{metadata}: not a metadata table with the columns 'file' and 'sha256'") from None
-    return checksums
+    """The table's checksums by file name."""
+    clips = read_metadata(metadata, complete=False)
+    if "sha256" not in clips:
+        raise InputError(f"{metadata}, row 1: no column 'sha256', by which clips are verified")
+    return {Path(file).name: checksum for file, checksum in zip(clips["file"], clips["sha256"], strict=True)}
