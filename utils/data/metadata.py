@@ -1,5 +1,6 @@
 """The metadata table: the file, label, speaker and split of every clip. One strict reader serves every corpus."""
 
+import csv
 import hashlib
 import io
 import os
@@ -121,6 +122,14 @@ def _read_table(path: Path) -> pd.DataFrame:
         ).fillna("")
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
         raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
+    """Write rows as a TSV, without the values that belong to none of the columns."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, "", "ignore", delimiter="\t", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def locate(files: Iterable[str], metadata: Path, root: str | Path | None = None) -> list[str]:

@@ -10,7 +10,6 @@ archive's clips, and those of eSpeak NG's accented speakers. What is predicted c
 Words and voices with fewer than `LEAST_CLIPS` clips are not judged. No recording is used.
 """
 
-import csv
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from utils import InputError
-from utils.data.metadata import read_metadata
+from utils.data.metadata import read_metadata, write_table
 from utils.data.splits import Split
 from utils.data.synthesis import archive, speaking
 from utils.data.synthesis.selection import VOICE, WORD, identify
@@ -131,15 +130,9 @@ def check_synthesis(language: str) -> Report:
 
 def write_list(report: Report, path: Path) -> None:
     """Write the words and voices that are not understood, for the setting `synthetic_understood`, atomically."""
-
-    def write(temporary: Path) -> None:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, "", delimiter="\t", lineterminator="\n")
-            writer.writeheader()
-            for part in (report.mispronounced(), report.failing_voices()):
-                writer.writerows(part.assign(understood=part["understood"].round(2)).to_dict("records"))
-
-    write_atomically(path, write)
+    parts = (report.mispronounced(), report.failing_voices())
+    rows = [row for part in parts for row in part.assign(understood=part["understood"].round(2)).to_dict("records")]
+    write_atomically(path, lambda new: write_table(new, COLUMNS, rows))
 
 
 def _judge() -> Experiment:

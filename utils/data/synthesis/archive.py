@@ -13,7 +13,7 @@ import numpy as np
 import soundfile
 
 from utils import InputError
-from utils.data.metadata import COLUMNS
+from utils.data.metadata import COLUMNS, write_table
 from utils.data.synthesis.engine import SAMPLE_RATE
 from utils.data.synthesis.speakers import put_in_room
 from utils.files import atomic_folder, one_process, sha256
@@ -66,10 +66,7 @@ def pack(tables: Sequence[Path], folder: Path) -> Path:
             if other_language or length > SECONDS * SAMPLE_RATE:
                 _encode(new / name, np.concatenate(pieces))
                 pieces, length, number = [], 0, 0 if other_language else number + 1
-        with open(new / TABLE, "w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS, "", "ignore", delimiter="\t", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(written)
+        write_table(new / TABLE, FIELDS, written)
         sums = {path.name: sha256(path) for path in sorted(new.iterdir())}
         (new / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
         size = sum(path.stat().st_size for path in new.iterdir())
@@ -120,13 +117,12 @@ def _make_clips(archive: Path, rows: list[dict], folder: Path) -> None:
                     raise InputError(f"{archive / TABLE}: no sound for the clip '{row['clip']}' in {name}")
                 word = put_in_room(word, row["clip"], float(row["level"]), float(row["noise"]))
                 soundfile.write(new / f"{row['clip']}.wav", word, SAMPLE_RATE, subtype="PCM_16")
-        with open(new / "metadata.tsv", "w", encoding="utf-8", newline="") as file:
-            extra = [name for name in FIELDS if name not in ("clip", "digit", "speaker", "file", "start", "end")]
-            writer = csv.DictWriter(file, (*COLUMNS, *extra), "", "ignore", delimiter="\t", lineterminator="\n")
-            writer.writeheader()
-            for row in rows:
-                clip = {"identifier": row["clip"], "split": "TRAIN", "label": row["digit"]}
-                writer.writerow({**row, **clip, "file": f"{row['clip']}.wav"})
+        extra = [name for name in FIELDS if name not in ("clip", "digit", "speaker", "file", "start", "end")]
+        clips = [
+            row | {"identifier": row["clip"], "split": "TRAIN", "label": row["digit"], "file": f"{row['clip']}.wav"}
+            for row in rows
+        ]
+        write_table(new / "metadata.tsv", (*COLUMNS, *extra), clips)
 
 
 def verify(archive: Path) -> None:

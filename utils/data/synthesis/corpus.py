@@ -1,6 +1,5 @@
 """Corpora of synthetic speech: digits by any number of voices; and of non-digits: other words, noises, and music."""
 
-import csv
 import hashlib
 import io
 import os
@@ -11,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from utils import InputError
-from utils.data.metadata import COLUMNS, read_metadata
+from utils.data.metadata import COLUMNS, read_metadata, write_table
 from utils.data.synthesis.espeak import NATIVE_RATE, speak_word
 from utils.data.synthesis.noises import make_music, make_noise
 from utils.data.synthesis.voices import draw_speaker, generator
@@ -133,11 +132,7 @@ def _write_clips(table: Path, rows: list[dict], seed: int, sample_rate: int, pro
             clip = _wav(row, seed, sample_rate)
             (unfinished / row["file"]).write_bytes(clip)
             row["sha256"] = hashlib.sha256(clip).hexdigest()
-        with open(unfinished / table.name, "w", encoding="utf-8", newline="") as file:
-            columns = (*COLUMNS, "sha256")
-            writer = csv.DictWriter(file, columns, "", "ignore", delimiter="\t", lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+        write_table(unfinished / table.name, (*COLUMNS, "sha256"), rows)
         table.unlink(missing_ok=True)  # from here on the old corpus is incomplete
         for old in folder.glob("[0-9]_espeak*_*.wav"):
             old.unlink()

@@ -1,8 +1,6 @@
 """Speak the digits with any engine: into a folder that can be completed later, or by eSpeak NG whenever needed."""
 
-import csv
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +9,7 @@ import numpy as np
 import soundfile
 
 from utils import InputError
-from utils.data.metadata import COLUMNS
+from utils.data.metadata import COLUMNS, write_table
 from utils.data.synthesis.engine import SAMPLE_RATE, Engine, voice_table
 from utils.data.synthesis.engines.espeak import Espeak
 from utils.data.synthesis.speakers import (
@@ -22,7 +20,7 @@ from utils.data.synthesis.speakers import (
     put_in_room,
     speak_utterance,
 )
-from utils.files import atomic_folder, one_process, sha256
+from utils.files import atomic_folder, one_process, sha256, write_atomically
 from utils.paths import CACHE
 from utils.progress import Progress
 
@@ -161,15 +159,8 @@ def _row(speaker: Speaker, utterance: Utterance, file: str) -> dict:
 
 
 def _write(path: Path, sound: np.ndarray) -> None:
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    soundfile.write(temporary, sound, SAMPLE_RATE, subtype="PCM_16")
-    temporary.replace(path)
+    write_atomically(path, lambda new: soundfile.write(new, sound, SAMPLE_RATE, subtype="PCM_16"))
 
 
 def _write_table(path: Path, rows: list[dict]) -> None:
-    temporary = path.with_name(f".{os.getpid()}-{path.name}")
-    with open(temporary, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, "", "ignore", delimiter="\t", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
+    write_atomically(path, lambda new: write_table(new, FIELDS, rows))
