@@ -86,7 +86,7 @@ def test_other_columns_are_kept(folder):
 
 
 WRONG = {
-    "unknown split": ({"split": "VALID"}, "split", "'VALID' is not a split; use TRAIN, DEV, TEST"),
+    "unknown split": ({"split": "VALID"}, "split", "'VALID' is not a split; use TRAIN, DEV or TEST"),
     "split in lower case": ({"split": "train"}, "split", "'train' is not a split"),
     "label 10": ({"label": "10"}, "label", "'10' is not a digit from 0 to 9"),
     "label in words": ({"label": "nine"}, "label", "'nine' is not a digit"),
@@ -151,7 +151,7 @@ def test_a_short_row_is_rejected(folder):
 
 
 NOT_TABLES = {
-    "empty": (b"", "not a tab-separated table"),
+    "empty": (b"", "the file is empty; row 1 holds the column names identifier, speaker"),
     "only a header": (tsv([]).encode(), "no clips"),
     "Latin-1": (tsv(rows()).replace("eve", "Zoé").encode("latin-1"), "not a text file in UTF-8"),
     "UTF-16": (tsv(rows()).encode("utf-16"), "not a text file in UTF-8"),

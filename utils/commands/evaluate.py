@@ -16,7 +16,7 @@ ADAPTATION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("checkpoint", type=Path)
+    add("checkpoint", type=Path, help="the folder of a trained model, for example checkpoints/cnn1d")
     add(
         "--metadata",
         type=Path,
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="TSV file with the columns identifier, speaker, split, label, file",
     )
     add("--root", type=Path, help="the folder of the clips (default: that of the TSV file)")
-    add("--split", default="TEST", choices=("TRAIN", "DEV", "TEST"), help="(default: %(default)s)")
+    add("--split", default="TEST", choices=("TRAIN", "DEV", "TEST"), help="the split to test on (default: %(default)s)")
     add(
         "--adapt",
         action="store_true",

@@ -14,7 +14,7 @@ QUIETEST, LOUDEST = -60, 0  # dB of full scale, the ends of the level meter
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("checkpoint", nargs="?", help="the folder of a model, or its name on the Hugging Face Hub (default: strings)")
+    add("checkpoint", nargs="?", help="the folder of a model, or its name on the Hub (default: checkpoints/strings)")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--file", metavar="FILE", help="listen to an audio file of any length instead")
     raw = "listen to standard input instead: raw samples of 16 bits, little-endian, mono, at this rate"

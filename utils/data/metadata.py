@@ -69,7 +69,7 @@ def read_metadata(
         stripped = table[column].str.strip()
         refuse(stripped == "", column, "is empty")
         refuse(table[column] != stripped, column, "{cell} starts or ends with a space")
-    refuse(~table["split"].isin(SPLITS), "split", "{cell} is not a split; use " + ", ".join(SPLITS))
+    refuse(~table["split"].isin(SPLITS), "split", "{cell} is not a split; use TRAIN, DEV or TEST")
     if digits:
         refuse(~table["label"].isin(LABELS), "label", "{cell} is not a digit from 0 to 9")
         table["label"] = table["label"].astype(int)
@@ -106,6 +106,8 @@ def _read_table(path: Path) -> pd.DataFrame:
     if not os.path.lexists(path) and path.parent.parent == speech_data() and path.parent.name in CREATED:
         raise InputError(f"{path}: there is no such file; `sdr data {path.parent.name}` creates it")
     text = read_text(path)
+    if not text.strip():
+        raise InputError(f"{path}: the file is empty; row 1 holds the column names {', '.join(COLUMNS)}")
     if found := CONTROL.search(text):
         row, letter = text.count("\n", 0, found.start()) + 1, found[0]
         raise InputError(f"{path}, row {row}: {letter!r} is not a letter; save the table as text separated by tabs")

@@ -121,7 +121,7 @@ def train(
     with Progress(total=epochs, desc=title, unit="epoch", shown=progress and process.rank == 0) as bar:
         bar.update(len(history))
         if epochs > config.epochs and not bar.disable:
-            reason = f"with so few clips, min_steps ({config.min_steps}) takes longer"
+            reason = f"with so few clips, {config.epochs} would be under {config.min_steps} steps (min_steps)"
             bar.write(f"training for {epochs} epochs instead of {config.epochs}: {reason}", file=sys.stderr)
         while len(history) < epochs and not _stopped_improving(history, config.patience):
             started = time.perf_counter()

@@ -29,6 +29,7 @@ CHECKS = {  # in the order of the report; what each looks for, and what to do
         "A model of the other speakers recognises another digit, and the clip differs from the speaker's others of its "
         "label. Listen, most doubtful first; correct only what is wrong, in training and test clips alike.",
     ),
+    "unchecked labels": ("Labels not checked", "Record more speakers, each of whom says every digit."),
     "pronunciation": (
         "Whole labels recognised as another",
         "Either this speaker pronounces the digit differently, or all these labels are wrong. Listen to one.",
@@ -37,7 +38,7 @@ CHECKS = {  # in the order of the report; what each looks for, and what to do
     "duration": ("Unusual duration", "Listen: a cut word, or a clip that was not trimmed?"),
     "silence": ("Mostly silence", "Harmless if all clips are padded like this. Otherwise trim."),
     "clipping": ("Clipping", "The recording was too loud. Record again at a lower level if you can."),
-    "level": ("Very quiet", "Check the microphone. Features are normalised, but noise is not quiet any more then."),
+    "level": ("Very quiet", "Check the microphone. Features are normalised, which raises the noise as well."),
     "dc offset": ("DC offset", "A fault of the sound card. Subtract the mean from the samples."),
     "sample rates": ("Sample rates", "Clips are resampled, but what a low rate lost does not come back."),
 }

@@ -56,8 +56,8 @@ def check_labels(clips: pd.DataFrame, measured: Mapping[int, Measures]) -> Itera
     labels, speakers = chosen["label"].to_numpy(), chosen["speaker"].to_numpy(dtype=object)
     judged = judge([clip.view for clip in measured.values()], labels, speakers)
     if judged is None:
-        why = "not checked: needs at least two speakers, and every digit by the others when some are left out"
-        yield Finding("labels", "note", why)
+        why = "this needs at least two speakers, and every digit from the others when some of them are left out"
+        yield Finding("unchecked labels", "note", why)
         return
     whole = np.zeros(len(labels), dtype=bool)
     for (speaker, label), mine in chosen.groupby(["speaker", "label"]).indices.items():
