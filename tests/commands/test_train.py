@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import write_bytes
@@ -138,6 +139,17 @@ def test_runs_are_tracked_if_mlflow_is_installed(sdr, project, write_config):
     assert losses == pytest.approx([row["loss"] for row in result["history"]])
     kept = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
     assert {"best_model.pt", "config_snapshot.yaml", "figures"} <= kept
+
+
+def test_what_mlflow_refuses_is_told_and_the_run_counts(sdr, project, write_config, monkeypatch):
+    class Refusing:
+        def __init__(self, store: str):
+            raise RuntimeError("Detected out-of-date database schema\n(use mlflow db upgrade)")
+
+    monkeypatch.setitem(sys.modules, "mlflow", SimpleNamespace(MlflowClient=Refusing))
+    done = sdr("train", write_config())
+    assert done.status == 0 and "checkpoint: " in done.out and "tracked: `" not in done.out
+    assert done.err.splitlines()[-1].endswith("(Detected out-of-date database schema)")
 
 
 def test_without_mlflow_nothing_is_printed_or_written(sdr, project, write_config, monkeypatch):

@@ -65,6 +65,10 @@ def run(given: argparse.Namespace) -> None:
     for part, measured in result["metrics"].items():
         print(f"{part}: {summary(measured)}")
     figures.save_run(result, folder / "figures")
-    if tracking.track(result, folder, place / tracking.FOLDER):
-        print("tracked: `make tracking` compares this run with the others")
+    try:
+        if tracking.track(result, folder, place / tracking.FOLDER):
+            print("tracked: `make tracking` compares this run with the others")
+    except Exception as error:  # MLflow's or its database's, such as one of an older version; the run is complete
+        why = "".join(str(error).strip().splitlines()[:1]) or type(error).__name__
+        print(f"not tracked: MLflow cannot use {place / tracking.FOLDER} ({why})", file=sys.stderr)
     print(f"checkpoint: {folder}")
