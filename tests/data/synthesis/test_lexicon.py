@@ -64,6 +64,7 @@ def test_two_words_that_are_pronounced_alike_are_refused():
 def test_ipa_is_written_in_the_symbols_of_the_engine_or_not_at_all():
     assert to_symbols("ɡˈo̞") == "ɡˈo" and to_symbols("tʃʰˈaɾ") == "ʧʰˈaɾ"
     assert to_symbols("(en)wˈɒn(grc)") == "wˈɒn"
+    assert to_symbols("ʔˈarbaʕa") == "ˈarbaa"  # Kokoro would say two stops
     assert to_symbols("mˈo6t̪") == ""  # a tone
     assert to_symbols("ǃa") == ""  # a click
     assert set(to_symbols("zˈɛrɔː pˈãtʃ")) <= set(load_symbols())

@@ -17,10 +17,11 @@ from utils.settings import nearest
 
 Words = tuple[tuple[str, ...], ...]  # for each digit, one or more words
 OTHER_LANGUAGE = re.compile(r"\([a-z-]+\)")  # how eSpeak NG marks that it went over to another language
-# eSpeak's IPA in the symbols of engines that read IPA, longest first; other marks that these do not know are left out
+# eSpeak's IPA in the symbols of engines that read IPA, longest first; other marks that these do not know are left out,
+# and so are glottal and pharyngeal stops, which Kokoro speaks like [t]
 SYMBOLS = {
     "tʃ": "ʧ", "dʒ": "ʤ", "tɕ": "ʨ", "dʑ": "ʥ", "ts": "ʦ", "dz": "ʣ", "ʑ": "ʒ", "ε": "ɛ", "ɭ": "l", "ɫ": "l", "ħ": "h",
-    "ʕ": "ʔ", "ʉ": "u", "ɵ": "ø",
+    "ʕ": "", "ʔ": "", "ʉ": "u", "ɵ": "ø",
 }  # fmt: skip
 
 
