@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
+from scipy.stats import norm
 from sklearn.metrics import DetCurveDisplay, det_curve
 
 from utils.files import atomic_folder
@@ -180,7 +181,9 @@ def detection_error(digits: np.ndarray, others: Mapping[str, np.ndarray], ax: Ax
         labels = np.concatenate([np.ones(len(digits)), np.zeros(len(confidence))])
         accepted, rejected, _ = det_curve(labels, np.concatenate([digits, confidence]))
         DetCurveDisplay(fpr=accepted, fnr=rejected, estimator_name=name).plot(ax)
-    ax.set(xlabel="non-digits accepted", ylabel="digits rejected")
+    limits = norm.ppf([0.001, 0.5])  # the axes are in quantiles of the normal distribution
+    ax.set(xlabel="non-digits accepted", ylabel="digits rejected", xlim=limits, ylim=limits)
+    ax.legend(loc="upper right")
     return ax
 
 
