@@ -18,8 +18,8 @@ from utils.data.synthesis import corpus
 from utils.experiments import (
     benchmark,
     calibrating,
+    demo,
     mixtures,
-    page,
     reproducing,
     synthesis_check,
 )
@@ -78,7 +78,7 @@ def without_serving(words: Sequence[object]) -> None:
 
     for module, name in (
         (benchmark, "measure"), (calibrating, "calibrate"), (calibrating, "calibrate_on_held_out"), (corpus, "speak"),
-        (build, "build"), (mixtures, "make_mixtures"), (page, "serve"), (server, "serve"),
+        (build, "build"), (mixtures, "make_mixtures"), (demo, "serve"), (server, "serve"),
         (terminal, "record"), (reproducing, "reproduce"), (synthesis_check, "check_synthesis"),
     ):  # fmt: skip
         assert hasattr(module, name)
