@@ -16,7 +16,7 @@ from utils import InputError
 from utils.data.metadata import COLUMNS, write_table
 from utils.data.synthesis.engine import SAMPLE_RATE
 from utils.data.synthesis.speakers import put_in_room
-from utils.files import atomic_folder, one_process, sha256
+from utils.files import atomic_folder, one_process, sha256, write_json
 from utils.paths import CACHE
 
 ARCHIVE = Path(__file__).with_name("archive")  # has a folder for each language
@@ -67,8 +67,7 @@ def pack(tables: Sequence[Path], folder: Path) -> Path:
                 _encode(new / name, np.concatenate(pieces))
                 pieces, length, number = [], 0, 0 if other_language else number + 1
         write_table(new / TABLE, FIELDS, written)
-        sums = {path.name: sha256(path) for path in sorted(new.iterdir())}
-        (new / CHECKSUMS).write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
+        write_json(new / CHECKSUMS, {path.name: sha256(path) for path in sorted(new.iterdir())})
         size = sum(path.stat().st_size for path in new.iterdir())
         if size > LARGEST_ARCHIVE:
             raise InputError(
