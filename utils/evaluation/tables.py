@@ -96,59 +96,74 @@ def row(
         of a table of field tests also `conditions`, the share of each over the seeds.
     """
     splits = table.splits(repetitions)
-    tried = results.seeds_of(store, experiment, splits[0])
-    paths = {seed: [results.result_path(store, experiment, split, seed) for split in splits] for seed in tried}
-    seeds = [seed for seed, folds in paths.items() if all(path.exists() for path in folds)]
-    complete = [[results.load(path) for path in paths[seed]] for seed in seeds]
-    if not complete:
+    paths = _complete_seeds(store, experiment, splits)
+    if not paths:
         return None
-    check([run for folds in complete for run in folds], experiment)
-    first = complete[0][0]
-
-    def over_seeds(value: Callable[[dict], float], splits: Sequence[str] = splits) -> list[float]:
-        """A value of each run, averaged over the folds: one number per seed."""
-        return [fmean(value(run) for run in folds if run["protocol"] in splits) for folds in complete]
-
-    def accuracy_on(part: str, splits: Sequence[str] = splits) -> list[float]:
-        return over_seeds(lambda run: run["metrics"][part]["accuracy"], splits)
-
-    def in_all(part: str) -> bool:
-        return all(part in run["metrics"] for folds in complete for run in folds)
-
-    accuracy = accuracy_on("TEST")
-    option = f"--model {experiment}" if experiment in table.experiments else f"--with {experiment}"
-    command = f"peers --model {experiment}" if experiment in table.peers else f"{table.name} {option}"
-    metadata = Path(first["config"]["data"]["metadata"]).stem
-    numbers = {
+    by_seed = {seed: [results.load(path) for path in folds] for seed, folds in paths.items()}
+    runs = [run for folds in by_seed.values() for run in folds]
+    check(runs, experiment)
+    values = _measured(table, splits, list(by_seed.values()))
+    if table.conditions and not values["conditions"]:
+        return None
+    return {
         "table": table.name,
         "model": experiment,
         "protocol": table.shown_as.get(experiment, split_name(table.protocol, None, repetitions)),
         "repetitions": repetitions,
-        **_mean_and_deviation(accuracy),
-        "seeds": len(complete),
-        "parameters": first.get("parameters"),
-        "multiply_adds": first.get("multiply_adds"),
-        "command": f"sdr reproduce {command}",
-        "verified": verified.summary(store, [path for seed in seeds for path in paths[seed]]),
-        "accuracy": accuracy,
-        "by_seed": dict(zip(seeds, accuracy, strict=True)),
-        "macro_f1": over_seeds(lambda run: run["metrics"]["TEST"]["macro_f1"]),
-        "folds": {split: accuracy_on("TEST", [split]) for split in splits},
-        "tests": {metadata if part == "TEST" else part: accuracy_on(part) for part in first["metrics"] if in_all(part)},
+        **_mean_and_deviation(values["accuracy"]),
+        "seeds": len(by_seed),
+        "parameters": runs[0].get("parameters"),
+        "multiply_adds": runs[0].get("multiply_adds"),
+        "command": _command(table, experiment),
+        "verified": verified.summary(store, [path for folds in paths.values() for path in folds]),
+        "by_seed": dict(zip(by_seed, values["accuracy"], strict=True)),
+        **values,
+        "sampled": runs[0].get("sampled", {}),  # of a peer: on how few clips or strings, by part
+        "strings": runs[0].get("strings", {}),  # of a peer: the number of strings, by part
+        **results.load_costs(store).get(experiment, {}),
     }
-    if "train_seconds" in first:
-        numbers["train_seconds"] = fmean(over_seeds(lambda run: run["train_seconds"]))
-    if in_all("DEV"):
-        numbers["dev_accuracy"] = accuracy_on("DEV")
+
+
+def _complete_seeds(store: Path, experiment: str, splits: Sequence[str]) -> dict[int, list[Path]]:
+    """The results of each seed with which all splits have been run, in their order."""
+    seeds = results.seeds_of(store, experiment, splits[0])
+    paths = {seed: [results.result_path(store, experiment, split, seed) for split in splits] for seed in seeds}
+    return {seed: folds for seed, folds in paths.items() if all(path.exists() for path in folds)}
+
+
+def _measured(table: Table, splits: Sequence[str], by_seed: Sequence[list[dict]]) -> dict:
+    """What the runs of a row measured, with a run of each seed for each split. A list has a number for each seed."""
+    runs = [run for folds in by_seed for run in folds]
+    parts = [part for part in runs[0]["metrics"] if all(part in run["metrics"] for run in runs)]
+    metadata = Path(runs[0]["config"]["data"]["metadata"]).stem
+
+    def mean(value: Callable[[dict], float], splits: Sequence[str] = splits) -> list[float]:
+        return [fmean(value(run) for run in folds if run["protocol"] in splits) for folds in by_seed]
+
+    def accuracy(part: str, splits: Sequence[str] = splits) -> list[float]:
+        return mean(lambda run: run["metrics"][part]["accuracy"], splits)
+
+    values: dict = {
+        "accuracy": accuracy("TEST"),
+        "macro_f1": mean(lambda run: run["metrics"]["TEST"]["macro_f1"]),
+        "folds": {split: accuracy("TEST", [split]) for split in splits},
+        "tests": {metadata if part == "TEST" else part: accuracy(part) for part in parts},
+    }
+    if "train_seconds" in runs[0]:
+        values["train_seconds"] = fmean(mean(lambda run: run["train_seconds"]))
+    if "DEV" in parts:
+        values["dev_accuracy"] = accuracy("DEV")
     if table.held_out:
-        numbers["held_out"] = accuracy_on("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])
-    shares = {name: [results.field_test(run, name) for folds in complete for run in folds] for name in table.conditions}
-    numbers["conditions"] = {name: values for name, values in shares.items() if None not in values}
-    if table.conditions and not numbers["conditions"]:
-        return None
-    numbers["sampled"] = first.get("sampled", {})  # of a peer: on how few clips or strings, by part
-    numbers["strings"] = first.get("strings", {})  # of a peer: the number of strings, by part
-    return numbers | results.load_costs(store).get(experiment, {})
+        values["held_out"] = accuracy("TEST", [f"{table.protocol}-{fold}" for fold in table.held_out])
+    shares = {name: [results.field_test(run, name) for run in runs] for name in table.conditions}
+    return values | {"conditions": {name: share for name, share in shares.items() if None not in share}}
+
+
+def _command(table: Table, experiment: str) -> str:
+    """The command that makes a row."""
+    if experiment in table.peers:
+        return f"sdr reproduce peers --model {experiment}"
+    return f"sdr reproduce {table.name} --{'model' if experiment in table.experiments else 'with'} {experiment}"
 
 
 def by_condition(row: dict) -> list[dict]:
