@@ -40,7 +40,7 @@ PAUSE = (0.2, 0.6)  # seconds between its digits
 FADE = round(0.005 * RATE)  # samples by which connected digits overlap
 HISS_DB = 40.0  # white noise in strings that are not noisy: no microphone gives digital silence
 PEAK = 0.5  # of every file
-OWN = ("*/metadata.tsv", "*/*.wav")
+PATTERNS = ("*/metadata.tsv", "*/*.wav")  # of the files in a folder of test sets
 
 
 @dataclass(frozen=True)
@@ -73,27 +73,26 @@ def make_mixtures(
             `folder` cannot be replaced.
     """
     recordings = [torch.from_numpy(noise) for noise in noises.load_noises(noises.read_noises(sources), RATE)]
-    with atomic_folder(folder, OWN) as new:
+    with atomic_folder(folder, PATTERNS) as new:
         rows: dict[str, list] = {condition: [] for condition in (*NOISE, *STRINGS)}
         for condition in rows:
             (new / condition).mkdir()
         for split, part in clips.groupby("split", sort=False):
             waveforms = [torch.from_numpy(read_audio(path, RATE)) for path in part["path"]]
-            made = _in_noise(part, waveforms, recordings, seed)
-            bar = Progress(made, f"{split} in noise", len(part) * len(NOISE))
-            _write(bar, new, rows)
-            made = _strings(part, waveforms, recordings, seed, strings)
-            _write(Progress(made, f"{split} strings", strings * len(STRINGS)), new, rows)
-        for condition, own in rows.items():
-            table = pd.DataFrame(own, columns=["identifier", "speaker", "split", "label", "file"])
+            noisy = _in_noise(part, waveforms, recordings, seed)
+            _write(Progress(noisy, f"{split} in noise", len(part) * len(NOISE)), new, rows)
+            composed = _strings(part, waveforms, recordings, seed, strings)
+            _write(Progress(composed, f"{split} strings", strings * len(STRINGS)), new, rows)
+        for condition, listed in rows.items():
+            table = pd.DataFrame(listed, columns=["identifier", "speaker", "split", "label", "file"])
             table.to_csv(new / condition / "metadata.tsv", sep="\t", index=False, lineterminator="\n")
 
 
 def cached_mixtures(clips: pd.DataFrame, sources: Sequence[str]) -> Path:
-    """The folder of the mixtures of clips, made once for each content of the clips and kept in `.cache/`."""
+    """The folder of the mixtures of clips, written once for each content of the clips and kept in `.cache/`."""
     code = [sha256(file) for file in (__file__, room_augmentations.__file__)]
-    named = clips[["identifier", "speaker", "split", "label"]].astype(str).to_numpy().tolist()
-    key = short_key(named, [sha256(path) for path in clips["path"]], list(sources), sha256(noises.TABLE), code)
+    rows = clips[["identifier", "speaker", "split", "label"]].astype(str).to_numpy().tolist()
+    key = short_key(rows, [sha256(path) for path in clips["path"]], list(sources), sha256(noises.TABLE), code)
     folder = CACHE / f"mixtures-{key}"
     with one_process(folder):
         if not folder.is_dir():
@@ -101,11 +100,13 @@ def cached_mixtures(clips: pd.DataFrame, sources: Sequence[str]) -> Path:
     return folder
 
 
-def _write(made: Iterable[Recording], folder: Path, rows: dict[str, list]) -> None:
-    for one in made:
-        name = f"{quote(one.identifier, safe=' ')}.wav"  # an identifier may have a slash
-        soundfile.write(folder / one.condition / name, one.samples, RATE, subtype="PCM_16")
-        rows[one.condition].append((one.identifier, one.speaker, one.split, one.label, name))
+def _write(recordings: Iterable[Recording], folder: Path, rows: dict[str, list]) -> None:
+    """Write recordings to the folders of their conditions, and add a row for each to those of its condition."""
+    for recording in recordings:
+        name = f"{quote(recording.identifier, safe=' ')}.wav"  # an identifier may have a slash
+        soundfile.write(folder / recording.condition / name, recording.samples, RATE, subtype="PCM_16")
+        row = (recording.identifier, recording.speaker, recording.split, recording.label, name)
+        rows[recording.condition].append(row)
 
 
 def _in_noise(
@@ -114,14 +115,14 @@ def _in_noise(
     """Each clip in each condition of `NOISE`."""
     speakers = clips["speaker"].to_numpy()
     for clip, waveform in zip(clips.itertuples(), waveforms, strict=True):
-        others = np.flatnonzero(speakers != clip.speaker)
-        if len(others) < TALKERS:
+        background = np.flatnonzero(speakers != clip.speaker)
+        if len(background) < TALKERS:
             raise InputError(f"babble needs {TALKERS} clips of other speakers than '{clip.speaker}' in {clip.split}")
         draw = _generator(seed, clip.identifier)
         before, after = (round(seconds * RATE) for seconds in draw.uniform(*AROUND, 2))
         speech = torch.nn.functional.pad(waveform, (before, after))
         noise = _piece(recordings[draw.integers(len(recordings))], len(speech), draw)
-        talkers = [_piece(waveforms[i], len(speech), draw) for i in draw.choice(others, TALKERS, replace=False)]
+        talkers = [_piece(waveforms[i], len(speech), draw) for i in draw.choice(background, TALKERS, replace=False)]
         babble = torch.stack([talker / talker.square().mean().sqrt() for talker in talkers]).sum(0)
         mixtures = {name: _mix(speech, noise, snr_db) for name, snr_db in SNR_DB.items()}
         for condition, samples in (mixtures | {BABBLE: _mix(speech, babble, 10.0)}).items():
@@ -134,9 +135,9 @@ def _strings(
     """Strings of one speaker's digits; the same digits in each condition of `STRINGS`."""
     split, labels = clips["split"].iloc[0], clips["label"].to_numpy(str)
     by_speaker = {name: np.flatnonzero(clips["speaker"] == name) for name in sorted(clips["speaker"].unique())}
-    for name, own in by_speaker.items():
-        if len(own) < DIGITS[1]:
-            raise InputError(f"strings need at least {DIGITS[1]} clips of each speaker; '{name}' has {len(own)}")
+    for name, places in by_speaker.items():
+        if len(places) < DIGITS[1]:
+            raise InputError(f"strings need at least {DIGITS[1]} clips of each speaker; '{name}' has {len(places)}")
     for index in range(number):
         identifier = f"{split}-{index:04}"
         draw = _generator(seed, identifier)
@@ -145,7 +146,7 @@ def _strings(
         words = [_trimmed(waveforms[i]) for i in chosen]
         around = [round(seconds * RATE) for seconds in draw.uniform(*AROUND, 2)]
         gaps = [round(seconds * RATE) for seconds in draw.uniform(*PAUSE, len(words) - 1)]
-        apart, joined = (_join(words, each, around) for each in (gaps, [-FADE] * len(gaps)))
+        apart, joined = (_join(words, between, around) for between in (gaps, [-FADE] * len(gaps)))
         hiss = torch.from_numpy(draw.standard_normal(len(apart)).astype(np.float32))
         noise = _piece(recordings[draw.integers(len(recordings))], len(apart), draw)
         for condition, samples in (

@@ -54,8 +54,8 @@ def reverberate(waveforms: Tensor, lengths: Tensor, decay: Tensor, level: Tensor
 def mix_in(waveforms: Tensor, lengths: Tensor, noise: Tensor, snr_db: Tensor, power: Tensor) -> Padded:
     """Add noise (batch, samples) at `snr_db` (batch,) dB below speech of the `power` (batch,) (see `speech_power`)."""
     noise = noise * valid_frames(lengths, waveforms.shape[1])
-    own = noise.square().sum(1) / lengths
-    gain = (power * 10 ** (-snr_db / 10) / own.clamp_min(1e-12)).sqrt()
+    noise_power = noise.square().sum(1) / lengths
+    gain = (power * 10 ** (-snr_db / 10) / noise_power.clamp_min(1e-12)).sqrt()
     return waveforms + noise * gain.unsqueeze(1), lengths
 
 
