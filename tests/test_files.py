@@ -13,6 +13,7 @@ from utils import InputError
 from utils.files import (
     atomic_folder,
     check_name,
+    fill_once,
     one_process,
     read_json,
     read_text,
@@ -156,6 +157,22 @@ def test_the_folder_of_a_run_is_inside_its_root(tmp_path, name):
     with pytest.raises(InputError, match="here: .* cannot be a name"):
         check_name(name, "here")
     assert run_folder(tmp_path, "x-1.b", "loso-Anna Maria") == tmp_path / "x-1.b" / "loso-Anna Maria"
+
+
+def test_a_folder_is_filled_once_and_not_at_all_after_an_error(tmp_path):
+    folder, filled = tmp_path / "clips", []
+
+    def fill(new):
+        filled.append(new)
+        (new / "clip.wav").write_bytes(b"RIFF")
+        if len(filled) == 1:
+            raise InputError("no such voice")
+
+    with pytest.raises(InputError, match="no such voice"):
+        fill_once(folder, fill)
+    assert not folder.exists()
+    assert fill_once(folder, fill) == fill_once(folder, fill) == folder
+    assert len(filled) == 2 and [path.name for path in folder.iterdir()] == ["clip.wav"]
 
 
 def test_a_second_process_waits_until_the_first_has_written_the_file(tmp_path):

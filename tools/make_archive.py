@@ -14,10 +14,10 @@ from pathlib import Path
 
 from utils import InputError
 from utils.data.synthesis import archive
+from utils.data.synthesis.accents import plan_speakers
+from utils.data.synthesis.archive_speech import speak_digits
 from utils.data.synthesis.engine import voice_table
 from utils.data.synthesis.engines import engines
-from utils.data.synthesis.speakers import plan_speakers
-from utils.data.synthesis.speaking import speak_digits
 
 CHOICE = {
     "en": ("flite:18", "pico:16", "rhvoice:16", "piper:16", "festival:16", "kokoro:1:100"),

@@ -159,6 +159,19 @@ def one_process(path: str | Path) -> Iterator[None]:
         lock.release()
 
 
+def fill_once(folder: Path, fill: Callable[[Path], object]) -> Path:
+    """A folder that `fill` has filled, now or earlier: if it is there, it is complete. Returns its path.
+
+    Errors as for `atomic_folder`.
+    """
+    if not folder.is_dir():
+        with one_process(folder):
+            if not folder.is_dir():  # nor has another process filled it meanwhile
+                with atomic_folder(folder) as new:
+                    fill(new)
+    return folder
+
+
 def check_file(path: str | Path) -> None:
     """Raise `InputError` unless `path` is a regular file: opening a pipe may wait for ever, a device may never end."""
     with _reading(path):

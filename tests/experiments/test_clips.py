@@ -135,7 +135,7 @@ def test_every_experiment_of_the_tables_has_a_config(name):
 
 def test_the_archive_and_accents_of_a_language_are_trained_on(corpus, monkeypatch, tmp_path):
     monkeypatch.setattr("utils.data.synthesis.archive.unpack.__defaults__", (None, tmp_path))
-    monkeypatch.setattr("utils.data.synthesis.speaking.accented_voices.__defaults__", ("en", 0, tmp_path))
+    monkeypatch.setattr("utils.data.synthesis.accents.accented_voices.__defaults__", ("en", 0, tmp_path))
     data = DataConfig(metadata=str(corpus.metadata), protocol="zero", synthetic_language="ar")
     plain = replace(load_experiment(CONFIGS / "linear.yaml"), data=data)
     archived = split_clips(plain).train

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from conftest import RATE, speak, write_wav
 
-from utils.data.synthesis import archive, selection, speaking
+from utils.data.synthesis import accents, archive, selection
 from utils.experiments import synthesis_check
 from utils.experiments.config import load_experiment
 from utils.experiments.synthesis_check import LEAST_CLIPS, Report
@@ -45,7 +45,7 @@ def spoken(tmp_path_factory):
 def quick(spoken, monkeypatch, tmp_path):
     """The check of these tables by a linear model, and a folder for the archive's list."""
     monkeypatch.setattr(archive, "unpack", lambda language: spoken.archive)
-    monkeypatch.setattr(speaking, "accented_voices", lambda number, language: spoken.accents)
+    monkeypatch.setattr(accents, "accented_voices", lambda number, language: spoken.accents)
     monkeypatch.setattr(synthesis_check, "_judge", lambda: load_experiment(CONFIGS / "linear.yaml"))
     monkeypatch.setattr(archive, "ARCHIVE", tmp_path)
     (tmp_path / "en").mkdir()

@@ -8,7 +8,7 @@ import pytest
 from conftest import speak, write_wav
 
 from utils.data.metadata import read_metadata
-from utils.data.synthesis import archive, speaking
+from utils.data.synthesis import accents, archive
 from utils.evaluation.tables import load_tables
 from utils.experiments import clips
 from utils.experiments.config import find_experiment
@@ -46,7 +46,7 @@ def select(tables, corpus, monkeypatch, tmp_path):
     )
     monkeypatch.setattr(archive, "ARCHIVE", tmp_path)
     monkeypatch.setattr(archive, "unpack", lambda language: tables[0])
-    monkeypatch.setattr(speaking, "accented_voices", lambda number, language: tables[1])
+    monkeypatch.setattr(accents, "accented_voices", lambda number, language: tables[1])
     variants = read_metadata(tables[1])[["identifier", "speaker", "split", "label", "path"]]
     monkeypatch.setattr(clips, "synthetic_voices", lambda number: variants.head(number))
 

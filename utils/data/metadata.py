@@ -129,7 +129,16 @@ def _read_table(path: Path) -> pd.DataFrame:
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
     """Write rows as a TSV, without the values that belong to none of the columns."""
     with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, "", "ignore", delimiter="\t", lineterminator="\n")
+        writer = csv.DictWriter(
+            file,
+            columns,
+            restval="",
+            extrasaction="ignore",
+            delimiter="\t",
+            lineterminator="\n",
+            quoting=csv.QUOTE_NONE,  # quotation marks have no special meaning, as in `read_metadata`
+            quotechar=None,
+        )
         writer.writeheader()
         writer.writerows(rows)
 

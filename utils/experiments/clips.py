@@ -11,7 +11,7 @@ from utils import InputError
 from utils.data.corpora import noises
 from utils.data.metadata import read_metadata, verify
 from utils.data.splits import PROTOCOLS, Split, few_repetitions
-from utils.data.synthesis import archive, corpus, foreign_digits, selection, speaking
+from utils.data.synthesis import accents, archive, corpus, foreign_digits, selection
 from utils.data.synthesis.words import DIGITS
 from utils.experiments.config import DataConfig, Experiment
 from utils.experiments.leakage import refuse_copies
@@ -94,7 +94,7 @@ def synthetic_speech(data: DataConfig) -> pd.DataFrame:
     if data.synthetic_engines is not None:
         clips = selection.of_engines(clips, data.synthetic_engines)
     if data.synthetic_accents:
-        accented = read_metadata(speaking.accented_voices(data.synthetic_accents, data.synthetic_language))
+        accented = read_metadata(accents.accented_voices(data.synthetic_accents, data.synthetic_language))
         clips = pd.concat([clips, accented], ignore_index=True)
     if data.synthetic_voice_share < 1:
         clips = selection.share_of_voices(clips, data.synthetic_voice_share)

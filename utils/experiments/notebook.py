@@ -18,7 +18,7 @@ from utils.data.audio import read_audio
 from utils.data.config import FIELD_WORDS
 from utils.data.corpora import audiomnist, noises
 from utils.data.metadata import read_metadata
-from utils.data.synthesis import archive, corpus, speaking
+from utils.data.synthesis import accents, archive, corpus
 from utils.evaluation import speech_figures
 from utils.experiments.clips import noise_clips, synthetic_non_digits
 from utils.experiments.config import Experiment
@@ -63,7 +63,7 @@ def audiomnist_clips() -> pd.DataFrame:
 
 def synthetic_clips(language: str = "en") -> pd.DataFrame:
     """The archive of a language, and eSpeak NG's accented speakers. In a small run: a few of each engine and digit."""
-    accented = speaking.accented_voices(ACCENTED_IN_SMALL if SMALL else ACCENTED, language)
+    accented = accents.accented_voices(ACCENTED_IN_SMALL if SMALL else ACCENTED, language)
     tables = [read_metadata(table) for table in (archive.unpack(language), accented)]
     clips = pd.concat(tables, ignore_index=True)
     return clips.groupby(["engine", "label"]).head(REPETITIONS) if SMALL else clips

@@ -21,7 +21,7 @@ import pandas as pd
 from utils import InputError
 from utils.data.metadata import read_metadata, write_table
 from utils.data.splits import Split
-from utils.data.synthesis import archive, speaking
+from utils.data.synthesis import accents, archive
 from utils.data.synthesis.selection import VOICE, WORD, identify
 from utils.experiments.config import Experiment, load_experiment
 from utils.experiments.corpus_check.findings import count
@@ -120,7 +120,7 @@ def check_synthesis(language: str) -> Report:
     Raises:
         InputError: the archive lacks the language, or there are fewer than two engines or not all digits.
     """
-    tables = [archive.unpack(language), speaking.accented_voices(SPEAKERS, language)]
+    tables = [archive.unpack(language), accents.accented_voices(SPEAKERS, language)]
     clips = pd.concat([read_metadata(table) for table in tables], ignore_index=True)
     settings = _judge()
     sources = [sha256(table) for table in tables] + code_digests() + [repr(settings), sha256(Path(__file__))]

@@ -7,10 +7,10 @@ import soundfile
 
 from utils import InputError
 from utils.data.metadata import read_metadata
-from utils.data.synthesis import archive, speaking
+from utils.data.synthesis import accents, archive, archive_speech
+from utils.data.synthesis.accents import plan_speakers
 from utils.data.synthesis.engine import SAMPLE_RATE
 from utils.data.synthesis.engines.espeak import Espeak
-from utils.data.synthesis.speakers import plan_speakers
 
 SPEAKERS = plan_speakers(Espeak(), "en", each=1)[:3]
 
@@ -19,7 +19,7 @@ SPEAKERS = plan_speakers(Espeak(), "en", each=1)[:3]
 def spoken(tmp_path_factory):
     """The folder and the table of three speakers."""
     folder = tmp_path_factory.mktemp("spoken")
-    table, left_out = speaking.speak_digits(folder, Espeak(), SPEAKERS, progress=False)
+    table, left_out = archive_speech.speak_digits(folder, Espeak(), SPEAKERS, progress=False)
     assert not left_out
     return folder, table
 
@@ -39,7 +39,7 @@ def test_what_was_spoken_is_a_corpus_with_licences(spoken):
 
 def test_an_interrupted_run_speaks_only_what_is_missing(spoken, tmp_path, monkeypatch):
     spoken_now = []
-    speak = speaking.speak_utterance
+    speak = archive_speech.speak_utterance
 
     def interrupt(engine, speaker, utterance):
         spoken_now.append(utterance.clip)
@@ -47,24 +47,24 @@ def test_an_interrupted_run_speaks_only_what_is_missing(spoken, tmp_path, monkey
             raise KeyboardInterrupt
         return speak(engine, speaker, utterance)
 
-    monkeypatch.setattr(speaking, "speak_utterance", interrupt)
+    monkeypatch.setattr(archive_speech, "speak_utterance", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        speaking.speak_digits(tmp_path, Espeak(), SPEAKERS, progress=False)
-    table, _ = speaking.speak_digits(tmp_path, Espeak(), SPEAKERS, progress=False)
+        archive_speech.speak_digits(tmp_path, Espeak(), SPEAKERS, progress=False)
+    table, _ = archive_speech.speak_digits(tmp_path, Espeak(), SPEAKERS, progress=False)
     assert len(spoken_now) == 31  # one of them twice: the first time it was interrupted
     assert table.read_text(encoding="utf-8") == spoken[1].read_text(encoding="utf-8")
 
 
 def test_a_voice_that_fails_is_left_out_and_the_rest_goes_on(tmp_path, monkeypatch):
-    speak = speaking.speak_utterance
+    speak = archive_speech.speak_utterance
 
     def fail(engine, speaker, utterance):
         if speaker is SPEAKERS[1]:
             raise InputError("no answer within 20 s")
         return speak(engine, speaker, utterance)
 
-    monkeypatch.setattr(speaking, "speak_utterance", fail)
-    table, left_out = speaking.speak_digits(tmp_path, Espeak(), SPEAKERS, progress=False)
+    monkeypatch.setattr(archive_speech, "speak_utterance", fail)
+    table, left_out = archive_speech.speak_digits(tmp_path, Espeak(), SPEAKERS, progress=False)
     assert left_out == {SPEAKERS[1].voice: "no answer within 20 s"}
     assert set(read_metadata(table)["speaker"]) == {SPEAKERS[0].name, SPEAKERS[2].name}
 
@@ -72,7 +72,7 @@ def test_a_voice_that_fails_is_left_out_and_the_rest_goes_on(tmp_path, monkeypat
 def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path):
     (tmp_path / "clean").write_text("in the way")
     with pytest.raises(InputError, match="clean"):
-        speaking.speak_digits(tmp_path, Espeak(), SPEAKERS, progress=False)
+        archive_speech.speak_digits(tmp_path, Espeak(), SPEAKERS, progress=False)
 
 
 def test_the_archive_gives_back_the_clips(spoken, packed, tmp_path):
@@ -138,14 +138,14 @@ def test_long_archives_are_split_and_large_ones_refused(spoken, tmp_path, monkey
 
 
 def test_accented_voices_are_spoken_once_and_a_larger_number_has_the_smaller(tmp_path, monkeypatch):
-    few = read_metadata(speaking.accented_voices(2, cache=tmp_path))
-    more = read_metadata(speaking.accented_voices(3, cache=tmp_path))
+    few = read_metadata(accents.accented_voices(2, cache=tmp_path))
+    more = read_metadata(accents.accented_voices(3, cache=tmp_path))
     assert len(few) == 20 and more["identifier"].tolist()[:20] == few["identifier"].tolist()
     assert few["accent"].nunique() == 2
-    monkeypatch.setattr(speaking, "speak_utterance", None)
-    assert len(read_metadata(speaking.accented_voices(2, cache=tmp_path))) == 20
+    monkeypatch.setattr(accents, "speak_in_room", None)
+    assert len(read_metadata(accents.accented_voices(2, cache=tmp_path))) == 20
     with pytest.raises(InputError, match="at least 1"):
-        speaking.accented_voices(0, cache=tmp_path)
+        accents.accented_voices(0, cache=tmp_path)
 
 
 @pytest.mark.parametrize("language", ["en", "ar"])

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from utils import InputError
+from utils.data.synthesis.accents import plan_speakers, plan_utterances
 from utils.data.synthesis.engine import SAMPLE_RATE, voice_table
 from utils.data.synthesis.engines import engines
 from utils.data.synthesis.engines.espeak import Espeak
 from utils.data.synthesis.engines.kokoro import load_symbols
 from utils.data.synthesis.pronunciations import accents, find_pronunciations, languages
-from utils.data.synthesis.speakers import plan_speakers, plan_utterances, put_in_room, speak_utterance
+from utils.data.synthesis.speakers import put_in_room, speak_utterance
 
 
 @pytest.mark.parametrize("notation", ["text", "ipa"])

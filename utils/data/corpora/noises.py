@@ -17,7 +17,7 @@ from utils.data.audio import read_audio
 from utils.data.corpora.download import fetch_clips
 from utils.data.corpora.report import FetchReport
 from utils.data.metadata import locate, verify
-from utils.files import atomic_folder, one_process, sha256
+from utils.files import fill_once, sha256
 
 COMMIT = "c6371fcfe5198bcdf6a6ae41f628275c6d3a335d"  # of ESC-50, while its recordings were still OGG
 ARCHIVE_URL = f"https://github.com/karolpiczak/ESC-50/archive/{COMMIT}.zip"
@@ -167,20 +167,19 @@ def cut_clips(noises: pd.DataFrame, folder: Path, seconds: float = 1.0, most: in
     Returns:
         The path of `metadata.tsv`. Its "speakers" are the recordings, all of its clips are in TRAIN, labelled "noise".
     """
-    if folder.is_dir():
-        return folder / "metadata.tsv"
-    with one_process(folder):
-        if not folder.is_dir():
-            with atomic_folder(folder) as new:
-                rows, size = [], round(seconds * CLIP_RATE)
-                for noise in noises.itertuples():
-                    recording = read_audio(str(noise.path), CLIP_RATE, MAX_SECONDS)
-                    number = min(most, len(recording) // size)
-                    for start in np.linspace(0, len(recording) - size, number).astype(int):
-                        clip, name = recording[start : start + size], f"{noise.identifier}_{start}"
-                        if clip.any():  # digital silence is not a clip
-                            soundfile.write(new / f"{name}.wav", clip, CLIP_RATE, subtype="PCM_16")
-                            rows.append((name, noise.identifier, "TRAIN", "noise", f"{name}.wav"))
-                table = pd.DataFrame(rows, columns=["identifier", "speaker", "split", "label", "file"])
-                table.to_csv(new / "metadata.tsv", sep="\t", index=False)
-    return folder / "metadata.tsv"
+    return fill_once(folder, lambda new: _cut(noises, new, seconds, most)) / "metadata.tsv"
+
+
+def _cut(noises: pd.DataFrame, folder: Path, seconds: float, most: int) -> None:
+    """Write the clips of `cut_clips` and their table into `folder`."""
+    rows, size = [], round(seconds * CLIP_RATE)
+    for noise in noises.itertuples():
+        recording = read_audio(str(noise.path), CLIP_RATE, MAX_SECONDS)
+        number = min(most, len(recording) // size)
+        for start in np.linspace(0, len(recording) - size, number).astype(int):
+            clip, name = recording[start : start + size], f"{noise.identifier}_{start}"
+            if clip.any():  # digital silence is not a clip
+                soundfile.write(folder / f"{name}.wav", clip, CLIP_RATE, subtype="PCM_16")
+                rows.append((name, noise.identifier, "TRAIN", "noise", f"{name}.wav"))
+    table = pd.DataFrame(rows, columns=["identifier", "speaker", "split", "label", "file"])
+    table.to_csv(folder / "metadata.tsv", sep="\t", index=False)

@@ -3,9 +3,12 @@
 In: words, pronunciations and voices, in YAML and TSV files beside the modules. Out: waveforms of shape (samples,) and
 corpora, that is WAV files with their metadata table.
 
-words, voices, noises, espeak, corpus     eSpeak NG's English: the corpora of the configs' `synthetic_voices`
-engine, engines/, vocoder                 any synthesiser, behind one interface
-pronunciations, speakers, speaking        what speakers of many accents say, and corpora of it
-foreign_digits                            the digits of many languages, for pre-training on words
-archive                                   speech of engines that are not installed everywhere, kept with the project
+words, voices, non_speech, espeak, corpus   eSpeak NG's English: the corpora of `synthetic_voices` and non-digits
+engine, engines/, vocoder, workers          any synthesiser, behind one interface
+speakers                                    a voice and its way of speaking: a word becomes a clip and a row of a table
+pronunciations, accents                     speakers of the accents in a table of pronunciations (`synthetic_accents`)
+archive, archive_speech                     such speakers of other engines, kept with the project (`synthetic_language`)
+selection                                   which of these clips are trained on
+lexicon, language_speech                    any language that eSpeak NG can count in, by all engines (`sdr language`)
+foreign_digits                              the digits of many languages, for pre-training on words
 """

@@ -15,8 +15,8 @@ import soundfile
 from utils import InputError
 from utils.data.metadata import COLUMNS, write_table
 from utils.data.synthesis.engine import SAMPLE_RATE
-from utils.data.synthesis.speakers import put_in_room
-from utils.files import atomic_folder, one_process, sha256, write_json
+from utils.data.synthesis.speakers import put_in_room, write_clip
+from utils.files import atomic_folder, fill_once, sha256, write_json
 from utils.paths import CACHE
 
 ARCHIVE = Path(__file__).with_name("archive")  # has a folder for each language
@@ -36,7 +36,7 @@ def pack(tables: Sequence[Path], folder: Path) -> Path:
     """Make the archive.
 
     Args:
-        tables: those that `speaking.speak_digits` wrote; the clean words lie in `clean/` beside each. Rows whose output
+        tables: those of `archive_speech.speak_digits`; the clean words lie in `clean/` beside each. Rows whose output
             may not be passed on are left out.
         folder: where the archive is written, atomically.
 
@@ -97,31 +97,25 @@ def unpack(language: str, archive: Path | None = None, cache: Path = CACHE) -> P
         raise InputError(f"{archive / TABLE}: no clips for the language '{language}'")
     verify(archive)
     folder = cache / f"voices-{language}-{sha256(archive / CHECKSUMS)[:12]}"
-    if folder.is_dir():  # it is made atomically, so it is complete
-        return folder / "metadata.tsv"
-    with one_process(folder):
-        if not folder.is_dir():  # nor has another process made it meanwhile
-            _make_clips(archive, rows, folder)
-    return folder / "metadata.tsv"
+    return fill_once(folder, lambda new: _write_clips(archive, rows, new)) / "metadata.tsv"
 
 
-def _make_clips(archive: Path, rows: list[dict], folder: Path) -> None:
+def _write_clips(archive: Path, rows: list[dict], folder: Path) -> None:
     """Write the clips of the archive's `rows` and their table into `folder`."""
-    with atomic_folder(folder) as new:
-        for name in dict.fromkeys(row["file"] for row in rows):
-            sound = _load(archive / name)
-            for row in (row for row in rows if row["file"] == name):
-                word = sound[int(row["start"]) : int(row["end"])]
-                if len(word) == 0 or not word.any():
-                    raise InputError(f"{archive / TABLE}: no sound for the clip '{row['clip']}' in {name}")
-                word = put_in_room(word, row["clip"], float(row["level"]), float(row["noise"]))
-                soundfile.write(new / f"{row['clip']}.wav", word, SAMPLE_RATE, subtype="PCM_16")
-        extra = [name for name in FIELDS if name not in ("clip", "digit", "speaker", "file", "start", "end")]
-        clips = [
-            row | {"identifier": row["clip"], "split": "TRAIN", "label": row["digit"], "file": f"{row['clip']}.wav"}
-            for row in rows
-        ]
-        write_table(new / "metadata.tsv", (*COLUMNS, *extra), clips)
+    for name in dict.fromkeys(row["file"] for row in rows):
+        sound = _load(archive / name)
+        for row in (row for row in rows if row["file"] == name):
+            word = sound[int(row["start"]) : int(row["end"])]
+            if len(word) == 0 or not word.any():
+                raise InputError(f"{archive / TABLE}: no sound for the clip '{row['clip']}' in {name}")
+            word = put_in_room(word, row["clip"], float(row["level"]), float(row["noise"]))
+            write_clip(folder / f"{row['clip']}.wav", word)
+    extra = [name for name in FIELDS if name not in ("clip", "digit", "speaker", "file", "start", "end")]
+    clips = [
+        row | {"identifier": row["clip"], "split": "TRAIN", "label": row["digit"], "file": f"{row['clip']}.wav"}
+        for row in rows
+    ]
+    write_table(folder / "metadata.tsv", (*COLUMNS, *extra), clips)
 
 
 def verify(archive: Path) -> None:

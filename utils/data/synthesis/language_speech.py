@@ -1,8 +1,6 @@
 """A corpus of a language's digits, spoken by all installed engines, in a folder that can be completed later."""
 
-import csv
 import functools
-import io
 import threading
 import zlib
 from collections.abc import Sequence
@@ -11,13 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
 from utils import InputError
-from utils.data.metadata import COLUMNS
-from utils.data.synthesis.engine import SAMPLE_RATE, Engine, voice_table
+from utils.data.metadata import write_table
+from utils.data.synthesis.engine import Engine
 from utils.data.synthesis.lexicon import Lexicon, find_voices
-from utils.data.synthesis.speakers import Speaker, Utterance, put_in_room, speak_utterance
+from utils.data.synthesis.speakers import FIELDS, Speaker, Utterance, drawing, speak_in_room, table_row, write_clip
 from utils.data.synthesis.voices import VARIANTS, generator
 from utils.data.synthesis.workers import Worker, WorkerLost
 from utils.files import write_atomically
@@ -26,7 +23,7 @@ from utils.progress import Progress
 MOST_SPEAKERS = {"kokoro": 40}  # of engines that take long: about 0.6 s a word on one core
 LOST_AT_MOST = 3  # voices in a row with which an engine hangs or crashes, before the rest of it is left out
 CORES = 2  # engines that speak at the same time
-FIELDS = (*COLUMNS, "engine", "voice", "text", "rate", "pitch", "size", "level", "noise", "licence")
+COLUMNS = tuple(name for name in FIELDS if name not in ("language", "accent", "may_pass_on"))  # of the tables
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,9 @@ def plan_parts(lexicon: Lexicon, engines: Sequence[Engine], speakers: int, seed:
         else:
             voices = order.permutation(voices).tolist()
         number = max(2, min(speakers // len(found), MOST_SPEAKERS.get(engine.name, speakers)))
-        made = [_draw(engine, voices[n % len(voices)], lexicon.language, n // len(voices), seed) for n in range(number)]
-        parts.append(Part(engine, tuple(made)))
+        turns = [(voices[index % len(voices)], index // len(voices)) for index in range(number)]
+        drawn = tuple(_draw(engine, voice, lexicon.language, turn, seed) for voice, turn in turns)
+        parts.append(Part(engine, drawn))
     return parts
 
 
@@ -96,7 +94,7 @@ def speak_corpus(
         progress: whether to show a progress bar.
 
     Returns:
-        The table, with further columns (`FIELDS`). Speakers who are left out of training are in TEST. And the voices
+        The table, with further columns (`COLUMNS`). Speakers who are left out of training are in TEST. And the voices
         that were left out, as "engine voice", each with the reason.
 
     Raises:
@@ -118,19 +116,16 @@ def speak_corpus(
         unseen = hold_out(speakers)
         for speaker in speakers:
             for utterance in plan_words(part.engine, speaker, lexicon, seed):
-                if (clips / f"{utterance.clip}.wav").is_file():
-                    rows.append(_row(speaker, utterance, "TEST" if speaker.name in unseen else "TRAIN"))
+                file = f"clips/{utterance.clip}.wav"
+                if (folder / file).is_file():
+                    rows.append(table_row(speaker, utterance, "TEST" if speaker.name in unseen else "TRAIN", file))
     for split in ("TRAIN", "TEST"):
         missing = set(range(10)) - {row["label"] for row in rows if row["split"] == split}
         if missing:
             why = "; ".join(f"{voice}: {reason}" for voice, reason in list(left_out.items())[:3]) or "too few speakers"
             raise InputError(f"no voice for {split} has spoken the digit {min(missing)} ({why})")
     table = folder / "metadata.tsv"
-    text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(table, lambda path: path.write_text(text.getvalue(), encoding="utf-8"))
+    write_atomically(table, lambda new: write_table(new, COLUMNS, rows))
     for old in clips.glob("*.wav"):
         if f"clips/{old.name}" not in {row["file"] for row in rows}:
             old.unlink()
@@ -141,7 +136,7 @@ def plan_words(engine: Engine, speaker: Speaker, lexicon: Lexicon, seed: int = 0
     """What a speaker says: every digit, in one of its words. The name of a clip depends on everything that it is."""
     planned = []
     for digit in range(10):
-        draw = generator(seed, zlib.crc32(f"{speaker.name} {lexicon.language}".encode()), digit)
+        draw = drawing(seed, f"{speaker.name} {lexicon.language}", digit)
         forms = (lexicon.ipa if engine.notation == "ipa" else lexicon.words)[digit]
         text = forms[draw.integers(len(forms))] + str(draw.choice(engine.endings))
         pitch = speaker.pitch * (draw.uniform(0.95, 1.05) if "pitch" in engine.changes(speaker.voice) else 1)
@@ -150,12 +145,6 @@ def plan_words(engine: Engine, speaker: Speaker, lexicon: Lexicon, seed: int = 0
         version = zlib.crc32(repr((engine.pin, speaker, utterance)).encode())
         planned.append(replace(utterance, clip=f"{digit}_{speaker.name}_{version:08x}"))
     return planned
-
-
-def speak_in_room(engine: Engine, speaker: Speaker, utterance: Utterance) -> np.ndarray:
-    """A word with its speaker's level and background noise: float32, shape (samples,), at `SAMPLE_RATE`."""
-    sound = speak_utterance(engine, speaker, utterance)
-    return put_in_room(sound, utterance.clip, speaker.level, speaker.noise)
 
 
 def _speak_part(
@@ -182,7 +171,7 @@ def _speak_part(
                             left_out[voice] = str(error)
                     else:
                         failed, lost = 0, 0
-                        write_atomically(path, functools.partial(_write, sound))
+                        write_clip(path, sound)
                 bar.update()
             if lost >= LOST_AT_MOST:
                 reason = f"not tried after {lost} voices of {part.engine.name} were lost"
@@ -190,15 +179,9 @@ def _speak_part(
     return left_out
 
 
-def _write(sound: np.ndarray, path: Path) -> None:
-    encoded = io.BytesIO()
-    soundfile.write(encoded, sound, SAMPLE_RATE, format="WAV", subtype="PCM_16")
-    path.write_bytes(encoded.getvalue())  # soundfile does not report a full disk
-
-
 def _draw(engine: Engine, voice: str, language: str, turn: int, seed: int) -> Speaker:
     """A speaker with a voice, in a way of its own each time that the voice is used."""
-    draw = generator(seed, zlib.crc32(f"{engine.name} {voice} {language}".encode()), turn)
+    draw = drawing(seed, f"{engine.name} {voice} {language}", turn)
     size = draw.uniform(0.92, 1.08)
     pitch = np.exp(draw.uniform(np.log(0.8), np.log(1.25)))
     if "pitch" not in engine.changes(voice):
@@ -208,14 +191,3 @@ def _draw(engine: Engine, voice: str, language: str, turn: int, seed: int) -> Sp
         language=language, accent=language, rate=float(np.exp(draw.uniform(np.log(0.75), np.log(1.3)))),
         pitch=float(pitch), size=float(size), level=float(draw.uniform(1, 18)), noise=float(draw.uniform(30, 55)),
     )  # fmt: skip
-
-
-def _row(speaker: Speaker, utterance: Utterance, split: str) -> dict:
-    rows = [row for row in voice_table() if row.engine == speaker.engine]
-    licence = next((row.licence for row in rows if row.voice == speaker.voice), rows[0].licence if rows else "")
-    facts = (utterance.clip, speaker.name, split, utterance.digit, f"clips/{utterance.clip}.wav")
-    numbers = {key: f"{getattr(speaker, key):.4f}" for key in ("size", "level", "noise")}
-    return {
-        **dict(zip(COLUMNS, facts, strict=True)), **numbers, "engine": speaker.engine, "voice": speaker.voice,
-        "text": utterance.text, "rate": f"{utterance.rate:.4f}", "pitch": f"{utterance.pitch:.4f}", "licence": licence,
-    }  # fmt: skip

@@ -1,15 +1,26 @@
-"""Synthetic speakers of any engine: a voice and a way of speaking, drawn by seed, and what each of them says."""
+"""Synthetic speakers of any engine, how they speak a word into a room, and the tables that list their clips.
 
+Which speakers there are, and what they say, is planned in `accents` and `language_speech`.
+"""
+
+import io
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from utils import InputError
+from utils.data.metadata import COLUMNS
 from utils.data.synthesis.engine import SAMPLE_RATE, Engine, voice_table
-from utils.data.synthesis.pronunciations import accents, find_pronunciations
-from utils.data.synthesis.voices import VARIANTS, generator
+from utils.data.synthesis.voices import generator
+from utils.files import write_atomically
+
+FIELDS = (
+    *COLUMNS, "engine", "voice", "language", "accent", "text", "rate", "pitch", "size", "level", "noise", "licence",
+    "may_pass_on",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -40,56 +51,6 @@ class Utterance:
     seed: int
 
 
-def plan_speakers(engine: Engine, language: str, *, each: int, blends: int = 0, seed: int = 0) -> list[Speaker]:
-    """Draw speakers for every voice that an engine has for a language. More of them do not change the first ones.
-
-    Args:
-        engine: an installed engine.
-        language: ISO 639-1 code.
-        each: speakers for each voice.
-        blends: further speakers whose voices are mixtures of two or three, if the engine can blend voices.
-        seed: at least 0.
-
-    Raises:
-        InputError: the engine has no voice for the language.
-    """
-    rows = [row for row in voice_table() if (row.engine, row.language) == (engine.name, language)]
-    rows = [row for row in rows if row.voice in engine.voices(language)]
-    if not rows:
-        raise InputError(f"{engine.name} has no voice for the language '{language}'")
-    speakers = []
-    for number in range(each):
-        for row in rows:
-            draw = _generator(seed, f"{engine.name} {row.voice} {language}", number)
-            voice = row.voice
-            if engine.name == "espeak":  # its variants are voices as well
-                voice = f"{voice}+{draw.choice(VARIANTS)}"
-            name = f"{engine.name}-{row.voice.replace('/', '-')}-{number:02d}"
-            speakers.append(_draw(engine, name, voice, language, str(draw.choice(row.accents)), draw))
-    names = [row.voice for row in rows]
-    for number in range(blends if engine.blends else 0):
-        draw = _generator(seed, f"{engine.name} blend {language}", number)
-        chosen = draw.choice(names, size=draw.integers(2, 4), replace=False)
-        weights = draw.dirichlet(np.ones(len(chosen)))
-        voice = "+".join(f"{part}*{weight:.2f}" for part, weight in zip(chosen, weights, strict=True))
-        accent = str(draw.choice(accents(language, engine.notation)))
-        speakers.append(_draw(engine, f"{engine.name}-blend-{number:03d}", voice, language, accent, draw))
-    return speakers
-
-
-def plan_utterances(engine: Engine, speaker: Speaker, repetitions: int = 1, seed: int = 0) -> Iterator[Utterance]:
-    """What a speaker says: every digit, each time in one of its pronunciations and with another intonation."""
-    for repetition in range(repetitions):
-        for digit in range(10):
-            clip = f"{digit}_{speaker.name}_{repetition}"
-            draw = _generator(seed, clip, 0)
-            ways = find_pronunciations(speaker.language, speaker.accent, digit, engine.notation)
-            text = ways[draw.integers(len(ways))] + str(draw.choice(engine.endings))
-            rate = speaker.rate * draw.uniform(0.92, 1.08)
-            pitch = speaker.pitch * (draw.uniform(0.95, 1.05) if "pitch" in engine.changes(speaker.voice) else 1)
-            yield Utterance(clip, digit, text, rate, pitch, seed=int(draw.integers(2**31)))
-
-
 def speak_utterance(engine: Engine, speaker: Speaker, utterance: Utterance) -> np.ndarray:
     """Speak: float32 samples, shape (samples,), at `SAMPLE_RATE`, with a peak of 1, without the noise of the room.
 
@@ -118,24 +79,53 @@ def put_in_room(sound: np.ndarray, clip: str, level: float, noise: float) -> np.
         level: of the peak, in dB below full scale.
         noise: in dB below the peak.
     """
-    draw = _generator(0, f"room {clip}", 0)
+    draw = drawing(0, f"room {clip}")
     sound = np.pad(sound, [round(draw.uniform(0.005, 0.06) * SAMPLE_RATE) for _ in range(2)])
     sound = sound / np.abs(sound).max()
     sound = sound + draw.normal(0, 10 ** (-(noise + draw.uniform(-3, 3)) / 20), len(sound))
     return (sound * 10 ** (-(level + draw.uniform(-1, 1)) / 20)).clip(-1, 1).astype(np.float32)
 
 
-def _draw(engine: Engine, name: str, voice: str, language: str, accent: str, draw: np.random.Generator) -> Speaker:
-    rate = np.exp(draw.uniform(np.log(0.75), np.log(1.3)))
-    pitch = np.exp(draw.uniform(np.log(0.8), np.log(1.25)))
-    size = draw.uniform(0.92, 1.08)
-    if engine.blends and "pitch" not in engine.changes(voice):
-        pitch = 1 / size  # so many voices need no vocoder
-    return Speaker(
-        name, engine.name, voice, language, accent, float(rate), float(pitch), float(size),
-        level=float(draw.uniform(1, 18)), noise=float(draw.uniform(30, 55)),
-    )  # fmt: skip
+def speak_in_room(engine: Engine, speaker: Speaker, utterance: Utterance) -> np.ndarray:
+    """A word with its speaker's level and background noise: float32, shape (samples,), at `SAMPLE_RATE`."""
+    sound = speak_utterance(engine, speaker, utterance)
+    return put_in_room(sound, utterance.clip, speaker.level, speaker.noise)
 
 
-def _generator(seed: int, text: str, number: int) -> np.random.Generator:
-    return generator(seed, zlib.crc32(text.encode()), number)
+def table_row(speaker: Speaker, utterance: Utterance, split: str, file: str) -> dict:
+    """A clip as a row of a table with the columns `FIELDS`; `file` is relative to the table's folder."""
+    voices = [voice for voice in voice_table() if voice.engine == speaker.engine]
+    voice = speaker.voice.split("+")[0].split("*")[0]  # of a variant, or the first one of a mixture
+    # a voice that is not in the table is one of an engine whose voices all have the same licence
+    terms = next((row for row in voices if row.voice == voice), voices[0] if voices else None)
+    return {
+        "identifier": utterance.clip,
+        "speaker": speaker.name,
+        "split": split,
+        "label": utterance.digit,
+        "file": file,
+        "engine": speaker.engine,
+        "voice": speaker.voice,
+        "language": speaker.language,
+        "accent": speaker.accent,
+        "text": utterance.text,
+        "rate": f"{utterance.rate:.4f}",
+        "pitch": f"{utterance.pitch:.4f}",
+        "size": f"{speaker.size:.4f}",
+        "level": f"{speaker.level:.4f}",
+        "noise": f"{speaker.noise:.4f}",
+        "licence": terms.licence if terms else "",
+        "may_pass_on": "yes" if terms and terms.may_pass_on else "no",
+    }
+
+
+def write_clip(path: Path, sound: np.ndarray) -> None:
+    """Write a waveform (samples,) as 16-bit WAV at `SAMPLE_RATE`. Errors as for `write_atomically`."""
+    content = io.BytesIO()
+    soundfile.write(content, sound, SAMPLE_RATE, format="WAV", subtype="PCM_16")
+    write_atomically(path, lambda new: new.write_bytes(content.getvalue()))  # soundfile does not report a full disk
+
+
+def drawing(seed: int, name: str, number: int = 0) -> np.random.Generator:
+    """The generator of what is drawn for a speaker, a clip or a room, by its name."""
+    return generator(seed, zlib.crc32(name.encode()), number)
