@@ -17,7 +17,7 @@ from data_helpers import contents
 from utils import InputError
 from utils.data.audio import read_audio
 from utils.data.metadata import read_metadata
-from utils.data.synthesis import corpus, espeak
+from utils.data.synthesis import corpus, espeak_library
 from utils.data.synthesis.voices import ACCENTS, VARIANTS, draw_speaker
 from utils.data.synthesis.words import DIGITS
 from utils.files import sha256
@@ -113,15 +113,15 @@ def test_the_sample_rate_does_not_change_the_pitch(tmp_path):
 
 def test_every_voice_is_audible_and_deterministic():
     """Every word is spoken twice, in two orders, so that the state of the library, memory and rand() differs."""
-    data = Path(espeak.espeakng_loader.get_data_path())
+    data = Path(espeak_library.espeakng_loader.get_data_path())
     assert all((data / "voices" / "!v" / variant).is_file() for variant in VARIANTS)
     assert all((data / "lang" / "gmw" / accent).is_file() for accent in ACCENTS)
     spoken_before = {}
     every = [*enumerate(zip(VARIANTS, itertools.cycle(ACCENTS), strict=False))]
     for index, (variant, accent) in every + every[::-1]:
         voice = f"gmw/{accent}+{variant}"
-        samples = espeak.speak_word(DIGITS[index % 10], voice, 160, 50, 50)
-        assert 0.15 < len(samples) / espeak.NATIVE_RATE < 1.2, voice
+        samples = espeak_library.speak_word(DIGITS[index % 10], voice, 160, 50, 50)
+        assert 0.15 < len(samples) / espeak_library.NATIVE_RATE < 1.2, voice
         assert np.sqrt(np.mean(samples**2)) > 300, voice
         assert np.array_equal(spoken_before.setdefault(voice, samples), samples), voice
 
@@ -187,7 +187,7 @@ def test_a_corpus_beyond_any_disk_is_refused_before_it_is_planned(tmp_path, many
 
 def test_the_library_prints_nothing(tmp_path, monkeypatch, capfd):
     spoken(tmp_path / "corpus")
-    monkeypatch.setattr(espeak.espeakng_loader, "get_data_path", lambda: str(tmp_path / "nothing"))
+    monkeypatch.setattr(espeak_library.espeakng_loader, "get_data_path", lambda: str(tmp_path / "nothing"))
     with pytest.raises(InputError, match="cannot read its data"):
         spoken(tmp_path / "other")
     assert capfd.readouterr() == ("", "")
@@ -196,11 +196,11 @@ def test_the_library_prints_nothing(tmp_path, monkeypatch, capfd):
 
 
 def test_words_are_spoken_while_standard_error_is_closed():
-    expected = espeak.speak_word("nine", "gmw/en-US", 160, 50, 50)
+    expected = espeak_library.speak_word("nine", "gmw/en-US", 160, 50, 50)
     kept = os.dup(2)
     os.close(2)
     try:
-        found = espeak.speak_word("nine", "gmw/en-US", 160, 50, 50)
+        found = espeak_library.speak_word("nine", "gmw/en-US", 160, 50, 50)
     finally:
         os.dup2(kept, 2)
         os.close(kept)

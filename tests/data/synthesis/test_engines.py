@@ -11,7 +11,8 @@ from utils import InputError
 from utils.data.synthesis import engine as engine_module
 from utils.data.synthesis.engine import SAMPLE_RATE, Engine, run, trim, voice_table
 from utils.data.synthesis.engines import engines, gnuspeech, kokoro
-from utils.data.synthesis.engines.espeak import Espeak, pitch_number, pronounce
+from utils.data.synthesis.engines.espeak import Espeak, pitch_number
+from utils.data.synthesis.espeak_library import pronounce
 
 ENGINES = engines()
 INSTALLED = [name for name, engine in ENGINES.items() if not engine.available()]

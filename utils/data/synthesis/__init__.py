@@ -3,7 +3,8 @@
 In: words, pronunciations and voices, in YAML and TSV files beside the modules. Out: waveforms of shape (samples,) and
 corpora, that is WAV files with their metadata table.
 
-words, voices, non_speech, espeak, corpus   eSpeak NG's English: the corpora of `synthetic_voices` and non-digits
+words, voices, non_speech, corpus           eSpeak NG's English: the corpora of `synthetic_voices` and non-digits
+espeak_library                              eSpeak NG itself, for these corpora and as an engine
 engine, engines/, vocoder, workers          any synthesiser, behind one interface
 speakers                                    a voice and its way of speaking: a word becomes a clip and a row of a table
 pronunciations, accents                     speakers of the accents in a table of pronunciations (`synthetic_accents`)

@@ -11,7 +11,7 @@ import numpy as np
 
 from utils import InputError
 from utils.data.metadata import COLUMNS, read_metadata, write_table
-from utils.data.synthesis.espeak import NATIVE_RATE, speak_word
+from utils.data.synthesis.espeak_library import NATIVE_RATE, speak_word
 from utils.data.synthesis.non_speech import make_music, make_noise
 from utils.data.synthesis.voices import draw_speaker, generator
 from utils.data.synthesis.words import ALL_WORDS, DIGITS, TEST_WORDS, TRAIN_WORDS

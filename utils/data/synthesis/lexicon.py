@@ -7,9 +7,10 @@ from functools import cache
 
 from utils import InputError
 from utils.data.synthesis.engine import Engine, voice_table
-from utils.data.synthesis.engines.espeak import Espeak, pronounce
+from utils.data.synthesis.engines.espeak import Espeak
 from utils.data.synthesis.engines.espeak import languages as espeak_languages
 from utils.data.synthesis.engines.kokoro import load_symbols
+from utils.data.synthesis.espeak_library import pronounce
 from utils.data.synthesis.pronunciations import accents, find_pronunciations
 from utils.data.synthesis.pronunciations import languages as table_languages
 from utils.data.synthesis.workers import Worker, WorkerLost

@@ -13,8 +13,8 @@ VARIANTS: tuple[str, ...] = tuple(_voices["variants"])
 
 
 @dataclass(frozen=True)
-class Speaker:
-    """A synthetic speaker. Individual repetitions of a word vary around these values."""
+class EspeakSpeaker:
+    """A synthetic speaker, on eSpeak NG's own scales. Individual repetitions of a word vary around these values."""
 
     voice: str  # eSpeak's name of the accent and variant
     rate: float  # words per minute
@@ -25,12 +25,12 @@ class Speaker:
     noise: float  # background noise of the room, in dB below the peak
 
 
-def draw_speaker(seed: int, index: int) -> Speaker:
+def draw_speaker(seed: int, index: int) -> EspeakSpeaker:
     """Draw speaker number `index`. Every variant is used once before any is reused, then with another accent."""
     shuffle, draw = generator(seed), generator(seed, index)
     variants, accents = shuffle.permutation(VARIANTS), shuffle.permutation(ACCENTS)
     turn, place = divmod(index, len(variants))
-    return Speaker(
+    return EspeakSpeaker(
         voice=f"gmw/{accents[(place + turn) % len(accents)]}+{variants[place]}",
         rate=draw.uniform(125, 185),
         pitch=draw.uniform(35, 65),
