@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     from utils.experiments import checkpoints, hub
-    from utils.experiments.checkpoint_folder import CARD, DEFAULT, OWN
+    from utils.experiments.checkpoint_folder import CARD, DEFAULT, FILES
 
     if not hub.NAME.fullmatch(given.model):
         raise InputError(f"'{given.model}' is not the name of a model: expected OWNER/NAME")
@@ -27,5 +27,5 @@ def run(given: argparse.Namespace) -> None:
     checkpoints.load(folder)  # nothing damaged is published
     if not (folder / CARD).is_file():
         raise InputError(f"{folder}: has no model card ({CARD}), without which nobody knows what it is good for")
-    files = [folder / name for name in OWN if name != CARD and (folder / name).is_file()]
+    files = [folder / name for name in FILES if name != CARD and (folder / name).is_file()]
     print(hub.upload(given.model, files, folder / CARD, given.private))

@@ -14,7 +14,7 @@ WEIGHTS, SNAPSHOT, METRICS, CARD = "best_model.pt", "config_snapshot.yaml", "met
 CALIBRATION = "calibration.json"  # only if the model has been calibrated
 CHECKSUMS = "checksums.json"  # of the weights, the snapshot and the exported model; older checkpoints have none
 EXPORTED = "model.onnx"  # only after `sdr export --keep`
-OWN = (SNAPSHOT, WEIGHTS, METRICS, CARD, CALIBRATION, CHECKSUMS, EXPORTED, "figures/*.png")  # such a folder may hold
+FILES = (SNAPSHOT, WEIGHTS, METRICS, CARD, CALIBRATION, CHECKSUMS, EXPORTED, "figures/*.png")  # such a folder may hold
 DEFAULT = CHECKPOINTS / "digits"  # the project's own model, for clips of one digit
 STRINGS = CHECKPOINTS / "strings"  # and for strings of digits
 

@@ -20,8 +20,8 @@ from utils.experiments.checkpoint_folder import (
     CARD,
     CHECKSUMS,
     DEFAULT,
+    FILES,
     METRICS,
-    OWN,
     SNAPSHOT,
     WEIGHTS,
     find,
@@ -63,7 +63,7 @@ def save(folder: str | Path, model: nn.Module, experiment: Experiment, result: d
         experiment: the experiment that it was trained for.
         result: from `utils.experiments.runs.run`, for `metrics.json` and the model card.
     """
-    with atomic_folder(folder, OWN) as new:
+    with atomic_folder(folder, FILES) as new:
         torch.save({"model_state": model.state_dict()}, new / WEIGHTS)
         (new / SNAPSHOT).write_text(yaml.safe_dump(snapshot(experiment), sort_keys=False), encoding="utf-8")
         write_json(new / METRICS, result["metrics"])

@@ -55,16 +55,16 @@ def fit(
             raise InputError(f"a linear model needs training clips of every digit; missing: {str(missing)[1:-1]}")
         return model_baseline.fit(experiment.model, features, labels, experiment.features.floor), []
     torch.manual_seed(seed)
-    first = make_model(experiment)
-    history = pretrain(first, experiment, split, seed, runs, progress) if experiment.pretraining else []
-    model = copy.deepcopy(first)
+    initial = make_model(experiment)
+    history = pretrain(initial, experiment, split, seed, runs, progress) if experiment.pretraining else []
+    model = copy.deepcopy(initial)
     history += _learn(model, experiment, split, seed, state, progress)
     for number, share in enumerate(experiment.self_training.rounds if experiment.self_training else (), start=1):
         pseudo_labelled = pseudo_label(model, experiment, split, share)
-        model = copy.deepcopy(first)  # train from scratch, so that early errors are not reinforced
-        more = replace(split, train=pd.concat([split.train, pseudo_labelled]))
-        own_state = None if state is None else state.with_suffix(f".{number}.state")
-        rows = _learn(model, experiment, more, seed + 1000 * number, own_state, progress)
+        model = copy.deepcopy(initial)  # train from scratch, so that early errors are not reinforced
+        extended = replace(split, train=pd.concat([split.train, pseudo_labelled]))
+        state_of_round = None if state is None else state.with_suffix(f".{number}.state")
+        rows = _learn(model, experiment, extended, seed + 1000 * number, state_of_round, progress)
         history += [row | {"stage": f"round {number}"} for row in rows]
     return model, history
 
@@ -75,22 +75,20 @@ def _learn(
     """Supervised training in place. Returns the history."""
     config, features, augmentation = experiment.training, experiment.features, experiment.augmentation
     assert config is not None and augmentation is not None
+
+    def waveforms() -> SpokenDigits:
+        return SpokenDigits(split.train, features.sample_rate, progress, room_noises(experiment))
+
     objective: Objective
+    torch.manual_seed(seed)
     if experiment.strings is not None:
-        waveforms = SpokenDigits(split.train, features.sample_rate, progress, room_noises(experiment))
-        objective = Strings(waveforms, features, augmentation, config, experiment.strings)
+        objective = Strings(waveforms(), features, augmentation, config, experiment.strings)
     elif config.contrastive_weight:
-        waveforms = SpokenDigits(split.train, features.sample_rate, progress, room_noises(experiment))
-        torch.manual_seed(seed)
-        objective = Joint(embedding_width(model), waveforms, features, augmentation, config)
+        objective = Joint(embedding_width(model), waveforms(), features, augmentation, config)
+    elif augmentation == AugmentationConfig():
+        objective = Supervised(Spectrograms(split.train, features), features, augmentation, config)
     else:
-        clips: Spectrograms | SpokenDigits
-        if augmentation == AugmentationConfig():
-            clips = Spectrograms(split.train, features)
-        else:
-            clips = SpokenDigits(split.train, features.sample_rate, progress, room_noises(experiment))
-        torch.manual_seed(seed)
-        objective = Supervised(clips, features, augmentation, config)
+        objective = Supervised(waveforms(), features, augmentation, config)
     if config.precision != "float32":
         # the layout of weights that makes convolutions fast in that precision
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

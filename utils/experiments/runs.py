@@ -70,7 +70,7 @@ def run(
     digits = split.train[split.train["label"] != NON_DIGIT]
     for folder_to_write in (store, runs):
         check_writable(folder_to_write)
-    check_replaceable(folder, checkpoints.OWN)
+    check_replaceable(folder, checkpoints.FILES)
     # two processes with the same run would disturb each other's state; under torchrun, all processes share one run
     alone = one_process(folder) if this_process().rank == 0 else nullcontext()
     with alone:
