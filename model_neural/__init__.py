@@ -1,4 +1,4 @@
-"""Neural networks, one self-contained module each, and contrastive losses.
+"""Neural networks, one module each, and contrastive losses. `crnn` uses the blocks of `resnet`; no other needs another.
 
 A module defines one network and the frozen dataclass of its settings. A config refers to it by the name of the module
 (docs/your_model.md).

@@ -100,8 +100,8 @@ def _summarise(summary, as_json: bool, live: bool) -> None:
         rounded = None if delay is None else round(delay, 3)
         print(json.dumps({"event": "summary", "seconds": round(summary.seconds, 2), **counts, "delay": rounded}))
     else:
-        heard = f"{summary.digits} digits and {summary.rejected} other sounds in {_clock(summary.seconds)}"
-        print(heard if delay is None else f"{heard}; answers {delay:.2f} s after a word's end")
+        total = f"{summary.digits} digits and {summary.rejected} other sounds in {_clock(summary.seconds)}"
+        print(total if delay is None else f"{total}; answers {delay:.2f} s after a word's end")
 
 
 def _clock(seconds: float) -> str:

@@ -34,8 +34,8 @@ def run(given: argparse.Namespace) -> None:
     verified.load(store)  # a damaged file is refused before the work, not after it
     seed = int(date.today().strftime("%Y%m%d")) if given.seed is None else given.seed
     stored = verification.stored_runs(given.tables, given.model, store)
-    some = bool(given.tables or given.model)
-    paths = [path for _, _, path in stored] if some else sorted(store.glob("*/*/seed-*.json"))
+    restricted = bool(given.tables or given.model)
+    paths = [path for _, _, path in stored] if restricted else sorted(store.glob("*/*/seed-*.json"))
     wrong = list(verification.check_results(paths))
     print(f"results: {len(paths)} checked, {len(wrong)} whose metrics do not follow from their predictions")
     findings = list(wrong)
@@ -48,7 +48,7 @@ def run(given: argparse.Namespace) -> None:
     for finding in wrong:
         print(f"  {finding.details[0]}")
     print("checkpoints, tested again", flush=True)
-    for folder in verification.committed_checkpoints({chosen.name for chosen, _, _ in stored} if some else None):
+    for folder in verification.committed_checkpoints({chosen.name for chosen, _, _ in stored} if restricted else None):
         tell(verification.check_checkpoint(folder))
     drawn = verification.draw(stored, given.sample, seed)
     print(f"runs, trained again: {len(drawn)} of {len(stored)}, drawn by --seed {seed}", flush=True)

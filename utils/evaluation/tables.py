@@ -57,7 +57,7 @@ def load_tables() -> dict[str, Table]:
         tables[name] = Table(
             name=name,
             protocol=table["protocol"],
-            columns=tuple(column for some in chosen for column in some),
+            columns=tuple(column for group in chosen for column in group),
             experiments=_experiments(table["experiments"]),
             folds=folds,
             repetitions=tuple(table.get("repetitions", [None])),

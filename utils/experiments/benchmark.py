@@ -59,13 +59,13 @@ def measure() -> dict[str, float]:
     waveforms = SpokenDigits(read_metadata(COURSE_METADATA), experiment.features.sample_rate).waveforms
     arrays = [waveform.numpy() for waveform in waveforms]
     ours, theirs = [], []
-    some = arrays[::PART]
+    sample = arrays[::PART]
     for turn in Progress(range(ROUNDS + 1), "features"):
         seconds = _time(lambda: extract(waveforms, experiment.features))
-        librosa_seconds = _time(lambda: [librosa_features(waveform, experiment.features) for waveform in some])
+        librosa_seconds = _time(lambda: [librosa_features(waveform, experiment.features) for waveform in sample])
         if turn:  # the first round is a warm-up
             ours.append(seconds)
-            theirs.append(librosa_seconds * sum(map(len, arrays)) / sum(map(len, some)))
+            theirs.append(librosa_seconds * sum(map(len, arrays)) / sum(map(len, sample)))
     train_seconds, train_peak_mb = _train("configs/cnn1d.yaml")
     return {
         "features_over_librosa": statistics.median(t / o for o, t in zip(ours, theirs, strict=True)),

@@ -135,11 +135,11 @@ def acceptance(recogniser: Recogniser, non_digits: int = 1200, progress: bool = 
 
 def _sources(rate: int, non_digits: int) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:
     """The name of each corpus, its waveforms, and their labels (None if they are not digits)."""
-    for name, table, some in (
+    for name, table, recordings in (
         ("course TEST (English)", COURSE_METADATA, "0_lucas_0.wav"),
         ("AudioMNIST's speaker 02 (English)", audiomnist.SPEAKER_02, "audiomnist"),
     ):
-        if (speech_data() / some).exists():
+        if (speech_data() / recordings).exists():
             clips = _test(read_metadata(table))
             yield name, _read(clips, rate), clips["label"].to_numpy()
     if (speech_data() / "arabic").exists():

@@ -63,10 +63,10 @@ class Listener:
         return [*self._events(self.stream.flush(), time.perf_counter()), *self._end_string()]
 
     def summary(self) -> Summary:
-        """What was heard so far."""
-        heard = self.digits + self.rejected
+        """Counts of what was recognised and rejected so far."""
+        answers = self.digits + self.rejected
         return Summary(
-            self.stream.seconds, self.digits, self.rejected, self.strings, self.delays / heard if heard else None
+            self.stream.seconds, self.digits, self.rejected, self.strings, self.delays / answers if answers else None
         )
 
     def _events(self, words: list[Word], begin: float) -> list[WordEvent | DigitString]:

@@ -196,10 +196,10 @@ def _read(path: Path, part: str, clips: pd.DataFrame | None) -> tuple[pd.DataFra
 def _files(model: Model, part: str, clips: pd.DataFrame | None) -> dict[str, str]:
     """The files of the clips that a model was tested on, by identifier; none if they are not on this machine."""
     try:
-        tested = [runs.test_clips(one, part) for one in model.experiments] if clips is None else [clips]
+        tested = [runs.test_clips(experiment, part) for experiment in model.experiments] if clips is None else [clips]
     except InputError:
         return {}
-    return {name: path for some in tested for name, path in zip(some["identifier"], some["path"], strict=True)}
+    return {name: path for table in tested for name, path in zip(table["identifier"], table["path"], strict=True)}
 
 
 def _check_same_clips(first: Model, model: Model, predictions: pd.DataFrame) -> None:

@@ -149,7 +149,7 @@ def read_rows(output: Path) -> dict[str, dict]:
 def write_rows(output: Path, rows: dict[str, dict]) -> pd.DataFrame:
     """Write all rows by name, whole or not at all."""
     table = pd.DataFrame([rows[name] for name in sorted(rows)])
-    others = [name for name in table if name not in COLUMNS]
-    table = table.reindex(columns=[*COLUMNS, *others]).replace({np.nan: None})
+    further = [name for name in table if name not in COLUMNS]
+    table = table.reindex(columns=[*COLUMNS, *further]).replace({np.nan: None})
     write_atomically(output, lambda path: table.to_csv(path, index=False))
     return table

@@ -107,15 +107,19 @@ def recordings_text(folds: Sequence[Fold], speakers: Sequence[str]) -> str:
         label = fold.clips["label"].to_numpy()
         for speaker in fold.clips["speaker"].unique():
             by_speaker = (fold.clips["speaker"] == speaker).to_numpy()
-            one, other = ((found == label)[by_speaker].mean() for found in (fold.before, fold.after))
-            lines.append(f"  {speaker:{width}}  synthesis alone {one:6.1%}, with the others' recordings {other:6.1%}")
+            alone, recorded = ((found == label)[by_speaker].mean() for found in (fold.before, fold.after))
+            lines.append(
+                f"  {speaker:{width}}  synthesis alone {alone:6.1%}, with the others' recordings {recorded:6.1%}"
+            )
         before.append(fold.before)
         after.append(fold.after)
         labels.append(label)
     truth = np.concatenate(labels)
-    one, other = (float((np.concatenate(found) == truth).mean()) for found in (before, after))
-    gain = 100 * (other - one)
-    lines.append(f"In all {len(truth)} clips: {one:.1%} and {other:.1%}, so recordings brought {gain:+.1f} points.")
+    alone, recorded = (float((np.concatenate(found) == truth).mean()) for found in (before, after))
+    gain = 100 * (recorded - alone)
+    lines.append(
+        f"In all {len(truth)} clips: {alone:.1%} and {recorded:.1%}, so recordings brought {gain:+.1f} points."
+    )
     if len(folds) < len(speakers):
         lines.append(f"(The {len(speakers)} speakers were left out in {len(folds)} groups, to save time.)")
     return "\n".join(lines)

@@ -54,8 +54,8 @@ def write_results(folder: Path, outcome: Outcome) -> str:
         people = sorted(known["speaker"].unique())
         recorded = f"{len(known)} recordings of {', '.join(people)}"
         lines += [report.recordings_text(outcome.folds, people)]
-        others = outcome.recordings[~outcome.recordings["speaker"].isin(people)]
-        for split, clips in others.groupby("split"):
+        held_out = outcome.recordings[~outcome.recordings["speaker"].isin(people)]
+        for split, clips in held_out.groupby("split"):
             measured[str(split)] = _metrics(clips, recognise(outcome.model, experiment, clips))
             lines.append(f"{split}, recorded and never trained on: {measured[str(split)]['accuracy']:.1%}")
         lines.append("")

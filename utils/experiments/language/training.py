@@ -112,10 +112,10 @@ def recognise_in_rooms(model: nn.Module, experiment: Experiment, clips: pd.DataF
     order = np.argsort([len(waveform) for waveform in waveforms], kind="stable")
     predicted = np.zeros((len(waveforms), ROOMS), dtype=int)
     for room in range(ROOMS):
-        for some in np.array_split(order, -(-len(order) // 32)):
-            features, frames = augmenter(*pad([waveforms[i] for i in some]))
+        for batch in np.array_split(order, -(-len(order) // 32)):
+            features, frames = augmenter(*pad([waveforms[i] for i in batch]))
             spoken = [clip[:length] for clip, length in zip(features, frames.tolist(), strict=True)]
-            predicted[some, room] = predict(model, spoken, experiment.features.floor).argmax(1).numpy()
+            predicted[batch, room] = predict(model, spoken, experiment.features.floor).argmax(1).numpy()
     return predicted
 
 
