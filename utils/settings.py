@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import functools
 import itertools
 import math
 import re
@@ -115,8 +116,9 @@ def build(kind: type[T], values: dict, where: str) -> T:
         InputError: names the unknown key and the closest known one, the missing key, or the value of the wrong type.
     """
     values = as_mapping(values, where)
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(typing.cast(typing.Any, kind))}
+    dataclass = typing.cast(typing.Any, kind)
+    hints = _hints(dataclass)
+    fields = {field.name: field for field in dataclasses.fields(dataclass)}
     for key in values:
         if key not in fields:
             raise InputError(f"{where}: unknown key '{key}'; {nearest(key, fields)}")
@@ -127,6 +129,12 @@ def build(kind: type[T], values: dict, where: str) -> T:
         return kind(**{name: _cast(hints[name], value, f"{where}: {name}") for name, value in values.items()})
     except ValueError as error:  # raised by the dataclass's own checks
         raise InputError(f"{where}: {error}") from None
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, typing.Any]:
+    """The types of a dataclass's fields."""
+    return typing.get_type_hints(kind)
 
 
 def to_dict(config: typing.Any) -> dict:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import nn
 
 from utils.features.log_mel import FeatureConfig
@@ -27,15 +27,13 @@ def metrics(labels: np.ndarray, predicted: np.ndarray, speakers: np.ndarray) -> 
     correct = labels == predicted
     # averages leave out digits that were neither spoken nor predicted
     found = np.intersect1d(np.union1d(labels, predicted), DIGITS)
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        labels, predicted, labels=found, average="macro", zero_division=0.0
-    )
+    precision, recall, f1, spoken = precision_recall_fscore_support(labels, predicted, labels=found, zero_division=0.0)
     return {
-        "accuracy": float(accuracy_score(labels, predicted)),
-        "macro_f1": float(f1),
-        "weighted_f1": float(f1_score(labels, predicted, labels=found, average="weighted", zero_division=0.0)),
-        "macro_precision": float(precision),
-        "macro_recall": float(recall),
+        "accuracy": float(correct.mean()),
+        "macro_f1": float(f1.mean()),
+        "weighted_f1": float(np.average(f1, weights=spoken)),
+        "macro_precision": float(precision.mean()),
+        "macro_recall": float(recall.mean()),
         "n": len(labels),
         "interval": bootstrap_interval(correct, speakers),
         "per_speaker": {str(name): float(correct[speakers == name].mean()) for name in np.unique(speakers)},
