@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy.signal import resample_poly
 
 from utils import InputError
 from utils.data.synthesis.vocoder import revoice
@@ -98,7 +97,10 @@ class Engine(ABC):
             raise InputError(f"{self.name} produces no sound for '{text}' with the voice {voice}")
         if by_engine != wanted:
             samples = revoice(samples, sample_rate, rate=rate / by_engine["rate"], pitch=pitch / by_engine["pitch"])
-        samples = resample_poly(samples, SAMPLE_RATE, sample_rate)
+        if sample_rate != SAMPLE_RATE:
+            from scipy.signal import resample_poly  # takes a second to import
+
+            samples = resample_poly(samples, SAMPLE_RATE, sample_rate)
         return (samples / np.abs(samples).max()).astype(np.float32)
 
 
