@@ -6,6 +6,7 @@ a test checks that both agree.
 """
 
 import copy
+import functools
 import logging
 import warnings
 from collections.abc import Sequence
@@ -116,17 +117,25 @@ def export(
     from onnx import compose
 
     front_end = OneClip(config).eval()
-    clip = torch.sin(torch.arange(config.sample_rate // 2) / 3.0).unsqueeze(0)
     with torch.no_grad():
-        features = front_end(clip)
-    most = 10 * config.sample_rate  # `read_audio` reads ten seconds at most
-    front_end_model = _convert(front_end, {"waveform": clip}, {"waveform": (2, most)}, ["features"])
+        features = front_end(_example(config))
     lengths = {"features": (2, 1000)} if config.seconds is None else {}
     network = _convert(Network(model, calibration), {"features": features}, lengths, ["probabilities"])
     if clips:
         network = quantise(network, [front_end(torch.as_tensor(clip).unsqueeze(0)).numpy() for clip in clips])
-    whole = compose.merge_models(front_end_model, network, [("features", "features")])
+    whole = compose.merge_models(_convert_front_end(config), network, [("features", "features")])
     return _write(path, whole, {"sample_rate": str(config.sample_rate), **(facts or {})})
+
+
+@functools.cache  # it takes longer than most networks, and many models have the same
+def _convert_front_end(config: FeatureConfig):
+    most = 10 * config.sample_rate  # `read_audio` reads ten seconds at most
+    return _convert(OneClip(config).eval(), {"waveform": _example(config)}, {"waveform": (2, most)}, ["features"])
+
+
+def _example(config: FeatureConfig) -> Tensor:
+    """A waveform (1, samples) of half a second."""
+    return torch.sin(torch.arange(config.sample_rate // 2) / 3.0).unsqueeze(0)
 
 
 def export_strings(path: str | Path, recogniser: StringRecogniser, int8: bool = False) -> Path:
