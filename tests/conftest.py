@@ -17,8 +17,9 @@ import yaml
 
 from utils.commands import main
 from utils.data.metadata import read_metadata
-from utils.evaluation import significance
+from utils.evaluation import figures, significance
 from utils.evaluation import tables as tables_module
+from utils.evaluation.figures import save_run
 from utils.evaluation.tables import Column, Table
 from utils.experiments import calibrating, peer_results, reporting, reproducing, runs
 from utils.experiments.config import Experiment, parse_experiment
@@ -172,7 +173,10 @@ def give_defaults(monkeypatch, function, **new) -> None:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch) -> SimpleNamespace:
-    """A temporary project `folder` with its own `store` of results and its own `runs`; commands write there."""
+    """A temporary project `folder` with its own `store` of results and its own `runs`; commands write there.
+
+    `sdr train` draws no figures, which take nine tenths of the time of a small run, unless a test uses `drawing`.
+    """
     folder = tmp_path / "project"
     store, place = folder / "results" / "runs", folder / "runs"
     (folder / "notebooks").mkdir(parents=True)
@@ -195,7 +199,14 @@ def project(tmp_path, monkeypatch) -> SimpleNamespace:
     for function in (reporting.update, reporting.draw_costs):
         give_defaults(monkeypatch, function, store=store, project=folder)
     monkeypatch.setattr("utils.evaluation.results.STORE", store)
+    monkeypatch.setattr(figures, "save_run", lambda result, folder: None)
     return SimpleNamespace(folder=folder, store=store, runs=place)
+
+
+@pytest.fixture
+def drawing(project, monkeypatch) -> None:
+    """`sdr train` draws its figures."""
+    monkeypatch.setattr(figures, "save_run", save_run)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from utils.experiments import runs
 
 
 @pytest.mark.parametrize("model", ["linear", "cnn1d"])
-def test_it_writes_a_result_and_a_checkpoint_for_predict(sdr, project, write_config, corpus, model):
+def test_it_writes_a_result_and_a_checkpoint_for_predict(sdr, project, drawing, write_config, corpus, model):
     done = sdr("train", write_config(model, "mine"), "--seed", 5, "--protocol", "loso", "--fold", "finn")
     assert done.status == 0
     assert "Traceback" not in done.err
@@ -126,7 +126,7 @@ def test_an_unwritable_folder_is_refused_before_training(sdr, project, write_con
 # Tracking
 
 
-def test_runs_are_tracked_if_mlflow_is_installed(sdr, project, write_config):
+def test_runs_are_tracked_if_mlflow_is_installed(sdr, project, drawing, write_config):
     mlflow = pytest.importorskip("mlflow")
     done = sdr("train", write_config("cnn1d", "mine"), "--seed", 5)
     assert done.status == 0 and "make tracking" in done.out
@@ -171,7 +171,7 @@ def test_a_name_never_leads_out_of_the_runs(sdr, project, write_config, tmp_path
     assert (theirs / "note.txt").read_text() == "theirs" and not project.runs.exists()
 
 
-def test_files_of_others_in_the_folder_of_a_run_are_kept_and_named_before_training(sdr, project, write_config):
+def test_files_of_others_in_the_folder_of_a_run_are_kept_and_named_before_training(sdr, project, drawing, write_config):
     folder = project.runs / "tiny" / "course" / "seed-0"
     assert sdr("train", write_config()).status == 0
     assert sdr("train", write_config()).status == 0  # its own, with figures

@@ -10,6 +10,7 @@ from utils import InputError
 from utils.data.digit_words import read_words
 from utils.data.metadata import read_metadata
 from utils.data.synthesis.lexicon import Lexicon
+from utils.evaluation import figures
 from utils.experiments import checkpoints
 from utils.experiments.language import build as language
 from utils.experiments.language import report, training
@@ -22,11 +23,12 @@ POLISH = ("zero", "jeden", "dwa", "trzy", "cztery", "pięć", "sześć", "siedem
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """One fast engine, and trainings of an epoch or two."""
+    """One fast engine, trainings of an epoch or two, and pictures with nothing in them."""
     monkeypatch.setattr(language, "engines", lambda: {"made": Made("anna", "ben", "cleo")})
     monkeypatch.setattr(training, "CLIPS_SEEN", 40)
     monkeypatch.setattr(training, "CLIPS_SEEN_AGAIN", 40)
     monkeypatch.setattr(language, "find_lexicon", find_lexicon)
+    monkeypatch.setattr(figures, "confusion", lambda *given: None)
 
 
 def find_lexicon(code: str, words=None, source: str = "the table") -> Lexicon:

@@ -148,6 +148,7 @@ def test_sdr_train_killed_by_a_signal_resumes_to_the_same_result(corpus, tmp_pat
 
     epoch, epochs = loop._epoch, []
     monkeypatch.setattr(loop, "_epoch", lambda *arguments: epochs.append(1) or epoch(*arguments))
+    monkeypatch.setattr("utils.evaluation.figures.save_run", lambda result, folder: None)
     for place in (killed, whole):
         done = sdr("train", config, "--seed", 3, "--store", place / "results", "--runs", place / "runs")
         assert done.status == 0

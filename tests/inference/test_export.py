@@ -130,6 +130,7 @@ def test_sdr_export_names_the_file_after_the_model(sdr, trained, tmp_path, monke
     sdr("export", trained.checkpoint, "--output", tmp_path / "file" / "x.onnx").refused("could not be written")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="the clips of the course are not available")
 def test_the_exported_default_model_agrees_on_real_clips(tmp_path):
     recogniser = load_recogniser()
