@@ -9,6 +9,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -qq
 READY := .venv/.installed
 UNFINISHED := .venv/.unfinished
+# On all cores; each takes whole files while it can, so that what the tests of a file share is made once.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 PAGES := http://127.0.0.1:5000
 WAIT := import socket, sys, time; \
@@ -37,10 +39,10 @@ quickstart: $(READY) ## see it work: fetch the clips, train two models, test the
 	@$(BIN)/sdr quickstart
 
 test: $(READY) ## what a change must pass: tables, lint, format, types, the fast tests
-	@$(call ALL,$(BIN)/python -m pytest --numprocesses auto)
+	@$(call ALL,$(PYTEST))
 
 test-all: $(READY) ## the same, and the slow tests
-	@$(call ALL,$(BIN)/python -m pytest --numprocesses auto -m 'slow or not slow')
+	@$(call ALL,$(PYTEST) -m 'slow or not slow')
 
 torture: $(READY) ## hostile inputs (10,000), kills, full disks: over an hour, counts by kind
 	@TORTURE_INPUTS=$${TORTURE_INPUTS:-1350} TORTURE_KILLS=$${TORTURE_KILLS:-100} \

@@ -65,10 +65,10 @@ def test_the_front_end_for_one_clip_equals_the_batched_one(config):
         torch.testing.assert_close(single, batched, atol=1e-3, rtol=0)
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("resnet", "arabic_small")]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("vit", "resnet", "arabic_small")]
 
 
-@pytest.mark.parametrize("name", ["linear", "cnn1d", "vit", "audiomnist_cnn", *SLOW])
+@pytest.mark.parametrize("name", ["linear", "cnn1d", "audiomnist_cnn", *SLOW])
 def test_the_file_predicts_what_the_model_predicts(tmp_path, name):
     model, config = fresh(name)
     path = export.export(tmp_path / "model.onnx", model, config, Calibration(temperature=2.0), facts={"name": name})
