@@ -114,7 +114,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_a_finished_one_is_not_r
     monkeypatch.setattr(loop, "write_atomically", count)
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "stopped")
-    monkeypatch.setattr("utils.data.synthesis.language_speech._write", lambda *given: spoken.append(given))
+    monkeypatch.setattr("utils.data.synthesis.language_speech.write_clip", lambda *given: spoken.append(given))
     again = build(tmp_path / "stopped")
     assert len(epochs) == 3 and spoken == []
     build(tmp_path / "stopped")
