@@ -38,6 +38,17 @@ def test_synthetic_voices_are_trained_on_and_never_tested_on(corpus, monkeypatch
         assert tested.equals(without.tests[name])
 
 
+def test_recordings_are_oversampled_and_synthetic_speech_is_not(corpus, monkeypatch, tmp_path):
+    monkeypatch.setattr("utils.experiments.clips.CACHE", tmp_path)
+    plain = experiment_of(corpus, data={"synthetic_voices": 3})
+    once, thrice = split_clips(plain), split_clips(replace(plain, data=replace(plain.data, oversampling=3)))
+    counts = thrice.train["identifier"].value_counts()
+    recorded = counts.index.isin(corpus.clips["identifier"])
+    assert set(counts[recorded]) == {3} and set(counts[~recorded]) == {1}
+    assert set(counts.index) == set(once.train["identifier"])
+    assert all(thrice.tests[name].equals(clips) for name, clips in once.tests.items())
+
+
 def test_synthetic_music_is_trained_on_as_non_digits(corpus, monkeypatch, tmp_path):
     monkeypatch.setattr("utils.experiments.clips.CACHE", tmp_path)
     plain = experiment_of(corpus, "cnn1d")

@@ -33,6 +33,7 @@ class DataConfig:
     unlabelled: bool = False  # use unlabelled clips too, if the protocol has some
     also_train: tuple[str, ...] = ()  # further tables, whose TRAIN clips are added to the training clips
     also_test: tuple[str, ...] = ()  # further tables, whose TEST clips are reported under the table's name
+    oversampling: int = 1  # how often an epoch has each labelled clip of `metadata`; it has synthetic clips once
     synthetic_voices: int = 0  # eSpeak NG voices in training, with one clip of each digit per voice
     synthetic_language: str | None = None  # train on the archive of synthetic speech in this language, such as "en"
     synthetic_accents: int = 0  # eSpeak NG speakers of that language in training, foreign accents among them
@@ -69,6 +70,7 @@ class DataConfig:
         check_limits(self, synthetic_voices=(0, 10_000), synthetic_accents=(0, 10_000))
         check_limits(self, synthetic_non_digits=(0, 100_000), synthetic_music=(0, 100_000), repetitions=(1, 100_000))
         check_limits(self, synthetic_voice_share=(0, 1), synthetic_speakers_per_voice=(1, 10_000))
+        check_limits(self, oversampling=(1, 100))
 
     @property
     def split_name(self) -> str:

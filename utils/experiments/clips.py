@@ -51,6 +51,8 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
         raise InputError(f"protocol {data.protocol}: all its clips are labelled, so there are no unlabelled ones")
     learned = {"training": split.train, "validation": split.validation, "unlabelled": split.unlabelled}
     refuse_copies(f"protocol {split.name}", learned, split.tests)
+    labelled = split.train[split.train["path"].isin(tables[data.metadata]["path"])]
+    split = replace(split, train=pd.concat([split.train, *[labelled] * (data.oversampling - 1)]))
     if data.synthetic_voices:
         split = replace(split, train=pd.concat([split.train, synthetic_voices(data.synthetic_voices)]))
     if data.synthetic_language:

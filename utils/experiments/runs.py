@@ -90,7 +90,7 @@ def run(
             "config": config,
             "metadata_sha256": clips_sha256,
             "train_speakers": sorted(set(digits["speaker"]) - voices),
-            "train_clips": len(split.train),
+            "train_clips": split.train["path"].nunique(),
             "metrics": measured,
             **({"field": field.measure(model, experiment)} if field else {}),
             **cost(model, experiment.features),
