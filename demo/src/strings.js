@@ -12,9 +12,9 @@ const KEPT = 60; // s of a string's sound that are kept, its last ones: a radio 
 
 /**
  * The contents of `strings.json`: how the model divides a sound (samples of a frame, frames of margin, of a step, and of
- * context), and the size of its state.
+ * context), the Platt scaling of its probabilities, and the size of its state.
  * @typedef {{name: string, sample_rate: number, parameters: number, hop: number, margin: number, stride: number,
- *   context: number, units: number}} Facts
+ *   context: number, slope: number, shift: number, units: number}} Facts
  *
  * Runs the model on a piece of sound: its samples, the first and the last (exclusive) of its frames that count, and of
  * the steps among these that are wanted, and the state after the steps before.
@@ -96,7 +96,18 @@ export class StringStream {
     const heard = Math.min(this.#seconds(named.step + context / stride), this.seconds);
     const start = Math.min(Math.max(named.start, this.end), heard);
     this.end = Math.max(start, Math.min(Math.max(named.end, start + SHORTEST), heard));
-    return { digit: label, probability: probabilities[label], probabilities, start, end: this.end };
+    const scaled = this.#scaled(label, probabilities);
+    return { digit: label, probability: scaled[label], probabilities: scaled, start, end: this.end };
+  }
+
+  /** Scale the probability of the digit that was recognised; the others share the remainder as before. */
+  #scaled(label, probabilities) {
+    const { slope, shift } = this.facts;
+    const chance = Math.min(probabilities[label], 1); // a sum, which rounding can take beyond 1
+    const right = Math.exp(shift) * chance ** slope;
+    const wrong = (1 - chance) ** slope;
+    const remainder = chance < 1 ? wrong / (right + wrong) / (1 - chance) : 0;
+    return probabilities.map((other, digit) => (digit === label ? right / (right + wrong) : remainder * other));
   }
 
   /** The time of a step. */

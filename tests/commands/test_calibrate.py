@@ -1,8 +1,19 @@
-"""`sdr calibrate`: the temperature and the threshold of a trained model."""
+"""`sdr calibrate`: the temperature and the threshold of a trained model, and the probabilities of digits in strings."""
 
-from conftest import SEEN, give_defaults
+from types import SimpleNamespace
+
+from conftest import RATE, SEEN, experiment_of, give_defaults
 
 from utils.experiments import calibrating, checkpoints
+from utils.inference.recogniser import Prediction, Word
+from utils.inference.strings import PlattScaling
+
+CRNN = {
+    "features": {"trim_db": None, "level": "none", "range_db": 80, "mean_db": -40},
+    "model": {"channels": [16, 16, 16], "width": 16, "units": 16},
+    "strings": {"number": 16, "most_words": 1},
+    "training": {"epochs": 1},
+}
 
 
 def test_the_threshold_comes_from_the_training_speakers(sdr, project, write_config, monkeypatch):
@@ -35,3 +46,27 @@ def test_the_threshold_can_come_from_speakers_held_out_of_further_tables(sdr, pr
     assert strict != lenient and "are rejected" in lenient
     assert not list(project.store.rglob("inside-train*"))  # nothing was trained
     sdr("calibrate", config, "--accept", "97").refused("between 0 and 1")
+
+
+def test_a_model_of_strings_gets_the_scaling_of_its_probabilities(sdr, project, write_config, corpus, monkeypatch):
+    table = corpus.clips[corpus.clips["split"] == "TEST"]
+    held_out = project.folder / "held_out.tsv"
+    table.assign(file=table["path"]).to_csv(held_out, sep="\t", index=False)
+    config = write_config("crnn", "mine", data={"also_test": [str(held_out)]}, **CRNN)
+    folder = sdr("train", config).out.splitlines()[-1].removeprefix("checkpoint: ")
+    monkeypatch.setattr(calibrating, "STRINGS", 16)
+    assert sdr("calibrate", config, "--held-out").status == 0
+    monkeypatch.setattr(calibrating, "recognised", lambda *_: ([0.3, 0.8] * 10, [False, False, True, True] * 5))
+    assert "multiplied by" in sdr("calibrate", config, "--held-out").out
+    scaling = checkpoints.load_recogniser(folder).scaling
+    assert scaling != PlattScaling()
+
+
+def test_a_digit_recognised_in_a_string_is_correct_if_it_was_spoken_there(corpus, monkeypatch):
+    words = [Word(0.0, 0.1, Prediction(digit, 0.5, ())) for digit in (3, 7, 7)]
+    made = SimpleNamespace(sample_rate=RATE, recognise_words=lambda waveform: words)
+    monkeypatch.setattr(checkpoints, "make_recogniser", lambda *_: made)
+    monkeypatch.setattr(calibrating, "STRINGS", 8)
+    sevens = corpus.clips.query("label == 7")  # each string is a single "seven"
+    probabilities, correct = calibrating.recognised(None, experiment_of(corpus, "crnn", **CRNN), sevens)
+    assert correct == [False, True, False] * 8 and probabilities == [0.5] * 24

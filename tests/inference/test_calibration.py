@@ -8,7 +8,9 @@ from sklearn.calibration import calibration_curve
 
 from utils import InputError
 from utils.experiments import checkpoints
-from utils.inference.calibration import Calibration, calibrate, calibration_error
+from utils.files import read_json
+from utils.inference.calibration import Calibration, calibrate, calibration_error, fit_platt_scaling
+from utils.inference.strings import PlattScaling
 
 
 def draw_logits(clips: int, sharpness: float, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,6 +41,19 @@ def test_the_calibration_error_matches_its_definition():
     assert calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-6)
 
 
+def test_platt_scaling_is_found_again():
+    draw = np.random.default_rng(0)
+    raw, wanted = draw.uniform(0.22, 1.0, 20_000), PlattScaling(1.4, 2.3)
+    scaled = np.array([wanted(3, {3: chance})[3] for chance in raw.tolist()])
+    found = fit_platt_scaling(raw.tolist(), (draw.random(len(raw)) < scaled).tolist())
+    assert (found.slope, found.shift) == pytest.approx((1.4, 2.3), abs=0.15)
+
+
+@pytest.mark.parametrize("correct", [[], [True] * 5, [False] * 5])
+def test_without_both_kinds_of_digits_nothing_is_scaled(correct):
+    assert fit_platt_scaling([0.5] * len(correct), correct) == PlattScaling()
+
+
 def test_a_calibration_is_stored_with_its_checkpoint(corpus, tmp_path):
     digits = experiment_of(corpus, "cnn1d")
     rejecting = experiment_of(corpus, "cnn1d", data={"synthetic_non_digits": 5})
@@ -46,7 +61,16 @@ def test_a_calibration_is_stored_with_its_checkpoint(corpus, tmp_path):
     assert checkpoints.load_calibration(tmp_path, rejecting) == Calibration(True, 1.0, 0.0)
     checkpoints.save_calibration(tmp_path, Calibration(True, 1.5, 0.4))
     assert checkpoints.load_calibration(tmp_path, rejecting) == Calibration(True, 1.5, 0.4)
-    for text, why in (("{", "not JSON"), ('{"temperature": 0}', "temperature > 0"), ('{"treshold": 1}', "threshold")):
+    assert set(read_json(tmp_path / "calibration.json")) == {"temperature", "threshold", "sha256"}
+    scaled = Calibration(True, 1.5, 0.4, PlattScaling(0.9, 1.9))
+    checkpoints.save_calibration(tmp_path, scaled)
+    assert checkpoints.load_calibration(tmp_path, rejecting) == scaled
+    for text, why in (
+        ("{", "not JSON"),
+        ('{"temperature": 0}', "temperature > 0"),
+        ('{"treshold": 1}', "threshold"),
+        ('{"strings": {"slope": 0}}', "strings: need slope"),
+    ):
         (tmp_path / "calibration.json").write_text(text)
         with pytest.raises(InputError, match=why):
             checkpoints.load_calibration(tmp_path, digits)

@@ -18,7 +18,7 @@ from utils.inference.export import export_strings
 from utils.inference.listening import DigitString, Listener, WordEvent
 from utils.inference.prefix_beam import PrefixBeam
 from utils.inference.recogniser import Word
-from utils.inference.strings import StepLabeller, StringRecogniser
+from utils.inference.strings import PlattScaling, StepLabeller, StringRecogniser
 
 FEATURES = FeatureConfig(n_mels=20, trim_db=None, level="none", range_db=80.0, mean_db=-40.0)
 
@@ -169,6 +169,41 @@ def test_words_lie_within_the_sound_in_order(recogniser, noise):
         assert sum(chance for _, chance in made.ranking) <= 1.001
 
 
+def test_scaling_changes_probabilities_and_nothing_else(recogniser, noise):
+    calibration = Calibration(rejects=True, strings=PlattScaling(0.9, 1.9))
+    scaled = StringRecogniser("random", recogniser.model, FEATURES, calibration).recognise_words(noise)
+    for word, raw in zip(scaled, recogniser.recognise_words(noise), strict=True):
+        assert (word.start, word.end, word.prediction.digit) == (raw.start, raw.end, raw.prediction.digit)
+        odds = raw.prediction.probability / (1.00001 - raw.prediction.probability)
+        expected = 1 / (1 + np.exp(-1.9) * odds**-0.9)
+        assert word.prediction.probability == pytest.approx(expected, abs=1e-3)
+        assert word.prediction.probability == dict(word.prediction.ranking)[word.prediction.digit]
+
+
+def test_the_default_scaling_changes_nothing():
+    draw = np.random.default_rng(0)
+    for concentration in (0.01, 0.1, 1.0):
+        raw = dict(enumerate(draw.dirichlet([concentration] * 11)[:10].tolist()))
+        assert PlattScaling()(3, raw) == raw
+
+
+@pytest.mark.parametrize("scaling", [PlattScaling(2.0, 2.6), PlattScaling(0.3, -4.0), PlattScaling(100.0, 100.0)])
+def test_scaled_probabilities_rise_with_the_raw_ones_and_never_sum_to_more_than_one(scaling):
+    before = 0.0
+    for chance in (0.0, 1e-9, 0.22, 0.5, 0.9, 1 - 1e-9, 1.0, 1 + 1e-12):
+        others = max(0.0, 1 - chance)
+        made = scaling(7, {7: chance, 1: 0.5 * others, 4: 0.3 * others})
+        assert before <= made[7] <= 1 and made[1] >= made[4] >= 0
+        assert sum(made.values()) <= 1 + 1e-12
+        before = made[7]
+
+
+@pytest.mark.parametrize("numbers", [(0.0, 0.0), (-1.0, 0.0), (1.0, 1000.0), (float("nan"), 0.0), (1.0, float("inf"))])
+def test_scalings_without_meaning_are_refused(numbers):
+    with pytest.raises(ValueError, match="slope"):
+        PlattScaling(*numbers)
+
+
 @pytest.mark.parametrize("samples", [1, 79, 400, 1300])
 def test_the_shortest_sounds(recogniser, samples):
     assert all(isinstance(word, Word) for word in recogniser.recognise_words(np.full(samples, 0.1, np.float32)))
@@ -214,6 +249,19 @@ def test_the_exported_model_answers_for_single_digits_too(recogniser, noise, tmp
     for found, wanted in zip(exported.recognise(clips), calibrated.recognise(clips), strict=True):
         assert found.digit == wanted.digit
         assert dict(found.ranking) == pytest.approx(dict(wanted.ranking), abs=1e-3)
+
+
+def test_the_exported_model_has_the_same_scaling(recogniser, exported, noise, tmp_path):
+    from utils.inference.exported import ExportedStringRecogniser, load
+
+    calibration = Calibration(rejects=True, strings=PlattScaling(0.9, 1.9))
+    scaled = StringRecogniser("random", recogniser.model, FEATURES, calibration)
+    found = load(export_strings(tmp_path / "model.onnx", scaled))
+    assert found.scaling == scaled.scaling and exported.scaling == PlattScaling()
+    for word, same in zip(found.recognise_words(noise), scaled.recognise_words(noise), strict=True):
+        assert dict(word.prediction.ranking) == pytest.approx(dict(same.prediction.ranking), abs=1e-3)
+    older = {name: fact for name, fact in exported.facts.items() if name not in ("slope", "shift")}
+    assert ExportedStringRecogniser(exported.session, older).scaling == PlattScaling()
 
 
 def test_weights_stored_as_integers_change_little(exported, recogniser, noise, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from utils.inference.prefix_beam import PrefixBeam
-from utils.inference.strings import Steps, StringStream
+from utils.inference.strings import PlattScaling, Steps, StringStream
 from utils.paths import PROJECT
 
 RATE = 8000
@@ -59,7 +59,7 @@ def test_the_beam(tmp_path):
 
 @pytest.mark.parametrize("size", [80, 801, 16_000])
 def test_the_stream_asks_for_the_same_pieces_and_finds_the_same_words(tmp_path, size):
-    divided, samples = Steps(hop=80, margin=2, stride=4, context=16), 12 * RATE + 33
+    divided, scaling, samples = Steps(hop=80, margin=2, stride=4, context=16), PlattScaling(0.9, 1.9), 12 * RATE + 33
     probabilities, passed = uncertain(1 + samples // 320)
     calls = []
 
@@ -70,7 +70,7 @@ def test_the_stream_asks_for_the_same_pieces_and_finds_the_same_words(tmp_path, 
         own = slice(first, first + len(steps))
         return probabilities[own], passed[own], own.stop
 
-    stream = StringStream(SimpleNamespace(label=label, divided=divided, sample_rate=RATE))
+    stream = StringStream(SimpleNamespace(label=label, divided=divided, scaling=scaling, sample_rate=RATE))
     sound = np.zeros(samples, np.float32)
     words = [word for start in range(0, samples, size) for word in stream.push(sound[start : start + size])]
     words += stream.flush()
@@ -84,17 +84,22 @@ def test_the_stream_asks_for_the_same_pieces_and_finds_the_same_words(tmp_path, 
           const [labels, passed] = [own(given.rows), own(given.passed)];
           return { labels: labels.map(Math.log), passed, next: [end] };
         };
-        const stream = new StringStream(label, { ...given.divided, sample_rate: 8000, units: 1 });
+        const stream = new StringStream(label, { ...given.facts, sample_rate: 8000, units: 1 });
         const words = [];
         for (let at = 0; at < given.samples; at += given.size) {
           words.push(...(await stream.push(new Float32Array(Math.min(given.size, given.samples - at)))));
         }
         words.push(...(await stream.flush()));
-        const found = words.map(({ digit, probability, start, end }) => [digit, probability, start, end]);
+        const found = words.map(({ digit, probability, start, end, probabilities }) =>
+          [digit, probability, start, end, ...probabilities]);
         console.log(JSON.stringify({ calls, found }));
     """
     given = {"rows": probabilities.tolist(), "passed": passed.tolist(), "samples": samples, "size": size}
-    answer = node(script, given | {"divided": vars(divided)}, tmp_path)
+    answer = node(script, given | {"facts": vars(divided) | vars(scaling)}, tmp_path)
     assert answer["calls"] == calls
-    wanted = [[word.prediction.digit, word.prediction.probability, word.start, word.end] for word in words]
+    wanted = [
+        [word.prediction.digit, word.prediction.probability, word.start, word.end]
+        + [chance for _, chance in sorted(word.prediction.ranking)]
+        for word in words
+    ]
     np.testing.assert_allclose(answer["found"], wanted, atol=1e-3)

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     from utils.experiments.calibrating import calibrate, calibrate_on_held_out
     from utils.experiments.config import load_experiment
+    from utils.inference.strings import PlattScaling
 
     experiment = load_experiment(given.config, given.variant)
     if given.held_out:
@@ -36,3 +37,5 @@ def run(given: argparse.Namespace) -> None:
         calibration = calibrate(experiment, given.seed, given.jobs, accepted=given.accept)
     rejected = f"predictions with a probability below {calibration.threshold:.1%} are rejected"
     print(f"temperature {calibration.temperature:.2f}; {rejected}")
+    if (scaling := calibration.strings) != PlattScaling():
+        print(f"in strings, the log odds are multiplied by {scaling.slope:.2f} and raised by {scaling.shift:.2f}")

@@ -1,6 +1,7 @@
 """Calibration of a trained model: on its training speakers, leaving one out at a time, or on held-out speakers."""
 
 from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import joblib
@@ -12,15 +13,20 @@ from utils import InputError
 from utils.data.metadata import read_metadata
 from utils.evaluation import results
 from utils.experiments import checkpoints
-from utils.experiments.clips import split_clips
+from utils.experiments.clips import room_noises, split_clips
 from utils.experiments.config import Experiment
 from utils.experiments.runs import checkpoint_folder, has_run, run
+from utils.features.augmentation import Augmenter
+from utils.features.batches import SpokenDigits
 from utils.features.extraction import clip_features
+from utils.features.strings import StringComposer
 from utils.inference import calibration
-from utils.inference.calibration import ACCEPTED, Calibration
+from utils.inference.calibration import ACCEPTED, AS_IS, Calibration
 from utils.paths import find_metadata
 from utils.progress import Progress
 from utils.training.prediction import predict_logits
+
+STRINGS, BATCH = 1000, 8  # strings that the Platt scaling is fitted to; those of a batch lie in the same kind of noise
 
 
 def calibrate(
@@ -69,7 +75,8 @@ def calibrate(
 def calibrate_on_held_out(experiment: Experiment, seed: int, accepted: float = ACCEPTED) -> Calibration:
     """As `calibrate`, on the digits of speakers whom the experiment holds out of further tables: nothing is trained.
 
-    They are the DEV speakers of the tables `also_train`, and the TEST speakers of the tables `also_test`.
+    They are the DEV speakers of the tables `also_train`, and the TEST speakers of the tables `also_test`. Of a model of
+    strings, the probabilities of digits in strings are scaled as well, so that they match the accuracy.
 
     Raises:
         InputError: there are no such speakers, or the experiment has not been trained with these settings.
@@ -80,11 +87,45 @@ def calibrate_on_held_out(experiment: Experiment, seed: int, accepted: float = A
     clips = [table[table["split"] == part] for name, part in parts for table in [read_metadata(find_metadata(name))]]
     if not sum(map(len, clips)):
         raise InputError(f"{experiment.name}: no speakers are held out of also_train (DEV) or also_test (TEST)")
-    features, labels = clip_features(pd.concat(clips, ignore_index=True), experiment.features)
+    digits = pd.concat(clips, ignore_index=True)
+    features, labels = clip_features(digits, experiment.features)
     logits = predict_logits(model, features, experiment.features.floor)
     calibrated = calibration.calibrate(logits, labels, accepted, data.learns_non_digits)
+    if experiment.strings is not None:
+        calibrated = replace(calibrated, strings=calibration.fit_platt_scaling(*recognised(model, experiment, digits)))
     checkpoints.save_calibration(folder, calibrated)
     return calibrated
+
+
+def recognised(model: nn.Module, experiment: Experiment, digits: pd.DataFrame) -> tuple[list[float], list[bool]]:
+    """The digits that a model recognises in strings, which are composed and augmented as in training.
+
+    Args:
+        model: of strings.
+        experiment: that it was trained for.
+        digits: the clips, rows of `read_metadata`.
+
+    Returns:
+        The probability of each digit recognised, before any scaling, and whether it was spoken there.
+    """
+    assert experiment.strings is not None and experiment.augmentation is not None
+    recogniser, generator = checkpoints.make_recogniser(model, experiment, AS_IS), torch.Generator().manual_seed(0)
+    words = SpokenDigits(digits, recogniser.sample_rate, noises=room_noises(experiment))
+    config = replace(experiment.strings, number=STRINGS)
+    composer = StringComposer(words, recogniser.sample_rate, config, BATCH, generator)
+    augmenter = Augmenter(experiment.augmentation, experiment.features, generator, words.noises)
+    probabilities: list[float] = []
+    correct: list[bool] = []
+    for batch in Progress(composer, "strings", total=len(composer), unit="batch"):
+        waveforms, lengths = augmenter.change_waveforms(*batch.waveforms)
+        for waveform, length, labels in zip(waveforms, lengths.tolist(), batch.labels.tolist(), strict=True):
+            predictions = [word.prediction for word in recogniser.recognise_words(waveform[:length].numpy())]
+            found = [prediction.digit for prediction in predictions]
+            matches = SequenceMatcher(None, labels, found, autojunk=False).get_matching_blocks()
+            spoken = {index for _, start, size in matches for index in range(start, start + size)}
+            probabilities += [prediction.probability for prediction in predictions]
+            correct += [index in spoken for index in range(len(found))]
+    return probabilities, correct
 
 
 def _trained(experiment: Experiment, seed: int) -> tuple[Path, nn.Module]:

@@ -7,7 +7,7 @@ import pickle
 import struct
 import warnings
 import zipfile
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -33,7 +33,7 @@ from utils.experiments.renames import current_names
 from utils.files import atomic_folder, read_json, sha256, write_json
 from utils.inference.calibration import Calibration
 from utils.inference.recogniser import Recogniser
-from utils.inference.strings import StringRecogniser
+from utils.inference.strings import PlattScaling, StringRecogniser
 from utils.settings import as_mapping, build, load_yaml
 
 # errors raised by reading a file that does not hold the weights of a model
@@ -206,6 +206,8 @@ def _calibration_sum(values: dict) -> str:
 
 
 def save_calibration(folder: str | Path, calibration: Calibration) -> None:
-    """Write the temperature and the threshold into the folder of a checkpoint."""
-    values = {"temperature": calibration.temperature, "threshold": calibration.threshold}
+    """Write the temperature, the threshold and, if there is any, the scaling in strings into a checkpoint's folder."""
+    values: dict = {"temperature": calibration.temperature, "threshold": calibration.threshold}
+    if calibration.strings != PlattScaling():
+        values["strings"] = asdict(calibration.strings)
     write_json(Path(folder) / CALIBRATION, values | {"sha256": _calibration_sum(values)})

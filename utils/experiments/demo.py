@@ -106,14 +106,15 @@ def save_model(folder: Path, digits: str | Path = DEFAULT, strings: str | Path =
     """Write the files that the page needs: the two models, and a JSON file of facts for each.
 
     `digits.json` has the sample rate and the threshold, `strings.json` the sample rate, how the model divides a sound
-    (`Steps`), and the size of its state. The weights of `strings.onnx` are integers.
+    (`Steps`), the scaling of its probabilities (`PlattScaling`), and the size of its state. The weights of
+    `strings.onnx` are integers.
     """
     one, several = load_recogniser(digits), load_recogniser(strings)
     if not isinstance(several, StringRecogniser):
         raise InputError(f"{strings}: not a model of strings")
     export_checkpoint(digits, folder / "digits.onnx")
     export_checkpoint(strings, folder / "strings.onnx", int8=True)
-    divided = asdict(several.divided) | {"units": several.model.recurrent.hidden_size}
+    divided = asdict(several.divided) | asdict(several.scaling) | {"units": several.model.recurrent.hidden_size}
     for name, recogniser, further in (
         ("digits", one, {"threshold": one.calibration.threshold}),
         ("strings", several, divided),

@@ -1,5 +1,6 @@
-"""Confidence and rejection: a temperature and a threshold, chosen on held-out training speakers."""
+"""Confidence and rejection: a temperature, a threshold and Platt scaling, chosen on held-out training speakers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from utils.inference.strings import PlattScaling
 from utils.settings import check_limits
 from utils.training.objectives import with_non_digit
 
@@ -21,6 +23,7 @@ class Calibration:
     rejects: bool = False  # whether the model was trained on non-digits: they are an eleventh class
     temperature: float = 1.0  # divides the logits, so that confidence matches accuracy (Guo et al. 2017)
     threshold: float = 0.0  # a clip whose best digit is less probable is rejected as a non-digit
+    strings: PlattScaling = PlattScaling()  # of the probabilities of digits in strings
 
     def __post_init__(self):
         if self.temperature <= 0 or not 0 <= self.threshold <= 1:
@@ -50,6 +53,23 @@ def calibrate(logits: Tensor, labels: Tensor, accepted: float, rejects: bool = F
     best = tried[int(np.argmin(losses))]
     confidence = best.probabilities(logits).amax(1)
     return replace(best, threshold=round(float(torch.quantile(confidence, 1 - accepted)), 4))
+
+
+def fit_platt_scaling(probabilities: Sequence[float], correct: Sequence[bool]) -> PlattScaling:
+    """The scaling that minimises the cross-entropy: a logistic regression on the log odds (Platt 1999).
+
+    Args:
+        probabilities: of digits that a model recognised in strings, before any scaling.
+        correct: whether each was spoken there. If all were, or none, nothing is scaled.
+    """
+    from sklearn.linear_model import LogisticRegression  # takes long to load, and only this needs it
+
+    if len(set(correct)) < 2:
+        return PlattScaling()
+    chances = np.clip(probabilities, 1e-4, 1 - 1e-4)  # they are rounded to four digits
+    fitted = LogisticRegression(C=np.inf).fit(np.log(chances / (1 - chances))[:, None], correct)
+    slope, shift = np.clip([fitted.coef_[0, 0], fitted.intercept_[0]], (0.001, -100), 100).round(4).tolist()
+    return PlattScaling(slope, shift)
 
 
 def calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:

@@ -146,7 +146,7 @@ def export_strings(path: str | Path, recogniser: StringRecogniser, int8: bool = 
     `state`, float32 (1, 1, units), zero at the beginning of a sound. Its outputs are `labels`, float32 (1, steps, 11),
     logarithms of the probabilities of the ten digits and the blank; `passed`, float32 (1, steps, 2); and `next`, the
     state for the steps that follow. `StepLabeller` says which pieces, frames and steps these are, and how the steps
-    become digits is the business of the caller too (`prefix_beam`).
+    become digits is the business of the caller too (`prefix_beam`; `PlattScaling`, whose two numbers are metadata).
 
     Args:
         path: of the file.
@@ -167,7 +167,7 @@ def export_strings(path: str | Path, recogniser: StringRecogniser, int8: bool = 
         store_as_integers(network)
     facts = {"name": recogniser.name, "sample_rate": config.sample_rate, "threshold": calibration.threshold}
     facts |= {"temperature": calibration.temperature, "rejects": int(calibration.rejects)}
-    facts |= asdict(recogniser.divided)
+    facts |= asdict(recogniser.divided) | asdict(recogniser.scaling)
     return _write(path, network, {name: str(fact) for name, fact in facts.items()})
 
 

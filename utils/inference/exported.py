@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 
 from utils.inference.recogniser import Prediction, Recogniser
-from utils.inference.strings import Steps, StringRecogniser
+from utils.inference.strings import PlattScaling, Steps, StringRecogniser
 
 
 def load(path: Path) -> Recogniser:
@@ -48,6 +48,15 @@ class ExportedRecogniser(Recogniser):
 
 class ExportedStringRecogniser(ExportedRecogniser, StringRecogniser):
     """A recogniser of strings whose front end and model are one ONNX file (see `export_strings`)."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, facts: dict[str, str]):
+        super().__init__(session, facts)
+        given = {field.name: float(facts[field.name]) for field in fields(PlattScaling) if field.name in facts}
+        self._scaling = PlattScaling(**given)  # files of older versions have none
+
+    @property
+    def scaling(self) -> PlattScaling:
+        return self._scaling
 
     @property
     def divided(self) -> Steps:

@@ -1,5 +1,6 @@
 """Strings of digits by a model that follows the sound: digits with their times, without any pauses between them."""
 
+import math
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from functools import cached_property
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from utils.inference.prefix_beam import Digit, PrefixBeam
+from utils.inference.prefix_beam import Digit, PrefixBeam, Probabilities
 from utils.inference.recogniser import Prediction, Recogniser, Stream, Word
 
 if TYPE_CHECKING:  # PyTorch is imported where it is used: an exported model (`exported`) answers before it is loaded
@@ -18,6 +19,29 @@ if TYPE_CHECKING:  # PyTorch is imported where it is used: an exported model (`e
 
 BLOCK = 10.0  # seconds that are processed at once, at most
 SHORTEST = 0.05  # seconds of a digit
+
+
+@dataclass(frozen=True)
+class PlattScaling:
+    """How the probability of a digit in a string becomes a confidence (Platt 1999). The defaults change nothing.
+
+    The log odds are multiplied by `slope` and raised by `shift`. `demo/src/strings.js` does the same.
+    """
+
+    slope: float = 1.0
+    shift: float = 0.0
+
+    def __post_init__(self):
+        if not (0.001 <= self.slope <= 100 and -100 <= self.shift <= 100):
+            raise ValueError("need slope within [0.001, 100] and shift within [-100, 100]")
+
+    def __call__(self, label: int, probabilities: Probabilities) -> Probabilities:
+        """Scale the probability of the digit that was recognised; the others share the remainder as before."""
+        chance = min(probabilities[label], 1.0)  # a sum, which rounding can take beyond 1
+        right, wrong = math.exp(self.shift) * chance**self.slope, (1 - chance) ** self.slope
+        remainder = wrong / (right + wrong) / (1 - chance) if chance < 1 else 0.0
+        others = {digit: remainder * other for digit, other in probabilities.items()}
+        return others | {label: right / (right + wrong)}
 
 
 @dataclass(frozen=True)
@@ -115,10 +139,11 @@ class StringStream(Stream):
         seen = min(self._seconds(digit.named.step + divided.context / divided.stride), self.seconds)
         start = min(max(digit.named.start, self.end), seen)
         self.end = max(start, min(max(digit.named.end, start + SHORTEST), seen))
-        chances = [(label, digit.probabilities.get(label, 0.0)) for label in range(10)]
+        scaled = self.recogniser.scaling(digit.label, digit.probabilities)
+        chances = [(label, scaled.get(label, 0.0)) for label in range(10)]
         ranking = sorted(chances, key=lambda pair: -pair[1])
         rounded = tuple((label, round(chance, 4)) for label, chance in ranking)
-        probability = round(digit.probabilities[digit.label], 4)
+        probability = round(scaled[digit.label], 4)
         return Word(start, self.end, Prediction(digit.label, probability, rounded))
 
     def _seconds(self, steps):
@@ -145,6 +170,11 @@ class StringRecogniser(Recogniser):
         """How the model divides a sound."""
         hop = self.features.hop_length
         return Steps(hop, -(-self.features.n_fft // (2 * hop)), self.model.STRIDE, self.model.CONTEXT)
+
+    @property
+    def scaling(self) -> PlattScaling:
+        """Of the probabilities of digits in strings."""
+        return self.calibration.strings
 
     def label(self, samples: np.ndarray, frames: range, steps: range, state: Any) -> tuple[np.ndarray, np.ndarray, Any]:
         """What is said at some steps of a piece of sound, as a `Label`."""
