@@ -236,6 +236,28 @@ def test_a_model_that_sleeps_or_eats_memory_ends(graded, corpus, tmp_path, lines
     assert message in input_error(graded, fork, limits=limits)
 
 
+ANSWER = {"limits": {"files": False, "resources": False}, "attempts": []}
+WRITE_ANSWER = f"import json\njson.dump({ANSWER}, open('answer.json', 'w'))"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("os.mkfifo('answer.json')", "ended without an answer"),
+        ("os.symlink('clips.npz', 'answer.json')", "ended without an answer"),
+        (f"{WRITE_ANSWER}\nos.mkfifo('logits.npz')", "cannot be read"),
+        (f"{WRITE_ANSWER}\nos.symlink('clips.npz', 'logits.npz')", "cannot be read"),
+        (f"{WRITE_ANSWER}\nnp.savez_compressed('logits.npz', alone=np.zeros(2**28))", "cannot be read"),
+    ],
+)
+def test_what_a_model_leaves_in_place_of_answers_harms_nobody(graded, corpus, tmp_path, lines, message):
+    """A pipe would be read for ever, a link may lead to somebody else's file, and zeros unpack to any size."""
+    fork = write_fork(tmp_path / "fork", corpus, forged(f"import os\nimport numpy as np\n{lines}\nos._exit(0)"))
+    assert message in input_error(graded, fork)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is part of Linux")
 @pytest.mark.slow
 def test_the_kernel_refuses_what_gets_around_python(graded, corpus, tmp_path):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,18 +25,20 @@ from torch import Tensor
 from utils import InputError
 from utils.experiments import checkpoints
 from utils.experiments.grading import seal
-from utils.experiments.grading.seal import ANSWER, REQUEST, STARTED
+from utils.experiments.grading.seal import ANSWER, MOST_FILE, REQUEST, STARTED
 from utils.experiments.grading.submission import Submission
 from utils.experiments.grading.worker import CHECKPOINT, CLIPS, LOGITS, MODELS, NO_MEMORY
+from utils.files import read_json
 from utils.paths import PROJECT
 
 START = "import sys; _, code, folder = sys.argv; sys.path.insert(0, code); from {0} import main; main(folder)"
 # namespaces without a network, and in which all processes end with the first
 UNSHARED = ("unshare", "--user", "--map-current-user", "--net", "--ipc", "--pid", "--fork", "--kill-child")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
-ERRORS = "errors.txt"
 STARTING = 120  # seconds, at most, until the submission's code is reached
 LONGEST = 300  # characters of a message
+# errors raised by reading answers: the code can write what it likes
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, MemoryError, zipfile.BadZipFile)
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,11 @@ def ask(submission: Submission, clips: Sequence[Tensor], changed: Sequence[Tenso
         work = Path(folder).resolve()
         fill(work, submission, clips, changed, limits)
         problem = _run(work, limits)
-        answer = _read(work)
+        answer = _read_answer(work / ANSWER)
         if answer is None or "problem" in answer:
             raise InputError(f"{submission.name}: {problem if answer is None else _line(answer['problem'])}")
         try:
-            with np.load(work / LOGITS, allow_pickle=False) as stored:
-                logits = {name: np.asarray(stored[name], np.float32) for name in stored.files}
+            logits = _read_logits(work / LOGITS)
             wrong = [name for name, found in logits.items() if found.ndim != 2 or found.shape[1] != 10]
             if wrong or len(logits["alone"]) != len(clips):
                 raise InputError(f"{submission.name}: `forward` must return logits (batch, 10)")
@@ -91,7 +93,7 @@ def ask(submission: Submission, clips: Sequence[Tensor], changed: Sequence[Tenso
             outside = ["no network"] if can_unshare() else []
             told = (*outside, *inside, f"{limits.seconds} s")
             return Answers(answer, logits, tuple(map(_line, answer["attempts"])), told)
-        except (OSError, ValueError, KeyError, TypeError):  # the code can write what it likes
+        except UNREADABLE:
             raise InputError(f"{submission.name}: its answers cannot be read") from None
 
 
@@ -120,22 +122,23 @@ def _run(work: Path, limits: Limits) -> str:
     places = {"HOME": str(work), "TMPDIR": str(work), "TEMP": str(work)}
     python = [sys.executable, "-I", "-B", "-c", START.format(seal.__name__), str(PROJECT), str(work)]
     command = [*UNSHARED, *python] if can_unshare() else python
-    with open(work / ERRORS, "wb") as errors:
+    with tempfile.TemporaryFile() as errors:  # without a name, so that the code cannot put something else in its place
         process = subprocess.Popen(
             command, cwd=work, env=known | places | THREADS, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=errors, start_new_session=True,
         )  # fmt: skip
-    _running.add(process)
-    try:
-        began = time.monotonic()
-        while process.poll() is None and not (work / STARTED).exists() and time.monotonic() < began + STARTING:
-            time.sleep(0.05)
-        status = process.wait(limits.seconds)
-    except subprocess.TimeoutExpired:
-        return f"no answer within {limits.seconds} s"
-    finally:
-        _end(process)
-    said = (work / ERRORS).read_bytes()[-5000:].decode(errors="replace")
+        _running.add(process)
+        try:
+            began = time.monotonic()
+            while process.poll() is None and not (work / STARTED).exists() and time.monotonic() < began + STARTING:
+                time.sleep(0.05)
+            status = process.wait(limits.seconds)
+        except subprocess.TimeoutExpired:
+            return f"no answer within {limits.seconds} s"
+        finally:
+            _end(process)
+        errors.seek(max(0, errors.seek(0, os.SEEK_END) - 5000))
+        said = errors.read().decode(errors="replace")
     if any(sign in said for sign in (*NO_MEMORY, "MemoryError", "bad_alloc")):
         return f"it needs more than the {limits.memory / 2**30:g} GB of memory that it may use"
     last = said.strip().splitlines()[-1:] or [f"exit status {status}"]
@@ -158,12 +161,29 @@ def _end(process: subprocess.Popen) -> None:
     _running.discard(process)
 
 
-def _read(work: Path) -> dict | None:
+def _read_answer(path: Path) -> dict | None:
+    """The answer that the process left, if it did."""
     try:
-        answer = json.loads((work / ANSWER).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        answer = read_json(path) if _is_file(path) else None
+    except InputError:
         return None
     return answer if isinstance(answer, dict) else None
+
+
+def _read_logits(path: Path) -> dict[str, np.ndarray]:
+    """The logits that the process left, by circumstance."""
+    if not _is_file(path):
+        raise FileNotFoundError(path)
+    with zipfile.ZipFile(path) as parts:
+        if sum(part.file_size for part in parts.infolist()) > MOST_FILE:
+            raise ValueError(f"more than {MOST_FILE} bytes")
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: np.asarray(stored[name], np.float32) for name in stored.files}
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a file is what it seems: reading a pipe might never end, and a link may lead out of the folder."""
+    return path.is_file() and not path.is_symlink()
 
 
 @functools.cache
