@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -155,6 +156,13 @@ def test_two_sessions_in_one_folder_do_not_lose_each_other_s_clips(session):
         keep(session, "ada")
         keep(other, "bob")
     assert read_metadata(session.metadata)["speaker"].value_counts().to_dict() == {"ada": 3, "bob": 3}
+
+
+def test_nor_do_they_at_the_same_time(session):
+    names = ("ada", "bob", "cy")
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: keep(Session(session.folder, repetitions=2), name, 10), names))
+    assert read_metadata(session.metadata)["speaker"].value_counts().to_dict() == dict.fromkeys(names, 10)
 
 
 def test_the_words_of_a_folder_stay(session):
@@ -471,7 +479,7 @@ def terminal(session, monkeypatch):
             except StopIteration:
                 raise EOFError from None
 
-        monkeypatch.setattr(recording_terminal, "listen", listen)
+        monkeypatch.setattr(microphone, "record", listen)
         monkeypatch.setattr("builtins.input", read)
         recording_terminal.record(session, name)
 
@@ -531,6 +539,5 @@ def test_no_microphone_is_reported_in_one_line(sdr, tmp_path, monkeypatch):
         raise InputError("no recording: is there a microphone?")
 
     monkeypatch.setattr(microphone, "record", none)
-    monkeypatch.setattr(recording_terminal, "listen", none)
     sdr("record", tmp_path / "corpus", "--terminal").refused("microphone")
     assert not (tmp_path / "corpus").exists()

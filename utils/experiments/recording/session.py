@@ -8,7 +8,6 @@ import datetime
 import hashlib
 import io
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +22,7 @@ from utils import InputError
 from utils.data.digit_words import read_words, words_as_text
 from utils.data.metadata import COLUMNS, SPLITS, read_metadata
 from utils.data.synthesis.words import DIGITS
-from utils.files import check_writable, write_atomically, write_text
+from utils.files import check_writable, one_process, write_atomically, write_text
 
 RATE = 16000  # Hz, of the clips
 CONSENT = {  # what a speaker agrees to: the entry in the table, and the question
@@ -88,7 +87,6 @@ class Session:
         self.words_file = self.folder / "words.tsv"
         self.repetitions = repetitions
         self.split = split
-        self._lock = threading.RLock()
         check_writable(self.folder)
         earlier = read_words(self.words_file) if self.words_file.exists() else None
         if earlier and words and words != earlier:
@@ -132,7 +130,7 @@ class Session:
             OutOfStep: this is not the speaker's next prompt, for example because the clip has already been kept.
             InputError: the name or consent cannot be used, or the disk is full. Nothing has been written.
         """
-        with self._lock:
+        with one_process(self.metadata):  # two sessions may record to one folder
             table = self._read()
             speaker = self._progress(name, table)
             self._check_step(speaker, done)
@@ -167,7 +165,7 @@ class Session:
 
     def undo(self, name: str, done: int) -> None:
         """Delete a speaker's last clip, so that its word is read again. `done` and the errors are as for `keep`."""
-        with self._lock:
+        with one_process(self.metadata):
             table = self._read()
             self._check_step(self._progress(name, table), done)
             if not done:

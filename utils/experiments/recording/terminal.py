@@ -4,7 +4,7 @@ import textwrap
 
 from utils import InputError
 from utils.experiments.recording.session import CONSENT, RATE, OutOfStep, Prompt, Session
-from utils.inference.microphone import record as listen
+from utils.inference import microphone
 from utils.inference.utterance import QUIET, Utterance, find_utterance
 
 SECONDS = 2.5  # of recording per prompt
@@ -23,7 +23,7 @@ def record(session: Session, name: str | None = None) -> None:
     Raises:
         InputError: there is no microphone, or sounddevice is not installed.
     """
-    listen(TRIAL, RATE)  # reports a missing microphone before anybody has typed a name
+    microphone.record(TRIAL, RATE)  # reports a missing microphone before anybody has typed a name
     print(f"Recordings go to {session.folder}. Nothing leaves this machine.")
     try:
         while name := name or _ask("\nSpeaker's name or pseudonym (Enter to end): "):
@@ -71,7 +71,7 @@ def _record_prompt(prompt: Prompt, progress: str) -> Utterance:
         if _ask("Enter records ... ").lower() == "q":
             raise Quit
         try:
-            utterance = find_utterance(listen(SECONDS, RATE), RATE, RATE)
+            utterance = find_utterance(microphone.record(SECONDS, RATE), RATE, RATE)
         except InputError as error:
             print(f"{error}.")
             continue
