@@ -1,6 +1,7 @@
 """`sdr verify`: each verdict can happen, the exit status tells, and what was verified stands in the table."""
 
 import functools
+import shutil
 from datetime import date
 
 import pytest
@@ -115,6 +116,16 @@ def test_within_tolerance_needs_another_machine(sdr, stored):
     assert done.status == 0 and "network course seed 0: within tolerance" in done.out
     assert "processor: was Another" in done.out and "accuracy: TEST" in done.out
     assert verified.load(stored.store)["network/course/seed-0"]["verdict"] == "within tolerance"
+
+
+def test_a_seed_that_was_tested_on_less_sets_no_tolerance_for_the_rest(stored, tmp_path):
+    path, network = path_of(stored, "network"), find_experiment("network", tmp_path)
+    parts = set(results.load(path)["metrics"])
+    for seed in range(1, 4):  # in whatever order the system lists them
+        other = path.with_name(f"seed-{seed}.json")
+        shutil.copy(path, other)
+        edit(other, lambda result: result["metrics"].pop("DEV"))
+    assert set(verification._tolerance(network, path)) == parts
 
 
 def test_more_than_the_tolerance_is_different_on_any_machine(sdr, stored):

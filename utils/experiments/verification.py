@@ -182,10 +182,11 @@ def _moved(stored: dict, measured: dict) -> dict[str, float]:
 
 def _tolerance(experiment: Experiment, path: Path) -> dict[str, float]:
     """By how much the accuracy on each test set may differ on another machine."""
-    runs = [results.load(other)["metrics"] for other in path.parent.glob("seed-*.json")]
+    parts = results.load(path)["metrics"]
     if experiment.training is None:
-        return dict.fromkeys(results.load(path)["metrics"], TESTED)
-    by_part = {part: [other[part]["accuracy"] for other in runs if part in other] for part in runs[0]}
+        return dict.fromkeys(parts, TESTED)
+    runs = [results.load(other)["metrics"] for other in path.parent.glob("seed-*.json")]
+    by_part = {part: [run[part]["accuracy"] for run in runs if part in run] for part in parts}
     return {part: max(TRAINED, max(values) - min(values)) for part, values in by_part.items()}
 
 
