@@ -1,5 +1,7 @@
 """Paired tests match their definitions and have the correct sign."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,3 +115,10 @@ def test_compare_names_the_experiment_without_runs(put, tmp_path):
     put("a", 60)
     with pytest.raises(InputError, match="no run of b"):
         significance.compare(["a", "b"], store=tmp_path)
+
+
+def test_a_copy_of_a_result_is_no_seed(put, tmp_path):
+    put("a", 60, 62)
+    path = results.result_path(tmp_path, "a", "course", 0)
+    shutil.copy(path, path.with_name("seed-0 copy.json"))
+    assert list(significance.correct("a", "course", tmp_path).columns) == ["speaker", 0, 1]

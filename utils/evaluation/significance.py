@@ -14,8 +14,8 @@ from utils.evaluation import results
 ROUNDING = 1e-9  # differences of accuracies below this are due to rounding
 
 
-def correct(experiment: str, split: str, part: str = "TEST", store: Path = results.STORE) -> pd.DataFrame:
-    """Which clips a model recognised correctly.
+def correct(experiment: str, split: str, store: Path = results.STORE) -> pd.DataFrame:
+    """Which clips of TEST a model recognised correctly.
 
     Returns:
         One row per clip, indexed by identifier: its `speaker`, and for each seed a column of 0 and 1.
@@ -23,11 +23,12 @@ def correct(experiment: str, split: str, part: str = "TEST", store: Path = resul
     Raises:
         InputError: the store has no run of this experiment on this split.
     """
-    paths = sorted((store / experiment / split).glob("seed-*.json"))
-    if not paths:
+    seeds = results.seeds_of(store, experiment, split)
+    if not seeds:
         raise InputError(f"{store}: no run of {experiment} on {split}; `sdr reproduce` makes one")
-    tables = {int(path.stem.removeprefix("seed-")): results.load_predictions(path) for path in paths}
-    return correct_by_seed({seed: table[table["split"] == part] for seed, table in tables.items()})
+    paths = {seed: results.result_path(store, experiment, split, seed) for seed in seeds}
+    tables = {seed: results.load_predictions(path) for seed, path in paths.items()}
+    return correct_by_seed({seed: table[table["split"] == "TEST"] for seed, table in tables.items()})
 
 
 def correct_by_seed(predictions: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
@@ -128,10 +129,11 @@ def compare(experiments: Sequence[str], split: str = "course", store: Path = res
 def compare_scores(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Compare all pairs of models (see `compare`), given which clips each recognised correctly (see `correct`)."""
     rows = []
+    by_seed = {name: table.drop(columns="speaker") for name, table in scores.items()}
     for pair in itertools.combinations(scores, 2):
-        tables = sorted((scores[name].drop(columns="speaker") for name in pair), key=lambda t: -t.to_numpy().mean())
-        names = sorted(pair, key=lambda name: -scores[name].drop(columns="speaker").to_numpy().mean())
-        better, worse = tables[0], tables[1].loc[tables[0].index]
+        names = sorted(pair, key=lambda name: -by_seed[name].to_numpy().mean())
+        better = by_seed[names[0]]
+        worse = by_seed[names[1]].loc[better.index]
         difference, low, high, p = paired_bootstrap(
             better.mean(axis=1).to_numpy(), worse.mean(axis=1).to_numpy(), scores[names[0]]["speaker"].to_numpy()
         )
