@@ -48,7 +48,7 @@ def test_variant_and_repetitions(sdr, project, write_config, tmp_path):
     assert result["train_clips"] == 40 and len(result["history"]) == 2
     sdr("train", several).refused("name one; known are calm, wild")
     sdr("train", several, "--variant", "clam").refused("no variant 'clam'")
-    for wrong in (0, -1, "x"):
+    for wrong in (0, -1, "x", 100_001):
         sdr("train", several, "--variant", "calm", f"--repetitions={wrong}").refused("--repetitions", str(wrong))
 
 

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--fold", help=folds)
     add(
         "--repetitions",
-        type=arguments.whole(),
+        type=arguments.whole(1, 100_000),
         help="labelled repetitions per digit and speaker (default: all)",
     )
     add("--store", type=Path, help="the folder of the results (default: results/runs)")
