@@ -13,6 +13,8 @@ from utils import InputError
 from utils.files import (
     atomic_folder,
     check_name,
+    check_target,
+    check_writable,
     fill_once,
     one_process,
     read_json,
@@ -76,6 +78,12 @@ def test_a_device_is_not_replaced_by_a_file(tmp_path):
         with pytest.raises(InputError, match="not a regular file"):
             write_atomically(place, lambda new: new.write_text("text"))
     assert (tmp_path / "pipe").is_fifo() and list(tmp_path.iterdir()) == [tmp_path / "pipe"]
+
+
+@pytest.mark.parametrize("check", [check_target, check_writable, lambda path: write_text(path, "")])
+def test_a_name_that_is_too_long_is_an_input_error(tmp_path, check):
+    with pytest.raises(InputError, match="could not be written"):
+        check(tmp_path / ("x" * 300))
 
 
 def test_a_full_disk_met_by_soundfile_is_an_input_error(tmp_path):

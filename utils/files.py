@@ -47,8 +47,8 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         InputError: the disk is full, the folder is not writable, or `path` is a folder or a device.
     """
     path = Path(path)
-    _check_regular(path)
     with _plain_errors(path):
+        _check_regular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{os.getpid()}-{path.name}"  # same suffix: some writers go by it
         try:
@@ -71,15 +71,16 @@ def write_json(path: str | Path, value: object) -> None:
 def check_writable(folder: str | Path) -> None:
     """Raise `InputError` if a folder, which need not exist yet, cannot be written to. Call this before long work."""
     place = Path(folder)
-    while not place.exists():
-        place = place.parent
-    with _plain_errors(Path(folder)):
+    with _plain_errors(place):
+        while not place.exists():
+            place = place.parent
         tempfile.TemporaryFile(dir=place).close()
 
 
 def check_target(path: str | Path) -> None:
     """Raise `InputError` if a file, which need not exist yet, cannot be written. Call this before long work."""
-    _check_regular(Path(path))
+    with _plain_errors(Path(path)):
+        _check_regular(Path(path))
     check_writable(Path(path).parent)
 
 
@@ -120,7 +121,6 @@ def atomic_folder(path: str | Path, patterns: Sequence[str] = ()) -> Iterator[Pa
         check_replaceable(path, patterns)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-        temporary.chmod(0o755)
         try:
             filled, old = temporary / "new", temporary / "old"
             filled.mkdir()
