@@ -145,6 +145,22 @@ def test_no_microphone(trained, capsys, fake_microphone):
     assert stopped.value.code == 2 and "is there a microphone?" in capsys.readouterr().err
 
 
+def test_a_microphone_that_does_not_start_is_closed(trained, capsys, fake_microphone):
+    closed = []
+
+    class Busy(FakeStream):
+        def start(self):
+            raise PortAudioError("Device unavailable")
+
+        def close(self, ignore_errors):
+            closed.append(self)
+
+    fake_microphone.InputStream = Busy
+    with pytest.raises(SystemExit) as stopped:
+        main(["listen", str(trained.checkpoint)])
+    assert stopped.value.code == 2 and "another program" in capsys.readouterr().err and len(closed) == 1
+
+
 @pytest.mark.parametrize("level", [0.0, 0.05], ids=["silence", "noise"])
 def test_nothing_is_recognised_where_nobody_speaks(trained, tmp_path, capsys, level):
     soundfile.write(tmp_path / "room.wav", level * np.random.default_rng(0).normal(size=60 * RATE), RATE)

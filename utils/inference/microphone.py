@@ -51,16 +51,18 @@ def listen(sample_rate: int) -> Iterator[np.ndarray]:
             dtype="float32",
             callback=lambda sound, *_: chunks.put(sound.mean(1)),
         )
-        stream.start()
     except sounddevice.PortAudioError as error:
         raise InputError(f"could not listen; is there a microphone? ({error})") from None
     resampler, started = Resampler(rate, sample_rate), False
     try:
+        stream.start()
         while True:
             chunk = chunks.get(timeout=LOST)
             started = started or bool(chunk.any())
             if started:
                 yield resampler.push(chunk)
+    except sounddevice.PortAudioError as error:
+        raise InputError(f"could not listen; is another program using the microphone? ({error})") from None
     except queue.Empty:
         raise InputError("the microphone gives no sound any more; was it unplugged?") from None
     finally:
