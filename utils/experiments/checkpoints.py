@@ -112,8 +112,6 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     except DAMAGED as error:
         why = "".join(str(error).strip().splitlines()[:1])
         raise InputError(f"{folder / WEIGHTS}: not a file of weights, or damaged ({why})") from None
-    except InputError:
-        raise
     except RuntimeError as error:
         damaged = "zip" in str(error) or "archive" in str(error)
         why = "the file is damaged" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"

@@ -1,6 +1,5 @@
 """All checks of a corpus."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from utils.experiments.corpus_check.findings import CHECKS, SEVERITIES, Finding,
 from utils.experiments.corpus_check.labels import check_labels
 from utils.experiments.corpus_check.measures import Measures, measure
 from utils.experiments.corpus_check.voices import check_voices
+from utils.files import read_text
 from utils.progress import Progress
 
 
@@ -47,5 +47,5 @@ def check_corpus(table: Path, root: Path | None = None) -> Report:
 
 def row_numbers(table: Path) -> list[int]:
     """The line in the file of each row of `read_metadata`, which skips empty lines. The header is line 1."""
-    lines = re.split("\r\n|\r|\n", table.read_text(encoding="utf-8-sig"))
+    lines = read_text(table).split("\n")
     return [number for number, line in enumerate(lines, start=1) if line.strip("\t")][1:]
