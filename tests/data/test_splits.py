@@ -14,6 +14,7 @@ from utils.data.splits import (
     BECKER,
     PROTOCOLS,
     Split,
+    apply,
     becker,
     course,
     few_repetitions,
@@ -221,3 +222,8 @@ def test_a_side_without_clips_is_rejected():
         course(CLIPS[CLIPS["split"] != "TRAIN"])
     with pytest.raises(InputError, match="no clips for TEST"):
         course(CLIPS[CLIPS["split"] == "TRAIN"])
+
+
+def test_a_protocol_is_applied_by_its_name():
+    assert apply("loso", CLIPS, "x").name == "loso-x"
+    assert "did you mean 'course'?" in input_error(apply, "curse", CLIPS)

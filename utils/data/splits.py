@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from utils import InputError
+from utils.settings import nearest
 
 NO_LABEL = -1  # the label of unlabelled clips
 
@@ -205,6 +206,13 @@ PROTOCOLS: dict[str, Callable[[pd.DataFrame, str | None], Split]] = {
     "ratio": ratio,
     "becker": becker,
 }
+
+
+def apply(protocol: str, clips: pd.DataFrame, fold: str | None = None) -> Split:
+    """Apply a protocol, by its name, to a table. Raises `InputError` if there is none of that name, or as it does."""
+    if protocol not in PROTOCOLS:
+        raise InputError(f"unknown protocol '{protocol}'; {nearest(protocol, PROTOCOLS)}")
+    return PROTOCOLS[protocol](clips, fold)
 
 
 def _part(clips: pd.DataFrame, split: str) -> pd.DataFrame:

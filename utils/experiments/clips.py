@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from utils import InputError
+from utils.data import splits
 from utils.data.corpora import noises
 from utils.data.metadata import read_metadata, verify
-from utils.data.splits import PROTOCOLS, Split, few_repetitions
+from utils.data.splits import Split, few_repetitions
 from utils.data.synthesis import accents, archive, corpus, foreign_digits, selection
 from utils.data.synthesis.words import DIGITS
 from utils.experiments.config import DataConfig, Experiment
@@ -30,12 +31,10 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
     `seed` selects the labelled repetitions, if only some of them are labelled.
     """
     data = experiment.data
-    if data.protocol not in PROTOCOLS:
-        raise InputError(f"unknown protocol '{data.protocol}'; known are {', '.join(PROTOCOLS)}")
     tables = {name: read_metadata(find_metadata(name), digits=name not in data.non_digits) for name in data.tables}
     for clips in tables.values():
         verify(clips)
-    split = PROTOCOLS[data.protocol](tables[data.metadata], data.fold)
+    split = splits.apply(data.protocol, tables[data.metadata], data.fold)
     tests = dict(split.tests)
     for name in data.also_test:
         if Path(name).stem in tests:

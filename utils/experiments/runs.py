@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from utils import InputError
+from utils.data import splits
 from utils.data.metadata import read_metadata, tables_sha256, verify
-from utils.data.splits import PROTOCOLS
 from utils.evaluation import results
 from utils.evaluation.metrics import cost, metrics
 from utils.experiments import checkpoints
@@ -141,7 +141,7 @@ def test_clips(experiment: Experiment, part: str) -> pd.DataFrame:
     verify(clips)
     if part in also:
         return clips[clips["split"] == "TEST"]
-    tests = PROTOCOLS[data.protocol](clips, data.fold).tests
+    tests = splits.apply(data.protocol, clips, data.fold).tests
     if part not in tests:
         raise InputError(f"{experiment.name}: is not tested on {part}; it is on {', '.join([*tests, *also])}")
     return tests[part]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pandas as pd
 
 from utils import InputError
+from utils.data import splits
 from utils.data.metadata import read_metadata
-from utils.data.splits import PROTOCOLS, normalise_speaker
+from utils.data.splits import normalise_speaker
 from utils.data.synthesis.words import DIGITS
 from utils.experiments.grading.submission import Submission
 from utils.experiments.leakage import Copy, find_copies
@@ -53,10 +54,7 @@ def find_leakage(submission: Submission, tested: pd.DataFrame) -> Leakage:
 def training_clips(submission: Submission) -> pd.DataFrame:
     """The recordings that a submission's config trains and pre-trains on. Some of the clips may not be here."""
     data = submission.data
-    if data.protocol not in PROTOCOLS:
-        raise InputError(f"unknown protocol '{data.protocol}'")
-    main = _read(submission, data.metadata)
-    split = PROTOCOLS[data.protocol](main, data.fold)
+    split = splits.apply(data.protocol, _read(submission, data.metadata), data.fold)
     parts = [split.train, split.validation, split.unlabelled if data.unlabelled else None]
     for name in (*data.also_train, *data.non_digits):
         table = _read(submission, name, digits=name not in data.non_digits)
