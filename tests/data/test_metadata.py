@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from utils import InputError
-from utils.data.metadata import COLUMNS, read_metadata, verify
+from utils.data.metadata import COLUMNS, read_metadata, read_rows, verify, write_table
 from utils.data.splits import PROTOCOLS
 from utils.files import sha256
 from utils.paths import COURSE_METADATA, speech_data
@@ -317,3 +317,9 @@ def test_the_course_clips_are_those_in_the_table(monkeypatch):
     for name, fold in (("course", None), ("loso", "george"), ("inside-train", "theo"), ("one-speaker", "nicolas")):
         split = PROTOCOLS[name](table, fold)
         assert not set(split.train["speaker"]) & set(split.tests["TEST"]["speaker"])
+
+
+def test_rows_read_back_as_they_were_written(tmp_path):
+    rows = [{"word": '"oh', "digit": "0"}, {"word": "siero'", "digit": "0"}]
+    write_table(tmp_path / "words.tsv", ("word", "digit"), rows)
+    assert read_rows(tmp_path / "words.tsv") == rows

@@ -119,7 +119,7 @@ def _read_table(path: Path) -> pd.DataFrame:
             sep="\t",
             dtype=str,
             keep_default_na=False,
-            quoting=3,  # quotation marks have no special meaning
+            quoting=csv.QUOTE_NONE,  # quotation marks have no special meaning
             skip_blank_lines=False,  # so that row numbers are those of an editor
         ).fillna("")
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
@@ -141,6 +141,11 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> Non
         )
         writer.writeheader()
         writer.writerows(rows)
+
+
+def read_rows(path: Path) -> list[dict]:
+    """The rows of a TSV such as `write_table` writes, which need not list clips. Errors as for `read_text`."""
+    return list(csv.DictReader(io.StringIO(read_text(path)), delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 def locate(files: Iterable[str], metadata: Path, root: str | Path | None = None) -> list[str]:

@@ -4,8 +4,6 @@
 licence. `tools/make_archive.py` makes it. Only voices whose output may be passed on are in it.
 """
 
-import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,11 +11,12 @@ import numpy as np
 import soundfile
 
 from utils import InputError
-from utils.data.metadata import COLUMNS, write_table
+from utils.data.metadata import COLUMNS, read_rows, write_table
 from utils.data.synthesis.engine import SAMPLE_RATE
 from utils.data.synthesis.speakers import put_in_room, write_clip
-from utils.files import atomic_folder, fill_once, sha256, write_json
+from utils.files import atomic_folder, fill_once, read_json, sha256, write_json
 from utils.paths import CACHE
+from utils.settings import as_mapping
 
 ARCHIVE = Path(__file__).with_name("archive")  # has a folder for each language
 TABLE, CHECKSUMS = "clips.tsv", "checksums.json"
@@ -46,7 +45,7 @@ def pack(tables: Sequence[Path], folder: Path) -> Path:
     Raises:
         InputError: a table or clip cannot be read, there is nothing to pack, or a file or the archive is too large.
     """
-    rows = [row | {"path": table.parent / "clean" / row["file"]} for table in tables for row in _read(table)]
+    rows = [row | {"path": table.parent / "clean" / row["file"]} for table in tables for row in read_rows(table)]
     rows = [row for row in rows if row["may_pass_on"] == "yes"]
     if not rows:
         raise InputError("no clips to pack")
@@ -92,7 +91,7 @@ def unpack(language: str, archive: Path | None = None, cache: Path = CACHE) -> P
         InputError: the archive lacks the language or is damaged, or the cache cannot be written to.
     """
     archive = archive or ARCHIVE / language
-    rows = [row for row in _read(archive / TABLE) if row["language"] == language]
+    rows = [row for row in read_rows(archive / TABLE) if row["language"] == language]
     if not rows:
         raise InputError(f"{archive / TABLE}: no clips for the language '{language}'")
     verify(archive)
@@ -125,20 +124,12 @@ def verify(archive: Path) -> None:
         InputError: names the first file that is missing or differs.
     """
     try:
-        sums = json.loads((archive / CHECKSUMS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        sums = as_mapping(read_json(archive / CHECKSUMS), CHECKSUMS)
+    except InputError:
         raise InputError(f"{archive / CHECKSUMS}: cannot be read; restore it with git") from None
     for name, expected in sums.items():
         if sha256(archive / name) != expected:
             raise InputError(f"{archive / name}: damaged (wrong checksum); restore it with git")
-
-
-def _read(table: Path) -> list[dict]:
-    try:
-        with open(table, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file, delimiter="\t"))
-    except OSError as error:
-        raise InputError(f"{table}: {error.strerror or error}") from None
 
 
 def _load(path: Path) -> np.ndarray:

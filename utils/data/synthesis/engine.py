@@ -3,7 +3,6 @@
 `engines.tsv` lists the voices that the project uses, with the licence of each and whether its output may be passed on.
 """
 
-import csv
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import numpy as np
 import soundfile
 
 from utils import InputError
+from utils.data.metadata import read_rows
 from utils.data.synthesis.vocoder import revoice
 from utils.settings import nearest
 
@@ -156,15 +156,14 @@ def read_wave(path: Path) -> tuple[np.ndarray, int]:
 @cache
 def voice_table() -> tuple[Voice, ...]:
     """The rows of `engines.tsv`."""
-    with open(Path(__file__).with_name("engines.tsv"), encoding="utf-8", newline="") as file:
-        return tuple(
-            Voice(
-                engine=row["engine"],
-                voice=row["voice"],
-                language=row["language"],
-                accents=tuple(row["accents"].split(",")),
-                licence=row["licence"],
-                may_pass_on={"yes": True, "no": False}[row["may_pass_on"]],
-            )
-            for row in csv.DictReader(file, delimiter="\t")
+    return tuple(
+        Voice(
+            engine=row["engine"],
+            voice=row["voice"],
+            language=row["language"],
+            accents=tuple(row["accents"].split(",")),
+            licence=row["licence"],
+            may_pass_on={"yes": True, "no": False}[row["may_pass_on"]],
         )
+        for row in read_rows(Path(__file__).with_name("engines.tsv"))
+    )

@@ -1,11 +1,11 @@
 """How the digits are pronounced in a language, by accent, from `pronunciations.tsv`. Teachers may add rows to it."""
 
-import csv
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 from utils import InputError
+from utils.data.metadata import read_rows
 from utils.settings import nearest
 
 
@@ -47,5 +47,4 @@ def languages() -> list[str]:
 
 @cache
 def _table() -> Sequence[dict[str, str]]:
-    with open(Path(__file__).with_name("pronunciations.tsv"), encoding="utf-8", newline="") as file:
-        return tuple(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return tuple(read_rows(Path(__file__).with_name("pronunciations.tsv")))

@@ -1,12 +1,12 @@
 """Which clips of the archive and of eSpeak NG's accented speakers are trained on: engines, voices, ways, words."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from utils import InputError
+from utils.data.metadata import read_rows
 from utils.data.synthesis.archive import NOT_UNDERSTOOD
 from utils.settings import nearest
 
@@ -65,18 +65,11 @@ def first_speakers(clips: pd.DataFrame, number: int) -> pd.DataFrame:
 
 def understood(clips: pd.DataFrame, archive: Path) -> pd.DataFrame:
     """The clips without the words and voices that `sdr data voices` has listed in the folder of the archive."""
+    if not (path := archive / NOT_UNDERSTOOD).exists():
+        raise InputError(f"{path}: there is no such file; `sdr data voices {archive.name} --write` makes it")
     names = identify(clips)
     keep = pd.Series(True, index=clips.index)
-    for row in _read(archive / NOT_UNDERSTOOD):
+    for row in read_rows(path):
         columns = VOICE if row["voice"] else WORD
         keep &= ~(names[list(columns)].astype(str) == [row[name] for name in columns]).all(axis=1)
     return clips[keep]
-
-
-def _read(path: Path) -> list[dict]:
-    try:
-        with open(path, encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file, delimiter="\t"))
-    except OSError as error:
-        hint = f"`sdr data voices {path.parent.name} --write` makes it"
-        raise InputError(f"{path}: {error.strerror or error}; {hint}") from None
