@@ -9,6 +9,8 @@ from typing import Any
 
 from utils import InputError
 
+STARTING = 120.0  # seconds that a process may take to start
+
 
 class WorkerLost(InputError):
     """The process hung or died."""
@@ -20,11 +22,10 @@ class Worker:
     Args:
         function: can be pickled, as can its arguments and what it returns.
         patience: seconds that a call may take.
-        start: seconds that the process may take to start.
     """
 
-    def __init__(self, function: Callable, patience: float = 45.0, start: float = 120.0):
-        self.function, self.patience, self.start = function, patience, start
+    def __init__(self, function: Callable, patience: float = 45.0):
+        self.function, self.patience = function, patience
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
 
@@ -66,12 +67,13 @@ class Worker:
 
     def _start(self) -> Connection:
         context = multiprocessing.get_context("spawn")  # a fork of a process with threads can hang
-        self._pipe, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(other, self.function), daemon=True)
-        self._process.start()
+        pipe, other = context.Pipe()
+        process = context.Process(target=_serve, args=(other, self.function), daemon=True)
+        process.start()
         other.close()
-        self._receive(self._pipe, self.start)
-        return self._pipe
+        self._pipe, self._process = pipe, process
+        self._receive(pipe, STARTING)
+        return pipe
 
     def _receive(self, pipe: Connection, patience: float) -> Any:
         if not pipe.poll(patience):
