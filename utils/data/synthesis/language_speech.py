@@ -126,8 +126,9 @@ def speak_corpus(
             raise InputError(f"no voice for {split} has spoken the digit {min(missing)} ({why})")
     table = folder / "metadata.tsv"
     write_atomically(table, lambda new: write_table(new, COLUMNS, rows))
+    listed = {row["file"] for row in rows}
     for old in clips.glob("*.wav"):
-        if f"clips/{old.name}" not in {row["file"] for row in rows}:
+        if f"clips/{old.name}" not in listed:
             old.unlink()
     return table, left_out
 
