@@ -116,7 +116,7 @@ export class Picture {
     const wave = { x: LEFT, y: TOP, width: width - LEFT - 1, height: Math.round(inner * 0.36) };
     const spectrogram = { ...wave, y: wave.y + wave.height + GAP, height: inner - Math.round(inner * 0.36) };
     this.#drawSpectrogram(pen, spectrogram, colour);
-    this.#drawMarks(pen, wave, spectrogram, colour, style.fontFamily);
+    this.#drawMarks(pen, wave, colour, style.fontFamily);
     this.#drawWave(pen, wave, colour);
     this.#drawAxes(pen, wave, spectrogram, colour);
   }
@@ -159,7 +159,7 @@ export class Picture {
     pen.drawImage(image, box.x, box.y, box.width, box.height);
   }
 
-  #drawMarks(pen, wave, spectrogram, colour, family) {
+  #drawMarks(pen, wave, colour, family) {
     const first = this.scrolls ? this.received / this.rate - this.seconds : 0;
     const place = (seconds) => wave.x + ((seconds - first) / this.seconds) * wave.width;
     pen.textAlign = "center";

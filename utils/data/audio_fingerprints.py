@@ -12,7 +12,7 @@ instead of 0.35, because two utterances of a word by the same speaker resemble e
 is found and what is not was measured in docs/checking_data.md: a change of speed or pitch, for example, is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -78,7 +78,7 @@ def fingerprint(waveform: np.ndarray) -> Fingerprint:
     )
 
 
-def near_duplicates(clips: Sequence[Fingerprint], max_bit_errors: float = MAX_BIT_ERRORS) -> list[Duplicate]:
+def near_duplicates(clips: Sequence[Fingerprint]) -> list[Duplicate]:
     """All pairs of clips with the same recording, those that resemble each other most first.
 
     The time and memory needed grow with the number of frames and of pairs found, not with the square of the clips.
@@ -103,7 +103,7 @@ def near_duplicates(clips: Sequence[Fingerprint], max_bit_errors: float = MAX_BI
             places = np.stack([owner[first], owner[second], frame[second] - frame[first]], axis=1)
             for i, j, lag in np.unique(places, axis=0).tolist():
                 errors = bit_errors(clips[i], clips[j], lag)
-                if errors <= max_bit_errors and ((i, j) not in best or errors < best[i, j].bit_errors):
+                if errors <= MAX_BIT_ERRORS and ((i, j) not in best or errors < best[i, j].bit_errors):
                     best[i, j] = Duplicate(i, j, errors, lag * HOP / RATE)
     return sorted(best.values(), key=lambda pair: (pair.bit_errors, pair.first, pair.second))
 
@@ -120,7 +120,7 @@ def bit_errors(first: Fingerprint, second: Fingerprint, lag: int) -> float:
     return float(wrong[both].sum() / (BITS * compared))
 
 
-def _matches(start: np.ndarray, end: np.ndarray):
+def _matches(start: np.ndarray, end: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Pairs (i, j) with start[i] <= j < end[i], as two arrays, in chunks."""
     counts = end - start
     for part in np.split(np.arange(len(counts)), np.flatnonzero(np.diff(np.cumsum(counts) // CHUNK)) + 1):

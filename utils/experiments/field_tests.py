@@ -108,7 +108,7 @@ def _part_of(table: str, split: str, digits: bool = True) -> pd.DataFrame:
     return clips[clips["split"] == split]
 
 
-def acceptance(recogniser: Recogniser, non_digits: int = 1200, progress: bool = False) -> pd.DataFrame:
+def acceptance(recogniser: Recogniser, non_digits: int = 1200) -> pd.DataFrame:
     """The share of clips that the recogniser accepts as digits, by corpus. All speakers are unseen.
 
     Corpora that are not available here are skipped.
@@ -117,14 +117,13 @@ def acceptance(recogniser: Recogniser, non_digits: int = 1200, progress: bool = 
         recogniser: for example from `load_recogniser`.
         non_digits: the synthetic words and noises are the TEST clips of `synthetic_non_digits(non_digits)`,
             the music those of `synthetic_music(non_digits // 2)`; so at least 10.
-        progress: show a progress bar.
 
     Returns:
         One row per corpus: the number of `clips`; whether they are `digits`; `accepted`, the share accepted as digits;
         for digits also `right`, the accuracy on the accepted clips.
     """
-    rate, rows = recogniser.features.sample_rate, []
-    for name, waveforms, labels in Progress(_sources(rate, non_digits), "corpora", shown=progress):
+    rate, rows = recogniser.sample_rate, []
+    for name, waveforms, labels in _sources(rate, non_digits):
         predictions = recogniser.recognise(waveforms)
         digits = np.array([np.nan if prediction.digit is None else prediction.digit for prediction in predictions])
         accepted = ~np.isnan(digits)
@@ -173,7 +172,7 @@ def digit_strings(recogniser: Recogniser, clips: pd.DataFrame, number: int, seed
         One row per recording: `speaker`, `spoken`, and the prediction `heard`, both tuples of digits (None: no digit).
     """
     rows = []
-    for speaker, spoken, recording in recordings(clips, recogniser.features.sample_rate, number, seed):
+    for speaker, spoken, recording in recordings(clips, recogniser.sample_rate, number, seed):
         words = recogniser.recognise_words(recording)
         rows.append((speaker, spoken, tuple(word.prediction.digit for word in words)))
     return pd.DataFrame(rows, columns=["speaker", "spoken", "heard"])

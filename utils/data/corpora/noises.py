@@ -35,7 +35,7 @@ SOURCES = {
     "esc10": ("noises/*.ogg", "CC BY 3.0"),
 }
 MAX_SECONDS = 120.0  # the longest recording lasts 104 s
-CLIP_RATE = 16_000  # Hz, of `cut_clips`
+CLIP_RATE, CLIP_SECONDS, MOST_CLIPS = 16_000, 1.0, 40  # of `cut_clips`: in Hz, of each clip, of each recording
 QUIETEST = 1e-3  # RMS, full scale being 1: -60 dB, below which a recording would be mostly its own hiss when amplified
 
 
@@ -155,27 +155,27 @@ def tabulate(recordings: Path, sources: Sequence[str] = tuple(SOURCES)) -> pd.Da
     return pd.DataFrame(rows)
 
 
-def cut_clips(noises: pd.DataFrame, folder: Path, seconds: float = 1.0, most: int = 40) -> Path:
+def cut_clips(noises: pd.DataFrame, folder: Path) -> Path:
     """Cut recordings of noise into clips, as a corpus of non-digits. Done once: a folder that is there is complete.
+
+    The clips of a recording, up to `MOST_CLIPS`, are at equal distances.
 
     Args:
         noises: a table of `read_noises`.
         folder: of the clips, 16 kHz WAV, and of their table.
-        seconds: of each clip.
-        most: clips of each recording, at equal distances.
 
     Returns:
         The path of `metadata.tsv`. Its "speakers" are the recordings, all of its clips are in TRAIN, labelled "noise".
     """
-    return fill_once(folder, lambda new: _cut(noises, new, seconds, most)) / "metadata.tsv"
+    return fill_once(folder, lambda new: _cut(noises, new)) / "metadata.tsv"
 
 
-def _cut(noises: pd.DataFrame, folder: Path, seconds: float, most: int) -> None:
+def _cut(noises: pd.DataFrame, folder: Path) -> None:
     """Write the clips of `cut_clips` and their table into `folder`."""
-    rows, size = [], round(seconds * CLIP_RATE)
+    rows, size = [], round(CLIP_SECONDS * CLIP_RATE)
     for noise in noises.itertuples():
         recording = read_audio(str(noise.path), CLIP_RATE, MAX_SECONDS)
-        number = min(most, len(recording) // size)
+        number = min(MOST_CLIPS, len(recording) // size)
         for start in np.linspace(0, len(recording) - size, number).astype(int):
             clip, name = recording[start : start + size], f"{noise.identifier}_{start}"
             if clip.any():  # digital silence is not a clip

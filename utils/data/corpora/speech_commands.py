@@ -27,7 +27,6 @@ ARCHIVE_SHA256 = "743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d81
 DISK_SPACE = 5_000_000_000  # bytes: the archive, about 1.5 GB, and the clips
 TABLE = Path(__file__).with_name("speech_commands.tsv")
 WORDS_TABLE = Path(__file__).with_name("speech_commands_words.tsv")
-TABLE_DIGITS = ("zero", "one", "five", "eight")
 WORDS = ("down", "go", "left", "right", "up")
 NAME = re.compile(r"(?P<speaker>[0-9a-f]+)_nohash_(?P<repetition>\d+)\.wav")
 HASHES = 2**27  # the hash of a speaker is reduced modulo this number

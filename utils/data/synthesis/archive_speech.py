@@ -16,9 +16,6 @@ def speak_digits(
     folder: Path,
     engine: Engine,
     speakers: Sequence[Speaker],
-    *,
-    repetitions: int = 1,
-    seed: int = 0,
     progress: bool = True,
 ) -> tuple[Path, dict[str, str]]:
     """Speak the digits of all speakers. Can be interrupted and called again.
@@ -28,8 +25,6 @@ def speak_digits(
             their speakers are recorded (with noise and level) to `{engine}/`, 16 kHz WAV.
         engine: the engine of all the speakers.
         speakers: for example from `accents.plan_speakers`.
-        repetitions: of each digit by each speaker.
-        seed: of their ways of saying the words.
         progress: whether to show a progress bar.
 
     Returns:
@@ -48,7 +43,7 @@ def speak_digits(
         clean.mkdir(parents=True, exist_ok=True)
         rooms.mkdir(exist_ok=True)
         for number, speaker in enumerate(Progress(speakers, engine.name, unit="speaker", shown=progress)):
-            for utterance in plan_utterances(engine, speaker, repetitions, seed):
+            for utterance in plan_utterances(engine, speaker):
                 name = f"{utterance.clip}.wav"
                 if not (rooms / name).is_file():
                     if speaker.voice in left_out:

@@ -1,6 +1,7 @@
 """What is wrong with single clips, from their measures."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def count_words(clip: Measures) -> int:
         for (start, end), level in zip(clip.words, clip.word_levels_db, strict=True)
         if level > loudest + SECOND_DB and end - start > SECOND_SECONDS
     ]
-    pauses = [start - end + 2 * MARGIN for (_, end), (start, _) in zip(kept, kept[1:], strict=False)]
+    pauses = [start - end + 2 * MARGIN for (_, end), (start, _) in pairwise(kept)]
     return len(clip.words) and 1 + sum(pause > PAUSE for pause in pauses)
 
 

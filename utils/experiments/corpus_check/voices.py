@@ -38,10 +38,8 @@ def check_voices(clips: pd.DataFrame, measured: Mapping[int, Measures]) -> Itera
         yield Finding("voices", "warning", message, examples, -distance)
 
 
-def alike(
-    vectors: np.ndarray, labels: np.ndarray, speakers: np.ndarray, threshold: float = ALIKE
-) -> list[tuple[str, str, float]]:
-    """Pairs of speakers that are closer than `threshold`, and their distance, closest first.
+def alike(vectors: np.ndarray, labels: np.ndarray, speakers: np.ndarray) -> list[tuple[str, str, float]]:
+    """Pairs of speakers that are closer than `ALIKE`, and their distance, closest first.
 
     Args:
         vectors: (clips, width).
@@ -69,4 +67,4 @@ def alike(
         (str(names[i]), str(names[j]), float(distance[i, j]))
         for i, j in zip(*np.triu_indices(len(names), 1), strict=True)
     ]
-    return sorted((pair for pair in pairs if pair[2] < threshold), key=lambda pair: pair[2])
+    return sorted((pair for pair in pairs if pair[2] < ALIKE), key=lambda pair: pair[2])
