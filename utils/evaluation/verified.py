@@ -1,14 +1,14 @@
 """Which stored runs have been trained again, when, on what machine and with what outcome: `results/verified.json`."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
 from utils import InputError
 from utils.evaluation import results
-from utils.files import one_process, write_json
+from utils.files import one_process, read_json, write_json
+from utils.settings import as_mapping
 
 EQUAL, WITHIN, DIFFERENT = VERDICTS = ("equal", "within tolerance", "different")
 
@@ -24,10 +24,10 @@ def load(store: Path) -> dict[str, dict]:
     if not file.is_file():
         return {}
     try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
+        entries = as_mapping(read_json(file), str(file))
         if all(isinstance(run["on"], str) and run["verdict"] in VERDICTS and run["result"] for run in entries.values()):
             return entries
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (InputError, LookupError, TypeError):
         pass
     raise InputError(f"{file}: not written by `sdr verify`, or damaged; restore it, or delete it")
 

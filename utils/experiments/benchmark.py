@@ -23,7 +23,7 @@ from utils.experiments.exporting import export_checkpoint
 from utils.features.batches import Spectrograms, SpokenDigits, training_batches
 from utils.features.extraction import extract
 from utils.features.log_mel import FeatureConfig
-from utils.paths import COURSE_METADATA, PROJECT
+from utils.paths import CONFIGS, COURSE_METADATA, PROJECT
 from utils.progress import Progress
 
 ROUNDS = 5
@@ -55,7 +55,7 @@ def measure() -> dict[str, float]:
     if sys.platform == "win32":
         raise InputError("the benchmark does not run on Windows, where Python cannot measure the memory of a training")
     torch.set_num_threads(1)
-    experiment = load_experiment(PROJECT / "configs" / "cnn1d.yaml")
+    experiment = load_experiment(CONFIGS / "cnn1d.yaml")
     waveforms = SpokenDigits(read_metadata(COURSE_METADATA), experiment.features.sample_rate).waveforms
     arrays = [waveform.numpy() for waveform in waveforms]
     ours, theirs = [], []
@@ -92,7 +92,7 @@ class Files(Dataset):
 
 def _epochs() -> float:
     """`epoch_over_plain_loader`, on the features of configs/audiomnist_cnn.yaml."""
-    config = load_experiment(PROJECT / "configs" / "audiomnist_cnn.yaml").features
+    config = load_experiment(CONFIGS / "audiomnist_cnn.yaml").features
     clips = read_metadata(COURSE_METADATA)
     waveforms = SpokenDigits(clips, config.sample_rate).waveforms
     ours = training_batches(Spectrograms(clips, config), 64, torch.Generator())

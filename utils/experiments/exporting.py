@@ -31,7 +31,7 @@ def export_checkpoint(checkpoint: str | Path, path: str | Path | None = None, in
         return export_strings(path, recogniser, int8)
     clips = []
     if int8:
-        clips = [read_audio(file, recogniser.features.sample_rate) for file in synthetic_voices(12)["path"]]
+        clips = [read_audio(file, recogniser.sample_rate) for file in synthetic_voices(12)["path"]]
     return export(
         path,
         recogniser.model,

@@ -140,7 +140,7 @@ def measure_costs(peers: list[Peer], clips: pd.DataFrame, again: bool = False, s
     for name in load_tables()["peers"].experiments:
         if (again or name not in known) and (CHECKPOINTS / name).is_dir():
             recogniser = load_recogniser(CHECKPOINTS / name)
-            answer[name] = recogniser.features.sample_rate, partial(_recognise_one, recogniser)
+            answer[name] = recogniser.sample_rate, partial(_recognise_one, recogniser)
             megabytes[name] = (CHECKPOINTS / name / WEIGHTS).stat().st_size / 1e6
     for peer in peers:
         if again or peer.NAME not in known:

@@ -4,7 +4,6 @@ It comes as one folder per speaker (`{speaker}/{digit}_{speaker}_{repetition}.wa
 of the mirror gilkeyio/AudioMNIST on the Hugging Face Hub. Both are turned into clips with a `metadata.tsv`.
 """
 
-import json
 import re
 import zipfile
 from pathlib import Path, PurePosixPath
@@ -16,7 +15,7 @@ from utils.data.corpora.download import check_disk_space, download
 from utils.data.corpora.report import Report
 from utils.data.metadata import COLUMNS, read_metadata
 from utils.data.splits import deal
-from utils.files import atomic_folder, write_atomically
+from utils.files import atomic_folder, read_json, write_atomically
 from utils.progress import Progress
 
 COMMIT = "6c5eb77d8e9242d6ce31af807f0409d36a246f51"
@@ -153,11 +152,9 @@ def _read_particulars(path: Path) -> tuple[dict[str, dict], list[str]]:
     """The particulars of each speaker, and notes on implausible ones, which are left empty."""
     if not path.exists():
         return {}, []
-    try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        known = {str(speaker): dict(facts) for speaker, facts in read.items()}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"{path}: not a JSON object with a speaker per key ({error})") from None
+    known = read_json(path)
+    if not isinstance(known, dict) or not all(isinstance(facts, dict) for facts in known.values()):
+        raise InputError(f"{path}: not a JSON object with a speaker per key")
     notes = []
     for speaker, facts in known.items():
         age = str(facts.get("age", ""))
