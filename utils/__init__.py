@@ -30,3 +30,8 @@ class InputError(Exception):
 def plain(text: str) -> str:
     """A text with all that cannot be printed, such as what controls a terminal, escaped as in Python."""
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def count(number: int, thing: str) -> str:
+    """ "1 clip", "2 clips"."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"

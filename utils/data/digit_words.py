@@ -3,7 +3,7 @@
 import unicodedata
 from pathlib import Path
 
-from utils import InputError
+from utils import InputError, count
 from utils.files import read_text
 
 LONGEST = 60  # characters of a word
@@ -27,8 +27,9 @@ def read_words(path: str | Path) -> tuple[tuple[str, ...], ...]:
         rows = [_row(path, number, line) for number, line in lines]
     else:
         if len(lines) != 10:
-            count = f"{len(lines)} word{'s' if len(lines) != 1 else ''}"
-            raise InputError(f"{path}: {count}, but ten are needed, one a line for the digits 0 to 9")
+            raise InputError(
+                f"{path}: {count(len(lines), 'word')}, but ten are needed, one a line for the digits 0 to 9"
+            )
         rows = [(number, digit, line) for digit, (number, line) in enumerate(lines)]
 
     words: dict[int, list[str]] = {digit: [] for digit in range(10)}

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from utils import count
 from utils.evaluation.metrics import cost
 from utils.features.log_mel import FeatureConfig, pad
 
@@ -63,7 +64,7 @@ def check_padding(make: Make) -> None:
             change = (padded - alone).abs().max().item()
             require(
                 change <= TOLERANCE * (1 + alone.abs().max().item()),
-                f"the logits of a clip of {frames} frame{'s' * (frames > 1)} change by up to {change:.2g} when its "
+                f"the logits of a clip of {count(frames, 'frame')} change by up to {change:.2g} when its "
                 f"batch pads it to {longest} frames. The model looks at the padding. The usual causes are a mean or a "
                 "maximum over time that includes it, a convolution over it after a bias or a normalisation has made it "
                 "other than zero, and attention without a mask. Use `lengths` (model_neural/cnn1d.py shows how).",

@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from utils import InputError
+from utils import InputError, count
 from utils.data.corpora import fsdd
 from utils.data.metadata import read_metadata
 from utils.data.synthesis import corpus
@@ -23,7 +23,7 @@ def run() -> None:
     data = find_clips()
     clips = read_metadata(find_metadata(data.metadata))
     speakers = clips.loc[clips["split"] == "TRAIN", "speaker"].nunique()
-    print(f"\nTraining on {speakers} speaker{'s' * (speakers != 1)} and testing on unseen ones:\n")
+    print(f"\nTraining on {count(speakers, 'speaker')} and testing on unseen ones:\n")
     print(f"{'model':8} {'TEST':>7} {'macro F1':>9}   by unseen speaker")
     for name in ("linear", "cnn1d"):
         result = runs.run(_quick(name, data), seed=0, store=FOLDER / "results", runs=FOLDER, progress=True)

@@ -10,7 +10,7 @@ from statistics import median
 import joblib
 import torch
 
-from utils import InputError
+from utils import InputError, count
 from utils.evaluation import results
 from utils.evaluation.tables import load_tables
 from utils.experiments.clips import split_clips, synthetic_music, synthetic_non_digits, synthetic_voices
@@ -47,7 +47,7 @@ def reproduce(
     """
     planned = planned_runs(tables, model, also, seeds)
     missing = [(chosen, seed) for chosen, seed in planned if again or not has_run(chosen, seed, store)]
-    print(f"{_count(len(planned))}, {len(planned) - len(missing)} of them in the results already")
+    print(f"{count(len(planned), 'run')}, {len(planned) - len(missing)} of them in the results already")
     shared = {}  # pre-trainings used by several runs: done once, before the parallel runs
     for chosen, seed in missing:
         if chosen.pretraining is not None:
@@ -124,11 +124,7 @@ def _forecast(
     known = [median(took[name]) for name in names if name in took]
     new = sum(chosen.name not in took for chosen, _ in missing)
     if new == len(missing):
-        return f"{_count(new)} of unknown duration, {jobs} in parallel"
+        return f"{count(new, 'run')} of unknown duration, {jobs} in parallel"
     minutes = max(1, round((sum(known) + len(missing)) / jobs / 60))  # loading and testing take about a second
-    unknown = f", plus {_count(new)} of unknown duration" if new else ""
-    return f"about {minutes} minute{'s' * (minutes > 1)}, {jobs} in parallel{unknown}"
-
-
-def _count(runs: int) -> str:
-    return f"{runs} run{'s' * (runs != 1)}"
+    unknown = f", plus {count(new, 'run')} of unknown duration" if new else ""
+    return f"about {count(minutes, 'minute')}, {jobs} in parallel{unknown}"

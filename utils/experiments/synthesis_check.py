@@ -18,13 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from utils import InputError
+from utils import InputError, count
 from utils.data.metadata import read_metadata, write_table
 from utils.data.splits import Split
 from utils.data.synthesis import accents, archive
 from utils.data.synthesis.selection import VOICE, WORD, identify
 from utils.experiments.config import Experiment, load_experiment
-from utils.experiments.corpus_check.findings import count
 from utils.experiments.fingerprints import code_digests
 from utils.experiments.fitting import fit
 from utils.features.augmentation import AugmentationConfig

@@ -3,6 +3,7 @@
 from html import escape
 from pathlib import Path
 
+from utils import count
 from utils.evaluation.tables import cell, percent
 from utils.experiments import web_page
 from utils.experiments.comparison.compare import Comparison
@@ -84,7 +85,7 @@ def _only(comparison: Comparison, folder: Path, name: str) -> str:
 
 def _tested(comparison: Comparison) -> str:
     speakers = comparison.clips["speaker"].nunique()
-    return f"Tested on {len(comparison.clips)} clips of {speakers} speaker{'s' * (speakers > 1)} ({comparison.part})."
+    return f"Tested on {len(comparison.clips)} clips of {count(speakers, 'speaker')} ({comparison.part})."
 
 
 def _models(comparison: Comparison) -> list[list[str]]:

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from utils import count
 from utils.data.metadata import SPLITS
 from utils.data.splits import normalise_speaker
-from utils.experiments.corpus_check.findings import Finding, count
+from utils.experiments.corpus_check.findings import Finding
 from utils.experiments.corpus_check.measures import RATE, Measures
 
 LABELS_RATIO = 2.0  # the commonest label has at most this many times the clips of the rarest

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from utils import count
+
 SEVERITIES = ("error", "warning", "note")
 SHOWN = 10  # findings of a kind in the terminal
 
@@ -136,8 +138,3 @@ class Report:
                 if len(findings) > SHOWN:
                     lines.append(f"  and {len(findings) - SHOWN} more (--html or --json lists them all)")
         return "\n".join(lines)
-
-
-def count(number: int, thing: str) -> str:
-    """ "1 clip", "2 clips"."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"

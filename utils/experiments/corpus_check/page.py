@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from utils import count
 from utils.data.metadata import SPLITS
 from utils.experiments import web_page
-from utils.experiments.corpus_check.findings import CHECKS, SEVERITIES, Finding, Report, count
+from utils.experiments.corpus_check.findings import CHECKS, SEVERITIES, Finding, Report
 from utils.files import write_text
 
 OPEN = 20  # findings of a check that are shown at once; the others unfold
