@@ -27,9 +27,8 @@ def read_words(path: str | Path) -> tuple[tuple[str, ...], ...]:
         rows = [_row(path, number, line) for number, line in lines]
     else:
         if len(lines) != 10:
-            raise InputError(
-                f"{path}: {count(len(lines), 'word')}, but ten are needed, one a line for the digits 0 to 9"
-            )
+            found = count(len(lines), "word")
+            raise InputError(f"{path}: {found}, but ten are needed, one a line for the digits 0 to 9")
         rows = [(number, digit, line) for digit, (number, line) in enumerate(lines)]
 
     words: dict[int, list[str]] = {digit: [] for digit in range(10)}
