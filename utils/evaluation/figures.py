@@ -188,7 +188,7 @@ def detection_error(digits: np.ndarray, others: Mapping[str, np.ndarray], ax: Ax
 
 
 def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title: str = "") -> Axes:
-    """Points in a plane, coloured by group.
+    """Points in a plane, coloured by group; the legend names the groups in their colours.
 
     Args:
         places: (points, 2) coordinates without a meaningful scale, for example by t-SNE or UMAP: no ticks are drawn.
@@ -202,7 +202,7 @@ def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title:
         marker, size = (f"${name}$", 25) if len(str(name)) == 1 else ("o", 9)  # a digit is drawn as itself
         ax.scatter(x, y, size, color=colours(number), marker=marker, label=name, linewidth=0)
     ax.set(title=title, xticks=[], yticks=[])
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), markerscale=2, handletextpad=0.1)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), labelcolor="markerfacecolor", scatterpoints=0, handlelength=0)
     return ax
 
 
