@@ -83,7 +83,7 @@ def _odd_weights(random: Random, base: Base) -> Any:
         "inf": lambda: weight.float() + float("inf"),
         "huge": lambda: weight.float() + 1e38,
         "zero": lambda: weight * 0,
-        "empty": lambda: weight[:0],
+        "empty": lambda: weight.flatten()[:0],
         "half": lambda: weight.half(),
         "double": lambda: weight.double(),
         "bytes": lambda: weight.to(torch.uint8),
@@ -141,7 +141,7 @@ def submissions(random: Random, base: Base, folder: Path) -> Trial:
                 z.write(file, f"{pick(random, ('', 'fork/', 'a/../', '../', '/'))}{file.name}")
             for _ in range(random.integers(3)):
                 name = str(pick(random, TEXTS))[:60_000].encode("utf-8", "replace").decode()
-                z.writestr(name.strip("/") or "x", b"x")
+                z.writestr(name.strip("/\0") or "x", b"x")  # a name ends at its first NUL
         content = packed.getvalue()
         path.write_bytes(change_bytes(random, content) if random.integers(3) else content)
     return Trial(partial(_grade, path, base.metadata))
