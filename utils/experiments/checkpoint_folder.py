@@ -30,9 +30,10 @@ def find(name: str | Path) -> Path:
         return folder
     from utils.experiments import hub
 
-    if not hub.NAME.fullmatch(str(name)):
+    model = name if isinstance(name, str) else name.as_posix()  # on Windows, a path has backslashes
+    if not hub.NAME.fullmatch(model):
         return folder
-    return hub.download(str(name), required=(SNAPSHOT, WEIGHTS), optional=(CALIBRATION, CHECKSUMS))
+    return hub.download(model, required=(SNAPSHOT, WEIGHTS), optional=(CALIBRATION, CHECKSUMS))
 
 
 def is_checkpoint(name: str | Path) -> bool:
