@@ -65,12 +65,12 @@ def load_experiments(path: str | Path) -> dict[str, Experiment]:
     if "variants" not in values:
         name = check_name(path.stem, str(path))
         return {name: parse_experiment(values, str(path), name)}
-    return {name: parse_experiment(settings, f"{path}: {name}", name) for name, settings in _variants(path).items()}
+    variants = _variants(path, values)
+    return {name: parse_experiment(settings, f"{path}: {name}", name) for name, settings in variants.items()}
 
 
-def _variants(path: Path) -> dict[str, dict]:
-    """The sections of each variant in a file, not parsed yet."""
-    values = load_yaml(path)
+def _variants(path: Path, values: dict) -> dict[str, dict]:
+    """The sections of each variant in a file with these values, not parsed yet."""
     if "variants" not in values:
         raise InputError(f"{path}: has no 'variants'")
     for key in values:
@@ -79,15 +79,14 @@ def _variants(path: Path) -> dict[str, dict]:
     if not isinstance(values.get("base"), str):
         raise InputError(f"{path}: 'base' has to name the file that the variants are based on")
     file = path.parent / values["base"]
+    base = load_yaml(file)
     if "base_variant" in values:
-        if "base_variant" in load_yaml(file):  # so that no chain of files can end where it began
+        if "base_variant" in base:  # so that no chain of files can end where it began
             raise InputError(f"{path}: the variants of {file.name} are based on variants themselves")
-        several, chosen = _variants(file), str(values["base_variant"])
+        several, chosen = _variants(file, base), str(values["base_variant"])
         if chosen not in several:
             raise InputError(f"{path}: {file.name} has no variant '{chosen}'; {nearest(chosen, several)}")
         base = several[chosen]
-    else:
-        base = load_yaml(file)
     variants = {}
     for name, changes in as_mapping(values["variants"], f"{path}: variants").items():
         where, name = f"{path}: {name}", check_name(str(name), f"{path}: variants")
