@@ -135,6 +135,17 @@ def test_a_cache_whose_notes_of_the_code_are_damaged_is_computed_again(files, da
     shutil.rmtree(note, ignore_errors=True)
 
 
+def test_nothing_is_written_before_it_is_computed(tmp_path, monkeypatch, capsys):
+    """On a disk that is read-only, modules with cached functions can be imported all the same."""
+    (tmp_path / "file").touch()
+    cache._tell_unwritten.cache_clear()
+    monkeypatch.setattr(MEMORY.store_backend, "location", str(tmp_path / "file" / "cache"))
+    double = cached(ignore=())(lambda number: 2 * number)
+    assert double(2) == double(2) == 4
+    (told,) = capsys.readouterr().err.splitlines()
+    assert "nothing can be cached" in told
+
+
 @pytest.mark.parametrize("name", ["create_location", "_move_item"])
 def test_features_are_computed_where_nothing_can_be_cached(files, monkeypatch, capsys, name):
     def refuse(*_):

@@ -19,10 +19,11 @@ from utils.paths import CACHE
 P = ParamSpec("P")
 T = TypeVar("T")
 
-try:
-    MEMORY = joblib.Memory(CACHE, mmap_mode="c", verbose=0)  # cached arrays are memory-mapped, not loaded
-except OSError:  # the project lies where nothing can be written
-    MEMORY = joblib.Memory(None, verbose=0)
+with warnings.catch_warnings(action="ignore"):  # of joblib's, that it cannot write a .gitignore
+    try:
+        MEMORY = joblib.Memory(CACHE, mmap_mode="c", verbose=0)  # cached arrays are memory-mapped, not loaded
+    except OSError:  # the project lies where nothing can be written
+        MEMORY = joblib.Memory(None, verbose=0)
 
 
 class _Failed(Exception):
@@ -49,13 +50,17 @@ def cached(ignore: str | tuple[str, ...]) -> Callable[[Callable[P, T]], Callable
                 raise _Failed(error) from None
             return value, _checksum(value)
 
-        stored = MEMORY.cache(with_checksum, ignore=[ignore] if isinstance(ignore, str) else list(ignore))
-        stored.warn = _tell_damaged  # joblib's own warning lists all arguments
+        @functools.cache
+        def memorised() -> Any:
+            stored = MEMORY.cache(with_checksum, ignore=[ignore] if isinstance(ignore, str) else list(ignore))
+            stored.warn = _tell_damaged  # joblib's own warning lists all arguments
+            return stored
 
         @functools.wraps(compute)
         def call(*given: P.args, **named: P.kwargs) -> T:
             try:
                 with warnings.catch_warnings(action="ignore", category=CacheWarning):
+                    stored = memorised()  # not before, as it writes, which the disk may not allow
                     try:
                         entry = stored(*given, **named)
                     except ValueError:  # joblib cannot read its note of the function's code
