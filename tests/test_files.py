@@ -180,7 +180,34 @@ def test_a_folder_is_filled_once_and_not_at_all_after_an_error(tmp_path):
         fill_once(folder, fill)
     assert not folder.exists()
     assert fill_once(folder, fill) == fill_once(folder, fill) == folder
-    assert len(filled) == 2 and [path.name for path in folder.iterdir()] == ["clip.wav"]
+    assert len(filled) == 2 and (folder / "clip.wav").read_bytes() == b"RIFF"
+
+
+@pytest.mark.parametrize("damaged", ["clip.wav", "part/metadata.tsv", "checksums.json"])
+def test_a_filled_folder_that_is_damaged_is_filled_anew(tmp_path, capsys, damaged):
+    folder = tmp_path / "clips"
+
+    def fill(new):
+        (new / "part").mkdir()
+        (new / "clip.wav").write_bytes(b"RIFF")
+        (new / "other.wav").write_bytes(b"RIFF")
+        (new / "part" / "metadata.tsv").write_bytes(b"identifier")
+
+    def content():
+        return {path.name: path.read_bytes() for path in fill_once(folder, fill).rglob("*") if path.is_file()}
+
+    whole = content()
+    file = folder / damaged
+    file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
+    assert content() == whole
+    assert f"{folder}: damaged" in capsys.readouterr().err
+    assert content() == whole and capsys.readouterr().err == ""
+    file.unlink()
+    assert content() == whole
+    (folder / "mine.txt").write_text("mine")
+    file.unlink()
+    with pytest.raises(InputError, match="'mine.txt', which was not written by this program"):
+        content()
 
 
 def test_a_second_process_waits_until_the_first_has_written_the_file(tmp_path):

@@ -20,6 +20,7 @@ from utils import InputError
 NAME = re.compile(r"[\w-][\w.-]{0,99}")
 ONE_FOLDER = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,199}")
 MAX_TEXT = 2**28  # bytes of a text file
+FILLED = "checksums.json"  # in a folder of `fill_once`
 BY_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that macOS and Windows put into any folder
 
 
@@ -160,16 +161,30 @@ def one_process(path: str | Path) -> Iterator[None]:
 
 
 def fill_once(folder: Path, fill: Callable[[Path], object]) -> Path:
-    """A folder that `fill` has filled, now or earlier: if it is there, it is complete. Returns its path.
+    """A folder of clips and their tables that `fill` has filled, now or earlier. Returns its path.
 
-    Errors as for `atomic_folder`.
+    It is complete if it is there, and holds the checksums of its files: a damaged one is filled anew. Errors as for
+    `atomic_folder`.
     """
-    if not folder.is_dir():
+    if not _is_intact(folder):
         with one_process(folder):
-            if not folder.is_dir():  # nor has another process filled it meanwhile
-                with atomic_folder(folder) as new:
+            if not _is_intact(folder):  # nor has another process filled it meanwhile
+                if folder.is_dir():
+                    print(f"{folder}: damaged, or of an older version, so it is made anew", file=sys.stderr)
+                with atomic_folder(folder, ("*.wav", "*metadata.tsv", FILLED)) as new:
                     fill(new)
+                    files = sorted(path for path in new.rglob("*") if path.is_file())
+                    write_json(new / FILLED, {path.relative_to(new).as_posix(): sha256(path) for path in files})
     return folder
+
+
+def _is_intact(folder: Path) -> bool:
+    """Whether `fill_once` has filled a folder, and no file has changed since."""
+    try:
+        sums = read_json(folder / FILLED)
+        return isinstance(sums, dict) and all(sha256(folder / name) == sums[name] for name in sums)
+    except InputError:
+        return False
 
 
 def check_file(path: str | Path) -> None:

@@ -23,7 +23,7 @@ from utils.data.corpora import noises
 from utils.experiments.fingerprints import short_key
 from utils.features import room_augmentations
 from utils.features.room_augmentations import mix_in, speech_power
-from utils.files import atomic_folder, one_process, sha256
+from utils.files import atomic_folder, fill_once, sha256
 from utils.paths import CACHE
 from utils.progress import Progress
 
@@ -94,10 +94,7 @@ def cached_mixtures(clips: pd.DataFrame, sources: Sequence[str]) -> Path:
     rows = clips[["identifier", "speaker", "split", "label"]].astype(str).to_numpy().tolist()
     key = short_key(rows, [sha256(path) for path in clips["path"]], list(sources), sha256(noises.TABLE), code)
     folder = CACHE / f"mixtures-{key}"
-    with one_process(folder):
-        if not folder.is_dir():
-            make_mixtures(folder, clips, sources)
-    return folder
+    return fill_once(folder, lambda new: make_mixtures(new, clips, sources))
 
 
 def _write(recordings: Iterable[Recording], folder: Path, rows: dict[str, list]) -> None:

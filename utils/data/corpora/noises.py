@@ -65,7 +65,6 @@ def fetch(recordings: Path, *, url: str = ARCHIVE_URL, table: Path = TABLE, prog
     for source in ("speech_commands", "arabic"):
         if any(Path(path).is_file() for path in listed.loc[listed["source"] == source, "path"]):
             noises = read_noises([source], table)
-            verify(noises)
             notes.append(f"{source}: {len(noises)} recordings of noise verified")
         else:
             notes.append(f"{source}: no recordings of noise here; `sdr data {source}` says how to get them")
@@ -76,7 +75,7 @@ def read_noises(sources: Iterable[str] = tuple(SOURCES), table: Path = TABLE) ->
     """The recordings of some sources: the columns of `noises.tsv`, and `path`, the location of the recording.
 
     Raises:
-        InputError: an unknown source, a faulty table, or a missing recording.
+        InputError: an unknown source, a faulty table, or a recording that is missing or wrong.
     """
     sources = list(sources)
     unknown = [source for source in sources if source not in SOURCES]
@@ -89,6 +88,7 @@ def read_noises(sources: Iterable[str] = tuple(SOURCES), table: Path = TABLE) ->
     if missing:
         more = f" ({len(missing)} of {len(noises)} are missing)" if len(missing) > 1 else ""
         raise InputError(f"{missing[0]}: no such recording of noise{more}; `sdr data noises` says how to get it")
+    verify(noises)
     return noises
 
 
