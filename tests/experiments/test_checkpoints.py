@@ -149,6 +149,25 @@ def test_other_content_is_refused(folder, other):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", [torch.bool, torch.int8])
+def test_weights_that_are_whole_numbers_are_refused(folder, kind):
+    state = torch.load(folder / "best_model.pt")
+    state["model_state"]["head.bias"] = state["model_state"]["head.bias"].to(kind)
+    torch.save(state, folder / "best_model.pt")
+    with pytest.raises(InputError, match="best_model.pt: .*'head.bias' has the type"):
+        checkpoints.load(folder)
+
+
+def test_weights_that_are_too_large_to_compute_with_give_no_answer(folder, corpus):
+    state = torch.load(folder / "best_model.pt")
+    state["model_state"]["head.bias"] += torch.tensor(3e38)
+    state["model_state"]["head.weight"] += 3e38
+    torch.save(state, folder / "best_model.pt")
+    (folder / "checksums.json").unlink()
+    with pytest.raises(InputError, match="answers with NaN"):
+        checkpoints.load_recogniser(folder).predict(corpus.clips["path"][:1].tolist())
+
+
 @pytest.mark.parametrize("name", ["linear", "cnn1d"])
 def test_weights_of_another_model_are_refused(corpus, folder, name):
     other = make_model(experiment_of(corpus, name, features={"n_mels": 21}))
@@ -187,7 +206,7 @@ def test_code_in_a_checkpoint_is_refused_and_never_run(folder, tmp_path, way):
         torch.save(state, weights)
     with pytest.raises(InputError, match="best_model.pt: not a file of weights") as caught:
         checkpoints.load(folder)
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and "weights_only" not in str(caught.value)
     assert not sprung.exists()
     torch.load(weights, weights_only=False) if way != "pickle" else pickle.loads(weights.read_bytes())
     assert sprung.exists()  # the trap itself works

@@ -106,11 +106,14 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
         with warnings.catch_warnings(action="ignore"):  # of PyTorch's, about odd tensors, which are refused
             state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
             _check_tensors(state)
-            model.load_state_dict(renamed_weights(state) if published else state)
+            state = renamed_weights(state) if published else state
+            _check_kinds(state, model.state_dict())
+            model.load_state_dict(state)
         _check_finite(model)
         _check_sums(folder)
     except DAMAGED as error:
-        why = "".join(str(error).strip().splitlines()[:1])
+        code = isinstance(error, pickle.UnpicklingError)  # whose message is PyTorch's advice to trust the file
+        why = "it holds something other than tensors" if code else "".join(str(error).strip().splitlines()[:1])
         raise InputError(f"{folder / WEIGHTS}: not a file of weights, or damaged ({why})") from None
     except RuntimeError as error:
         damaged = "zip" in str(error) or "archive" in str(error)
@@ -130,6 +133,13 @@ def _check_tensors(state: dict) -> None:
             or weight.is_quantized
         ):
             raise ValueError(f"{str(name)[:100]!r} is not a tensor of real numbers")
+
+
+def _check_kinds(state: dict, expected: dict) -> None:
+    """Raise `ValueError` for whole numbers where the model has others; PyTorch would convert them."""
+    for name in state.keys() & expected.keys():
+        if state[name].is_floating_point() != expected[name].is_floating_point():
+            raise ValueError(f"'{name}' has the type {str(state[name].dtype).removeprefix('torch.')}")
 
 
 def _check_finite(model: nn.Module) -> None:

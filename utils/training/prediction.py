@@ -85,4 +85,7 @@ def _in_batches(
     for start in range(0, len(order), batch_size):
         clips, lengths = pad([features[i] for i in order[start : start + batch_size]], floor)
         outputs.append(function(clips.to(device), lengths.to(device)).cpu())
-    return torch.cat(outputs)[torch.tensor(order).argsort()]
+    output = torch.cat(outputs)
+    if output.isnan().any():  # weights can be finite, and too large to compute with
+        raise InputError(f"{_name(model)} answers with NaN; its weights are unusable")
+    return output[torch.tensor(order).argsort()]
