@@ -10,6 +10,8 @@ def test_speech_data_follows_the_variable_and_home(tmp_path, monkeypatch):
         monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.setenv("SDR_SPEECH_DATA", os.path.join("~", "clips"))
     assert speech_data() == (tmp_path / "clips").resolve()
+    monkeypatch.setenv("SDR_SPEECH_DATA", "~nobody-of-this-name/clips")
+    assert speech_data().name == find_metadata("~nobody-of-this-name/clips").name == "clips"
     monkeypatch.setenv("SDR_SPEECH_DATA", "")
     assert speech_data() == PROJECT / "speech_data"
 

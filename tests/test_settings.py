@@ -61,6 +61,7 @@ def test_a_dataclass_from_plain_values_and_back():
         ({"must": 1, "several": [1, "x"]}, "here: several: expected a whole number, not 'x'"),
         ({"must": 1, "pair": ["a"]}, "here: pair: "),
         ({"must": None}, "here: must: expected a number, not None"),
+        ({"must": -1e300}, "here: must is -1e\\+300; it must be from -1e\\+30 to 1e\\+30"),
     ],
 )
 def test_errors_name_the_key(values, why):

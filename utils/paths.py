@@ -13,7 +13,7 @@ CACHE = PROJECT / ".cache"  # anything that can be recomputed: features, synthet
 
 def speech_data() -> Path:
     """The folder of the recordings: `$SDR_SPEECH_DATA` if that is set, otherwise `speech_data/` in the project."""
-    return Path(os.environ.get("SDR_SPEECH_DATA") or PROJECT / "speech_data").expanduser().resolve()
+    return Path(os.path.expanduser(os.environ.get("SDR_SPEECH_DATA") or PROJECT / "speech_data")).resolve()
 
 
 def find_metadata(name: str) -> Path:
@@ -22,5 +22,5 @@ def find_metadata(name: str) -> Path:
     Names are relative to the project. Those that begin with `speech_data/` are relative to the folder of the
     recordings: such a table is stored with its clips, where `sdr data` writes it.
     """
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # unlike the method of `Path`, it takes the name of any user
     return speech_data().joinpath(*path.parts[1:]) if path.parts[:1] == ("speech_data",) else PROJECT / path

@@ -18,6 +18,7 @@ from utils.files import read_text
 T = typing.TypeVar("T")
 
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 2**18, 50_000, 30  # of a YAML file; those of the project are a hundredth of that
+LARGEST = 1e30  # of numbers with a point: PyTorch's have 32 bits
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # no part of a name or path
 
 
@@ -196,6 +197,8 @@ def _cast(hint: typing.Any, value: typing.Any, where: str) -> typing.Any:
         except (ValueError, OverflowError):
             number = math.nan
         if math.isfinite(number):
+            if abs(number) > LARGEST:
+                raise InputError(f"{where} is {number:g}; it must be from {-LARGEST:g} to {LARGEST:g}")
             return number
     elif isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value

@@ -24,6 +24,14 @@ def test_the_default_is_test_and_root_locates_the_clips(sdr, trained, corpus, tm
     assert "20 clips" in done.out and "eve" in done.out and "finn" in done.out
 
 
+def test_a_clip_that_is_not_the_listed_one_is_refused(sdr, trained, corpus, tmp_path):
+    table = tmp_path / "clips.tsv"
+    clips = corpus.clips.assign(file=corpus.clips["path"], sha256="0" * 64).drop(columns="path")
+    clips.to_csv(table, sep="\t", index=False)
+    done = sdr("evaluate", trained.checkpoint, "--metadata", table)
+    assert done.status == 2 and "wrong checksum" in done.err
+
+
 def test_an_empty_split_is_refused(sdr, trained, corpus, tmp_path):
     clips = corpus.clips
     path = write_metadata(corpus.folder / "no-dev.tsv", clips[clips["split"] != "DEV"])

@@ -111,6 +111,13 @@ def test_an_error_names_file_row_and_column(folder, form, change, column, why):
     assert "\n" not in str(caught.value)
 
 
+def test_a_column_that_is_there_twice_is_named(folder):
+    path = folder / "metadata.tsv"
+    path.write_text("".join(f"{line}\t{line.split()[1]}\n" for line in tsv(rows()).splitlines()))
+    with pytest.raises(InputError, match="row 1: more than one column 'speaker'"):
+        read_metadata(path)
+
+
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_missing_column_is_named(folder, form, column):
     path = folder / "clips.tsv"

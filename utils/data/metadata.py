@@ -93,11 +93,15 @@ def read_metadata(
 
 
 def read_split(path: str | Path, split: str, root: str | Path | None = None) -> pd.DataFrame:
-    """The clips of one split of a table of digits. Errors as for `read_metadata`, and if there are none."""
+    """The clips of one split of a table of digits, verified (see `verify`).
+
+    Errors as for `read_metadata` and `verify`, and if there are none.
+    """
     clips = read_metadata(path, root)
     clips = clips[clips["split"] == split].reset_index(drop=True)
     if clips.empty:
         raise InputError(f"{path}: no clips in the split {split}")
+    verify(clips)
     return clips
 
 
@@ -111,8 +115,11 @@ def _read_table(path: Path) -> pd.DataFrame:
     if found := CONTROL.search(text):
         row, letter = text.count("\n", 0, found.start()) + 1, found[0]
         raise InputError(f"{path}, row {row}: {letter!r} is not a letter; save the table as text separated by tabs")
-    if (columns := text.partition("\n")[0].count("\t") + 1) > MAX_COLUMNS:  # pandas takes minutes for a million
-        raise InputError(f"{path}, row 1: {columns:,} columns; at most {MAX_COLUMNS:,} are read")
+    names = text.partition("\n")[0].split("\t")
+    if len(names) > MAX_COLUMNS:  # pandas takes minutes for a million
+        raise InputError(f"{path}, row 1: {len(names):,} columns; at most {MAX_COLUMNS:,} are read")
+    if twice := next((name for name in COLUMNS if names.count(name) > 1), None):
+        raise InputError(f"{path}, row 1: more than one column '{twice}'")
     try:
         return pd.read_csv(
             io.StringIO(text),

@@ -109,8 +109,11 @@ def test_a_damaged_archive_is_refused_and_leaves_nothing(packed, tmp_path):
 def test_a_language_that_the_archive_lacks_is_an_error(packed, tmp_path):
     with pytest.raises(InputError, match="no clips for the language 'xx'"):
         archive.unpack("xx", packed, tmp_path)
-    with pytest.raises(InputError, match="clips.tsv"):
+    with pytest.raises(InputError, match="checksums.json"):
         archive.unpack("en", tmp_path / "missing", tmp_path)
+    for unknown in ("xx", "../en", "/", ""):
+        with pytest.raises(InputError, match=r"no archive of synthetic speech in .*there is ar, en"):
+            archive.unpack(unknown, cache=tmp_path)
 
 
 def test_clips_that_may_not_be_passed_on_are_not_packed(spoken, tmp_path):

@@ -90,11 +90,15 @@ def unpack(language: str, archive: Path | None = None, cache: Path = CACHE) -> P
     Raises:
         InputError: the archive lacks the language or is damaged, or the cache cannot be written to.
     """
-    archive = archive or ARCHIVE / language
+    if archive is None:
+        known = sorted(path.name for path in ARCHIVE.iterdir())
+        if language not in known:
+            raise InputError(f"no archive of synthetic speech in '{language}'; there is {', '.join(known)}")
+        archive = ARCHIVE / language
+    verify(archive)
     rows = [row for row in read_rows(archive / TABLE) if row["language"] == language]
     if not rows:
         raise InputError(f"{archive / TABLE}: no clips for the language '{language}'")
-    verify(archive)
     folder = cache / f"voices-{language}-{sha256(archive / CHECKSUMS)[:12]}"
     return fill_once(folder, lambda new: _write_clips(archive, rows, new)) / "metadata.tsv"
 
