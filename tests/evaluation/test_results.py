@@ -75,8 +75,9 @@ def test_a_copy_of_a_result_does_not_count_as_another_seed(tmp_path):
     path = write_result(tmp_path, 0.75)
     for old, new in ((path, "seed-1.json"), (results.predictions_path(path), "seed-1.tsv.gz")):
         shutil.copy(old, path.parent / new)
-    with pytest.raises(InputError, match=r"seed-1.json: the result of a different run: .*seed 0"):
-        results.verify(path.with_name("seed-1.json"))
+    for read in (results.verify, results.load_stored):  # the latter is how tables are read
+        with pytest.raises(InputError, match=r"seed-1.json: the result of a different run: .*seed 0"):
+            read(path.with_name("seed-1.json"))
 
 
 @pytest.mark.parametrize("key", ["experiment", "seed", "config", "train_seconds"])

@@ -79,6 +79,15 @@ def load(path: Path) -> dict:
     return result
 
 
+def load_stored(path: Path) -> dict:
+    """Read a result of the store. Raises `InputError` if it is not valid, or not of the run in its file name."""
+    result = load(path)
+    if path.parts[-3:] != result_path(Path(), *(result[key] for key in IDENTITY)).parts:
+        found = ", ".join(f"{key} {result[key]}" for key in IDENTITY)
+        raise InputError(f"{path}: the result of a different run: {found}")
+    return result
+
+
 def field_test(result: dict, condition: str) -> float | None:
     """The outcome of a field test: the accuracy in a condition of noise, or the share of strings or non-digits.
 
@@ -144,11 +153,7 @@ def verify(path: Path) -> None:
 
     Raises `InputError` if not.
     """
-    result, predictions = load(path), load_predictions(path)
-    if path.parts[-3:] != result_path(Path(), *(result[key] for key in IDENTITY)).parts:
-        found = ", ".join(f"{key} {result[key]}" for key in IDENTITY)
-        raise InputError(f"{path}: the result of a different run: {found}")
-    claimed = result["metrics"]
+    claimed, predictions = load_stored(path)["metrics"], load_predictions(path)
     if set(claimed) != set(predictions["split"]):
         covered = ", ".join(predictions["split"].unique())
         raise InputError(f"{path}: reports {', '.join(claimed)}, but its predictions cover {covered}")

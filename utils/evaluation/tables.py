@@ -99,7 +99,7 @@ def row(
     paths = _complete_seeds(store, experiment, splits)
     if not paths:
         return None
-    by_seed = {seed: [results.load(path) for path in folds] for seed, folds in paths.items()}
+    by_seed = {seed: [results.load_stored(path) for path in folds] for seed, folds in paths.items()}
     runs = [run for folds in by_seed.values() for run in folds]
     check(runs, experiment)
     values = _measured(table, splits, list(by_seed.values()))
