@@ -17,7 +17,7 @@ const [BEGIN, END] = [6, 4]; // dB above the floor, root mean square over the ba
 const PAUSE = 16; // frames of quiet that end a word; the stop closure within "eight" or "six" is shorter
 const WORD = 14; // frames; shorter sounds, such as clicks, are ignored (spectra smear a sound by 50 ms)
 const LONGEST = 300; // frames, after which a sound without a pause is cut
-const MARGIN = 0.06; // s kept on both sides of a word, for weak onsets and endings
+export const MARGIN = 0.06; // s kept on both sides of a word, for weak onsets and endings
 
 /**
  * A sound between two pauses.

@@ -7,7 +7,7 @@ import { Model } from "./model.js";
 import { Picture } from "./draw.js";
 import { Problem } from "./problem.js";
 import { play, readFile } from "./sound.js";
-import { StringListener } from "./strings.js";
+import { StringListener, withSilence } from "./strings.js";
 
 const SHOWN = 7; // digits of a string
 const LIVE = 4; // s of sound that the picture shows while one speaks
@@ -262,8 +262,9 @@ async function readOut(file) {
 async function readStrings(name, samples) {
   picture.whole(samples);
   const sentences = [];
-  const listener = hearStrings(0, (sentence) => sentences.push(sentence));
-  await listener.push(samples);
+  const { padded, lead } = withSilence(samples, model.facts.sample_rate);
+  const listener = hearStrings(-lead, (sentence) => sentences.push(sentence));
+  await listener.push(padded);
   await listener.flush();
   describe(`“${name}”`);
   return sentences.join("; ") || `No digit was found in “${name}”.`;

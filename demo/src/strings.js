@@ -1,10 +1,12 @@
 // Strings of digits without pauses: samples in, digits out while they are spoken, independent of the browser.
 // utils/inference/strings.py is the same in Python; a test compares them.
 
+import { cut, MARGIN } from "./endpoint.js";
 import { PrefixBeam } from "./prefix_beam.js";
 
 const BLOCK = 10; // s that are processed at once, at most
 const SHORTEST = 0.05; // s of a digit
+const SILENCE = 0.3; // s added where a recording begins or ends with a word
 const LABELS = 11;
 const PAUSE = 1; // s; digits closer to one another are one string
 const UNNOTICED = 1; // s that a digit may have begun before it is named
@@ -24,6 +26,23 @@ const KEPT = 60; // s of a string's sound that are kept, its last ones: a radio 
  * A digit: its start and end in s, and the probabilities of the ten digits.
  * @typedef {{digit: number, probability: number, probabilities: Float64Array, start: number, end: number}} Word
  */
+
+/**
+ * A recording with silence at the ends at which a word lies, since the model has learned from words with sound around
+ * them, and the seconds of silence before it.
+ * @param {Float32Array} samples
+ * @param {number} rate samples a second
+ * @returns {{padded: Float32Array, lead: number}}
+ */
+export function withSilence(samples, rate) {
+  const words = cut(samples, rate);
+  const silence = Math.round(SILENCE * rate);
+  const before = words.length && words[0].start <= MARGIN ? silence : 0;
+  const after = words.length && words.at(-1).end + MARGIN >= samples.length / rate ? silence : 0;
+  const padded = new Float32Array(before + samples.length + after);
+  padded.set(samples, before);
+  return { padded, lead: before / rate };
+}
 
 export class StringStream {
   /**

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import RATE, experiment_of
+from conftest import RATE, experiment_of, speak
 
 from model_neural.crnn import BLANK, CRNN, CRNNConfig
 from utils import InputError
@@ -18,7 +18,7 @@ from utils.inference.export import export_strings
 from utils.inference.listening import DigitString, Listener, WordEvent
 from utils.inference.prefix_beam import PrefixBeam
 from utils.inference.recogniser import Word
-from utils.inference.strings import PlattScaling, StepLabeller, StringRecogniser
+from utils.inference.strings import SILENCE, PlattScaling, StepLabeller, StringRecogniser, with_silence
 
 FEATURES = FeatureConfig(n_mels=20, trim_db=None, level="none", range_db=80.0, mean_db=-40.0)
 
@@ -157,6 +157,26 @@ def test_a_stream_gives_the_words_of_the_whole_recording(recogniser, noise, size
         assert (word.start, word.end) == pytest.approx((same.start, same.end), abs=1e-3)
         assert word.prediction.probability == pytest.approx(same.prediction.probability, abs=1e-3)
     assert sum(map(len, parts[:-1])) > 0.8 * len(whole)  # most are known before the end
+
+
+@pytest.mark.parametrize(("before", "after"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)])
+def test_a_recording_gets_silence_where_it_begins_or_ends_with_a_word(before, after):
+    sound = np.pad(speak(3, "eve", 0), (round(before * RATE), round(after * RATE)))
+    padded, lead = with_silence(sound, RATE)
+    tail = len(padded) - lead - len(sound)
+    assert [samples / RATE for samples in (lead, tail)] == [0 if around else SILENCE for around in (before, after)]
+    assert np.array_equal(padded[lead : lead + len(sound)], sound)
+    assert not padded[:lead].any() and not padded[len(padded) - tail :].any()
+
+
+def test_times_are_those_of_the_recording_without_the_silence(recogniser):
+    sound = np.concatenate([speak(digit, "eve", 0) for digit in range(8)])
+    padded, lead = with_silence(sound, RATE)
+    assert lead == SILENCE * RATE
+    stream = recogniser.stream()
+    expected = [word.start - SILENCE for word in stream.push(padded) + stream.flush()]
+    starts = [word.start for word in recogniser.recognise_words(sound)]
+    assert max(starts) > 1 and starts == pytest.approx(np.clip(expected, 0, len(sound) / RATE))
 
 
 def test_words_lie_within_the_sound_in_order(recogniser, noise):

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import speak
 
 from utils.inference.prefix_beam import PrefixBeam
-from utils.inference.strings import PlattScaling, Steps, StringStream
+from utils.inference.strings import PlattScaling, Steps, StringStream, with_silence
 from utils.paths import PROJECT
 
 RATE = 8000
@@ -24,7 +25,7 @@ def node(script: str, given: dict, folder: Path):
     start = f"""
         import fs from "node:fs";
         import {{ PrefixBeam }} from "{source}/prefix_beam.js";
-        import {{ StringStream }} from "{source}/strings.js";
+        import {{ StringStream, withSilence }} from "{source}/strings.js";
         const given = JSON.parse(fs.readFileSync({json.dumps(str(folder / "given.json"))}));
     """
     command = ["node", "--input-type=module", "-e", start + script]
@@ -103,3 +104,19 @@ def test_the_stream_asks_for_the_same_pieces_and_finds_the_same_words(tmp_path, 
         for word in words
     ]
     np.testing.assert_allclose(answer["found"], wanted, atol=1e-3)
+
+
+@pytest.mark.parametrize("before", [0.0, 0.5])
+@pytest.mark.parametrize("after", [0.0, 0.5])
+def test_recordings_get_silence_at_the_same_ends(tmp_path, before, after):
+    words = [speak(3, "eve", 0), np.zeros(RATE // 2, np.float32), speak(5, "eve", 0)]
+    sound = np.pad(np.concatenate(words), (round(before * RATE), round(after * RATE)))
+    padded, lead = with_silence(sound, RATE)
+    assert (lead > 0, len(padded) > len(sound) + lead) == (not before, not after)
+    script = """
+        const { padded, lead } = withSilence(Float32Array.from(given.sound), 8000);
+        console.log(JSON.stringify({ padded: [...padded], lead }));
+    """
+    answer = node(script, {"sound": sound.tolist()}, tmp_path)
+    np.testing.assert_allclose(answer["padded"], padded, atol=1e-7)
+    assert answer["lead"] == lead / RATE

@@ -83,7 +83,7 @@ class Recogniser:
         """
         if len(waveforms) == 0:
             return []
-        clips = [self._words_of(_checked(waveform)) for waveform in waveforms]
+        clips = [self._words_of(checked(waveform)) for waveform in waveforms]
         predictions = iter(self._predict_each([word for words in clips for word in words]))
         return [max((next(predictions) for _ in words), key=attrgetter("probability")) for words in clips]
 
@@ -116,7 +116,7 @@ class Recogniser:
     def recognise_words(self, waveform: np.ndarray) -> list[Word]:
         """Like `predict_words`, for a waveform (samples,); errors as for `recognise`."""
         stream = self.stream()
-        return stream.push(_checked(waveform)) + stream.flush()
+        return stream.push(checked(waveform)) + stream.flush()
 
     def stream(self) -> "Stream":
         """A new sound, whose words are recognised while it arrives."""
@@ -171,7 +171,7 @@ class Stream:
         ]
 
 
-def _checked(waveform: np.ndarray) -> np.ndarray:
+def checked(waveform: np.ndarray) -> np.ndarray:
     """A waveform in the form that the front end expects: float32 (samples,)."""
     clip = np.asarray(waveform)
     if clip.ndim != 1 or len(clip) == 0:

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from utils.inference.endpointing import find_words
 from utils.inference.prefix_beam import Digit, PrefixBeam, Probabilities
-from utils.inference.recogniser import Prediction, Recogniser, Stream, Word
+from utils.inference.recogniser import Prediction, Recogniser, Stream, Word, checked
 
 if TYPE_CHECKING:  # PyTorch is imported where it is used: an exported model (`exported`) answers before it is loaded
     from torch import nn
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # PyTorch is imported where it is used: an exported model (`e
 
 BLOCK = 10.0  # seconds that are processed at once, at most
 SHORTEST = 0.05  # seconds of a digit
+SILENCE = 0.3  # seconds added where a recording begins or ends with a word
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,17 @@ class StringStream(Stream):
         return steps * self.recogniser.divided.stride * self.recogniser.divided.hop / self.recogniser.sample_rate
 
 
+def with_silence(recording: np.ndarray, sample_rate: int) -> tuple[np.ndarray, int]:
+    """A recording (samples,) with silence at the ends at which a word lies, and the samples of that before it.
+
+    Models have learned from words with sound around them, and miss those that a recording cuts off tightly.
+    """
+    words, silence = find_words(recording, sample_rate), round(SILENCE * sample_rate)
+    before = silence if words and words[0][0] == 0 else 0
+    after = silence if words and words[-1][1] == len(recording) else 0
+    return np.pad(recording, (before, after)), before
+
+
 class StringRecogniser(Recogniser):
     """A recogniser whose model labels each step of a sound, so that a recording is not cut into words."""
 
@@ -187,6 +200,15 @@ class StringRecogniser(Recogniser):
             encoded, _ = self.model.encode(features, torch.tensor([len(frames)]))
             labels, passed, state = self.model.label(encoded[:, steps.start : steps.stop], state)
         return labels[0].exp().numpy(), passed[0].numpy(), state
+
+    def recognise_words(self, waveform: np.ndarray) -> list[Word]:
+        clip = checked(waveform)
+        padded, before = with_silence(clip, self.sample_rate)
+        lead, seconds = before / self.sample_rate, len(clip) / self.sample_rate
+        return [
+            replace(word, start=min(max(0.0, word.start - lead), seconds), end=min(max(0.0, word.end - lead), seconds))
+            for word in super().recognise_words(padded)
+        ]
 
     def stream(self) -> StringStream:
         return StringStream(self)
