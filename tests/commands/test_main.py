@@ -68,6 +68,13 @@ def test_a_number_beyond_its_range_is_refused_and_its_option_named(sdr, command,
     sdr(*command[:-1], f"{command[-1]}={value}").refused(f"argument {command[-1]}: ")
 
 
+@pytest.mark.parametrize("name", ["9" * 5000, "a/" * 2500, "9" * 3000 + ".yaml"], ids=["number", "folders", "config"])
+def test_a_name_of_any_length_is_refused_in_a_line_that_can_be_read(sdr, name):
+    finished = sdr("train", name)
+    finished.refused("sdr: ")
+    assert len(finished.err) < 2000
+
+
 def test_an_interruption_is_reported(sdr, monkeypatch):
     def interrupt(given):
         raise KeyboardInterrupt
