@@ -3,6 +3,9 @@
 export const WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
 const MOST = 100; // words kept; their recordings are in memory
 
+/** A share such as "97 %", which no line breaks apart. */
+export const inPercent = (probability) => `${Math.round(100 * probability)}\u00a0%`;
+
 export class History {
   /**
    * @param {HTMLElement} section with [data-digits], an ol, [data-empty] and [data-clear]
@@ -28,7 +31,7 @@ export class History {
     const item = document.createElement("li");
     const digit = answer?.isDigit ? String(answer.digit) : "–";
     const name = answer?.isDigit ? [...digit].map((each) => WORDS[each]).join(" ") : "no digit";
-    const percent = answer?.isDigit ? `${Math.round(100 * answer.probability)} %` : "no digit";
+    const sure = answer?.isDigit ? `${digit.length > 1 ? "each ≥ " : ""}${inPercent(answer.probability)}` : "no digit";
     const time = element("time", now.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" }));
     time.dateTime = now.toISOString();
     const button = element("button", "Play", "quiet");
@@ -40,7 +43,7 @@ export class History {
       await this.play(samples).catch(console.error);
       button.removeAttribute("aria-disabled");
     });
-    item.append(time, element("span", digit, "digit"), element("span", percent, "percent"), button);
+    item.append(time, element("span", digit, "digit"), element("span", sure, "percent"), button);
     this.list.prepend(item);
     this.labels.push(digit);
     if (this.labels.length > MOST) {

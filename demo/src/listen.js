@@ -92,7 +92,7 @@ export class Microphone {
       this.context = new AudioContext({ sampleRate: this.rate, latencyHint: "interactive" });
       this.source = this.context.createMediaStreamSource(this.stream);
     } catch {
-      // Firefox cannot connect a stream and a context with different rates
+      // Firefox 140 cannot connect a stream and a context with different rates
       await this.context?.close();
       this.context = new AudioContext({ latencyHint: "interactive" });
       this.source = this.context.createMediaStreamSource(this.stream);

@@ -1,7 +1,7 @@
 // The page: what the buttons do, and how predictions are shown.
 
 import { cut } from "./endpoint.js";
-import { History, WORDS } from "./history.js";
+import { History, WORDS, inPercent } from "./history.js";
 import { Microphone, askForMicrophone, release } from "./listen.js";
 import { Model } from "./model.js";
 import { Picture } from "./draw.js";
@@ -32,7 +32,7 @@ function enqueue(job) {
 
 const bars = WORDS.map((word, digit) => {
   const row = find("bars").tBodies[0].insertRow();
-  row.innerHTML = '<th scope="row"></th><td class="bar" aria-hidden="true"><span></span></td><td class="percent">0 %</td>';
+  row.innerHTML = '<th scope="row"></th><td class="bar" aria-hidden="true"><span></span></td><td class="percent">0&nbsp;%</td>';
   row.cells[0].textContent = digit;
   return { row, bar: row.querySelector("span"), percent: row.cells[2] };
 });
@@ -72,7 +72,6 @@ async function answer(word) {
     return { label: "–", sentence: "That lasted three seconds. Leave a short pause after each digit." };
   }
   const given = await model.recognise(word.samples);
-  const sure = `${Math.round(100 * given.probability)} %`;
   numeral.textContent = given.isDigit ? given.digit : "–";
   numeral.classList.toggle("faint", !given.isDigit);
   numeral.classList.remove("string");
@@ -81,7 +80,7 @@ async function answer(word) {
   showBars(given.probabilities, given.isDigit ? given.digit : null);
   history.add(word.samples, given);
   return given.isDigit
-    ? { label: String(given.digit), sentence: `${capital(WORDS[given.digit])}, ${sure}` }
+    ? { label: String(given.digit), sentence: `${capital(WORDS[given.digit])}, ${inPercent(given.probability)}` }
     : { label: "–", sentence: "That does not sound like a digit." };
 }
 
@@ -90,7 +89,7 @@ function showBars(probabilities, best) {
     const probability = probabilities[digit];
     row.classList.toggle("best", digit === best);
     bar.style.setProperty("--part", probability.toFixed(4));
-    percent.textContent = `${Math.round(100 * probability)} %`;
+    percent.textContent = inPercent(probability);
   });
 }
 
@@ -119,8 +118,7 @@ function hearStrings(offset, ended) {
     },
     string({ digits, probability, samples }) {
       history.add(samples, { digit: digits, probability, isDigit: true });
-      const sure = `${Math.round(100 * probability)} %`;
-      ended(`${[...digits].join(" ")}, ${digits.length > 1 ? "each at least " : ""}${sure}`);
+      ended(`${[...digits].join(" ")}, ${digits.length > 1 ? "each at least " : ""}${inPercent(probability)}`);
     },
   });
 }
@@ -328,7 +326,7 @@ try {
   const many = ({ name, parameters }) => `${name}, ${parameters.toLocaleString("en")} parameters`;
   find("facts").textContent =
     `Models: ${many(model.facts)}; ${many(model.forStrings.facts)}; ${rate / 1000} kHz. ` +
-    (threshold > 0 ? `A word for which no digit reaches ${Math.round(100 * threshold)} % is rejected. ` : "") +
+    (threshold > 0 ? `With pauses, a word for which no digit reaches ${inPercent(threshold)} is rejected. ` : "") +
     "Once loaded, this page works without a network.";
   listenButton.disabled = openButton.disabled = false;
   say("Ready. Listen, or open a file.");
