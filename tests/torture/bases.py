@@ -226,8 +226,11 @@ def _train_one_epoch(config: Path, runs: Path, cache: Path) -> None:
 
 
 def weights_of(runs: Path) -> str:
-    """A checksum of the weights in the one checkpoint of a folder of runs; its file may have been written anew."""
-    (path,) = runs.rglob("best_model.pt")
+    """A checksum of the weights in the one checkpoint of a folder of runs; its file may have been written anew.
+
+    A temporary folder that a kill left beside it does not count.
+    """
+    (path,) = runs.glob("*/*/seed-*/best_model.pt")
     state = torch.load(path, weights_only=True)["model_state"]
     content = io.BytesIO()
     for name, weight in sorted(state.items()):
