@@ -78,9 +78,9 @@ def table_of(folder: Path) -> object:
 
 
 def _stored(store: Path) -> dict[str, object]:
-    """Results without what differs from run to run, and predictions."""
+    """Results without what differs from run to run, and predictions; not what a kill left under a temporary name."""
     found: dict[str, object] = {}
-    for path in sorted(store.rglob("*")):
+    for path in sorted(store.rglob("[!.]*")):
         if path.suffix == ".json":
             result = json.loads(path.read_text())
             history = [{key: value for key, value in row.items() if key != "seconds"} for row in result["history"]]
