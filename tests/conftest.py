@@ -1,7 +1,9 @@
 """Shared by the tests: a small generated corpus that a model learns in a second, the command `sdr`, a web server."""
 
 import inspect
+import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -76,6 +78,21 @@ def write_metadata(path: Path, table: pd.DataFrame) -> Path:
     """Write `table` as the metadata file `path`."""
     table.drop(columns="path", errors="ignore").to_csv(path, sep="\t", index=False)
     return path
+
+
+@pytest.fixture
+def deep(tmp_path) -> Iterator[Path]:
+    """A folder with 1,200 nested folders in it: more than Python goes through by recursion."""
+    if sys.platform != "linux":
+        pytest.skip("paths cannot be so long")
+    levels = [tmp_path / "deep"]
+    levels += [levels[0].joinpath(*["d"] * level) for level in range(1, 1201)]
+    for level in levels:
+        level.mkdir()
+    yield levels[0]
+    for level in reversed(levels):  # pytest could not remove them
+        if level.exists():
+            level.rmdir()
 
 
 @dataclass(frozen=True)

@@ -137,6 +137,13 @@ def test_a_folder_that_becomes_foreign_during_the_work_is_kept(tmp_path):
     assert [path.name for path in target.iterdir()] == ["note.txt"]
 
 
+def test_folders_that_are_nested_too_deeply_are_never_replaced(deep):
+    (deep / "note.txt").touch()
+    with pytest.raises(InputError, match="deep: "), atomic_folder(deep, OWN):
+        raise AssertionError("the work must not begin")
+    (deep / "note.txt").unlink()
+
+
 def test_a_file_is_not_replaced_by_a_folder(tmp_path):
     (tmp_path / "made").write_text("theirs")
     with pytest.raises(InputError, match="not a folder"), atomic_folder(tmp_path / "made", OWN):

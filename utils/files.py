@@ -99,7 +99,9 @@ def check_replaceable(folder: str | Path, patterns: Sequence[str]) -> None:
     folder, found, known = Path(folder), False, False
     if os.path.lexists(folder) and not folder.is_dir():
         raise InputError(f"{folder}: not a folder, so it cannot be replaced by one")
-    for path in folder.rglob("*"):
+    with reading(folder):
+        inside = list(folder.rglob("*"))
+    for path in inside:
         name = path.relative_to(folder).as_posix()
         if path.name in BY_SYSTEM or (path.is_dir() and not path.is_symlink()):
             continue
@@ -173,8 +175,8 @@ def fill_once(folder: Path, fill: Callable[[Path], object]) -> Path:
                     print(f"{folder}: damaged, or of an older version, so it is made anew", file=sys.stderr)
                 with atomic_folder(folder, ("*.wav", "*metadata.tsv", FILLED)) as new:
                     fill(new)
-                    files = sorted(path for path in new.rglob("*") if path.is_file())
-                    write_json(new / FILLED, {path.relative_to(new).as_posix(): sha256(path) for path in files})
+                    sums = {path.relative_to(new).as_posix(): sha256(path) for path in files_in(new)}
+                    write_json(new / FILLED, sums)
     return folder
 
 
@@ -187,9 +189,15 @@ def _is_intact(folder: Path) -> bool:
         return False
 
 
+def files_in(folder: str | Path) -> list[Path]:
+    """All files in a folder and its subfolders, sorted. Raises `InputError` if they cannot be listed."""
+    with reading(folder):
+        return sorted(path for path in Path(folder).rglob("*") if path.is_file())
+
+
 def check_file(path: str | Path) -> None:
     """Raise `InputError` unless `path` is a regular file: opening a pipe may wait for ever, a device may never end."""
-    with _reading(path):
+    with reading(path):
         mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
         raise InputError(f"{path}: this is a folder, not a file")
@@ -204,7 +212,7 @@ def read_text(path: str | Path, most: int = MAX_TEXT) -> str:
         InputError: there is no such file, it is not text in UTF-8, or it has more than `most` bytes.
     """
     check_file(path)
-    with _reading(path):
+    with reading(path):
         if (size := os.stat(path).st_size) > most:
             raise InputError(f"{path}: {size:,} bytes; at most {most:,} are read")
         try:
@@ -226,12 +234,12 @@ def read_json(path: str | Path) -> object:
 def sha256(path: str | Path) -> str:
     """The SHA-256 checksum of a file, in hexadecimal. Raises `InputError` if the file cannot be read."""
     check_file(path)
-    with _reading(path), open(path, "rb") as file:
+    with reading(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
-def _reading(path: str | Path) -> Iterator[None]:
+def reading(path: str | Path) -> Iterator[None]:
     """Turn errors while reading `path` into an `InputError`."""
     try:
         yield
@@ -241,6 +249,8 @@ def _reading(path: str | Path) -> Iterator[None]:
         raise InputError(f"{path}: {error.strerror or error}") from None
     except ValueError:  # a null byte in the name
         raise InputError(f"{path}: cannot be the name of a file") from None
+    except RecursionError:  # Python 3.11 walks through folders recursively
+        raise InputError(f"{path}: its folders are nested too deeply") from None
 
 
 @contextmanager

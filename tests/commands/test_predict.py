@@ -127,6 +127,11 @@ def test_a_missing_checkpoint_is_refused(sdr, corpus, tmp_path):
     sdr("predict", tmp_path / "none", corpus.folder / "1_eve_0.wav").refused("none", "not a checkpoint")
 
 
+def test_folders_that_are_nested_too_deeply_are_told_in_one_line(sdr, trained, deep):
+    sdr("predict", trained.checkpoint, deep).refused("deep: ")
+    sdr("predict", trained.checkpoint, deep / "**" / "*.wav").refused("*.wav: ")
+
+
 def test_patterns_that_match_only_folders_are_refused(sdr, trained, tmp_path):
     (tmp_path / "inner.wav").mkdir()
     sdr("predict", trained.checkpoint, tmp_path / "in*", "--json").refused("no file matches")

@@ -72,6 +72,14 @@ def test_every_submission_has_a_row_and_a_broken_one_harms_none(book, quick):
     assert table.loc["ada", "broken"] == "batch: it looks at its batch"
 
 
+def test_a_submission_whose_folders_cannot_be_listed_harms_none(book, quick, deep):
+    quick("ada", "0.8")
+    quick("bob", "bad")
+    beside = deep.rename(book.folder / "bob" / "deep")
+    assert book()["problem"].notna().tolist() == [False, True]
+    beside.rename(deep)
+
+
 def test_only_what_is_new_or_changed_is_graded(book, quick):
     for name in ("ada", "bob"):
         quick(name, "0.8")

@@ -4,6 +4,7 @@ import json
 import pickle
 import shutil
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -315,6 +316,29 @@ def test_a_zip_that_reaches_outside_is_refused(graded, tmp_path):
         archive.writestr("../outside.py", "1")
     assert "outside" in input_error(graded, tmp_path / "bad.zip")
     assert not (tmp_path / "outside.py").exists()
+
+
+def test_folders_that_are_nested_too_deeply_are_told_in_one_line(graded, deep, tmp_path):
+    assert input_error(graded, deep).startswith("deep: ")  # some versions of Python can list them
+    with zipfile.ZipFile(tmp_path / "deep.zip", "w") as archive:
+        for level in range(1200):
+            archive.writestr("d/" * level + "a.py", "1")
+    assert "nested too deeply" in input_error(graded, tmp_path / "deep.zip")
+
+
+def test_deep_folders_beside_modules_or_left_by_the_code_are_told_in_one_line(
+    graded, corpus, deep, tmp_path, monkeypatch
+):
+    fork = write_fork(tmp_path / "fork", corpus)
+    beside = deep.rename(fork / "model_neural" / "deep")
+    assert input_error(graded, fork / "runs" / "mean") == "mean: its folders are nested too deeply"
+    beside.rename(deep)
+    left = []
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(sandbox, "_run", lambda work, limits: left.append(deep.rename(work / "deep")))
+    assert input_error(graded, fork).startswith("fork: ")  # some versions of Python can remove them
+    if left[0].exists():
+        left[0].rename(deep)
 
 
 def test_a_damaged_zip_is_refused_in_one_line(graded, tmp_path):

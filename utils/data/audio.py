@@ -18,7 +18,7 @@ import soundfile
 
 from utils import InputError, plain
 from utils.data import ffmpeg
-from utils.files import check_file
+from utils.files import check_file, files_in, reading
 
 LOUDEST = 1e9  # limit for floating-point samples: the power of anything larger overflows, and NaN fails the comparison
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".oga", ".opus", ".aif", ".aiff", ".au", ".caf", ".w64", *ffmpeg.SUFFIXES)
@@ -254,25 +254,25 @@ def find_audio(names: Sequence[str | Path]) -> list[Path]:
     What is hidden inside a folder (its name begins with a dot) is left out, such as a `.venv`.
 
     Raises:
-        InputError: a folder contains no audio files, or a pattern matches nothing.
+        InputError: a folder contains no audio files or cannot be listed, or a pattern matches nothing.
     """
     found: list[Path] = []
     if "" in names:
         raise InputError("a file name is empty")
     for name in map(Path, names):
         if os.path.isdir(name):  # unlike `Path.is_dir`, it accepts a name that is too long
-            inside = sorted(
+            inside = [
                 path
-                for path in name.rglob("*")
+                for path in files_in(name)
                 if path.suffix.lower() in SUFFIXES
                 and not any(part.startswith(".") for part in path.relative_to(name).parts)
-                and path.is_file()
-            )
+            ]
             if not inside:
                 raise InputError(f"{name}: neither a checkpoint nor a folder with audio files ({', '.join(SUFFIXES)})")
             found += inside
         elif not os.path.exists(name) and PATTERN.search(str(name)):
-            matched = sorted(path for path in map(Path, glob(str(name), recursive=True)) if path.is_file())
+            with reading(name):
+                matched = sorted(path for path in map(Path, glob(str(name), recursive=True)) if path.is_file())
             if not matched:
                 raise InputError(f"{name}: no file matches")
             found += matched

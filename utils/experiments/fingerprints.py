@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from utils.files import sha256
+from utils.files import files_in, sha256
 from utils.paths import PROJECT
 
 # the code that determines the outcome of a training: files, and folders with all that is in them
@@ -27,7 +27,7 @@ SUFFIXES = (".py", ".yaml", ".tsv")  # code, and the word lists and voices of sy
 def code_digests() -> list[str]:
     """Checksums of the code that determines the outcome of a training, and of its word lists and voices."""
     places = [PROJECT / name for name in LEARNING]
-    files = [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*")))]
+    files = [file for place in places for file in ([place] if place.is_file() else files_in(place))]
     return [sha256(file) for file in files if file.suffix in SUFFIXES]
 
 

@@ -16,7 +16,7 @@ from utils.experiments.grading.grade import Grade, grade
 from utils.experiments.grading.sandbox import Limits
 from utils.experiments.grading.submission import SKIPPED
 from utils.experiments.grading.text import leakage
-from utils.files import check_writable, sha256, write_atomically
+from utils.files import check_writable, files_in, sha256, write_atomically
 from utils.progress import Progress
 
 COLUMNS = (
@@ -93,7 +93,10 @@ def submissions(folder: Path) -> Iterator[Path]:
 
 def content_sum(place: Path, basis: object) -> str:
     """A checksum of all that a grade follows from."""
-    files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+    try:
+        files = [place] if place.is_file() else files_in(place)
+    except InputError:  # as for a file that cannot be read, below
+        files = []
     named = [(path.relative_to(place.parent), path) for path in files]
     sums = [(str(name), _sum_or_why_not(path)) for name, path in named if not SKIPPED & set(name.parts)]
     return hashlib.sha256(repr((sums, basis)).encode()).hexdigest()[:16]

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,8 +76,7 @@ def ask(submission: Submission, clips: Sequence[Tensor], changed: Sequence[Tenso
     Raises:
         InputError: in one line, why the submission does not answer.
     """
-    with tempfile.TemporaryDirectory(prefix="sdr-grade-") as folder:
-        work = Path(folder).resolve()
+    with _folder(submission) as work:
         fill(work, submission, clips, changed, limits)
         problem = _run(work, limits)
         answer = _read_answer(work / ANSWER)
@@ -95,6 +94,16 @@ def ask(submission: Submission, clips: Sequence[Tensor], changed: Sequence[Tenso
             return Answers(answer, logits, tuple(map(_line, answer["attempts"])), told)
         except UNREADABLE:
             raise InputError(f"{submission.name}: its answers cannot be read") from None
+
+
+@contextlib.contextmanager
+def _folder(submission: Submission) -> Iterator[Path]:
+    """The temporary folder that the process works in."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="sdr-grade-") as folder:
+            yield Path(folder).resolve()
+    except RecursionError:  # from copying its modules, or from removing what its code made
+        raise InputError(f"{submission.name}: its folders are nested too deeply") from None
 
 
 def fill(

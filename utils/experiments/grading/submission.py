@@ -15,7 +15,7 @@ from utils.experiments.checkpoints import METRICS, SNAPSHOT, WEIGHTS
 from utils.experiments.published import published_experiment
 from utils.experiments.renames import current_names
 from utils.features.log_mel import FeatureConfig
-from utils.files import read_json, sha256
+from utils.files import files_in, read_json, sha256
 from utils.paths import CHECKPOINTS, PROJECT
 from utils.settings import build, load_yaml
 from utils.training.pretraining import PretrainingConfig, WordsConfig
@@ -23,7 +23,7 @@ from utils.training.pretraining import PretrainingConfig, WordsConfig
 MODELS = "model_neural"
 JUDGED = ("utils/data/audio.py", "utils/features", "utils/evaluation", "model_baseline")  # as the grader has them
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".cache", "__MACOSX", "speech_data"}
-MOST_FILES, MOST_BYTES = 20_000, 2**30  # of a ZIP, unpacked
+MOST_FILES, MOST_BYTES, MOST_LEVELS = 20_000, 2**30, 100  # of a ZIP, unpacked; levels of folders
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class Submission:
         if self.fork is None or self.fork == PROJECT:
             return []
         ours = [PROJECT / name for name in JUDGED]
-        files = [file for place in ours for file in ([place] if place.is_file() else sorted(place.rglob("*.py")))]
-        names = [file.relative_to(PROJECT).as_posix() for file in files]
+        files = [file for place in ours for file in ([place] if place.is_file() else files_in(place))]
+        names = [file.relative_to(PROJECT).as_posix() for file in files if file.suffix == ".py"]
         there = [name for name in names if (self.fork / name).is_file()]
         return [name for name in there if sha256(self.fork / name) != sha256(PROJECT / name)]
 
@@ -91,6 +91,10 @@ def unpack(path: Path, folder: Path) -> None:
                 raise InputError(
                     f"{path.name}: {len(members):,} files of {size / 2**20:,.0f} MB; at most {MOST_FILES:,} files of "
                     f"{MOST_BYTES / 2**20:,.0f} MB are unpacked. Leave out recordings, caches and .venv"
+                )
+            if any(len(Path(member.filename).parts) > MOST_LEVELS for member in members):
+                raise InputError(
+                    f"{path.name}: its folders are nested too deeply; at most {MOST_LEVELS} levels are unpacked"
                 )
             for member in members:
                 target = (folder / member.filename).resolve()
@@ -130,11 +134,13 @@ def find(folder: Path, name: str) -> Submission:
 
 def find_checkpoint(folder: Path, name: str) -> Path:
     """The one trained model in a fork that is not a copy of this project's."""
-    found = sorted(
-        path.parent
-        for path in folder.rglob(WEIGHTS)
-        if not SKIPPED & set(path.relative_to(folder).parts) and path.is_file()
-    )
+    try:
+        files = files_in(folder)
+    except InputError as error:
+        raise InputError(f"{name}: {str(error).removeprefix(f'{folder}: ')}") from None
+    found = [
+        path.parent for path in files if path.name == WEIGHTS and not SKIPPED & set(path.relative_to(folder).parts)
+    ]
     known = {sha256(path) for path in CHECKPOINTS.glob(f"*/{WEIGHTS}")}
     trained = [path for path in found if sha256(path / WEIGHTS) not in known]
     if not trained:
