@@ -33,6 +33,11 @@ def test_heat_map_labels_rows_and_columns():
     drawn(ax)
 
 
+def test_heat_maps_with_the_same_limits_have_the_same_colours():
+    images = [figures.heat_map(pd.DataFrame([[value, 0.0]]), limits=(0, 24)).images[0] for value in (13.0, 24.0)]
+    assert [image.get_clim() for image in images] == [(0, 24), (0, 24)]
+
+
 def test_learning_curves():
     plain = [{"epoch": n, "loss": 1 / n, "learning_rate": 0.1, "seconds": 1.0} for n in (1, 2)]
     axes = figures.learning_curves({"seed 0": plain})

@@ -58,11 +58,20 @@ def confusion(counts: Sequence[Sequence[int]], ax: Axes | None = None, title: st
     return ax
 
 
-def heat_map(table: pd.DataFrame, ax: Axes | None = None, title: str = "", decimals: int = 1) -> Axes:
-    """A table of percentages; its axes are labelled with the names of the index and the columns."""
+def heat_map(
+    table: pd.DataFrame,
+    ax: Axes | None = None,
+    title: str = "",
+    decimals: int = 1,
+    limits: tuple[float | None, float | None] = (None, None),
+) -> Axes:
+    """A table of percentages; its axes are labelled with the names of the index and the columns.
+
+    The colours go from the least to the greatest value of the table, or of `limits`, which tables to be compared share.
+    """
     ax = ax or new_axes(0.75 * table.shape[1] + 1.5, 0.4 * table.shape[0] + 1.2)
     values = table.to_numpy(dtype=float).round(decimals)  # like pandas, so that a table and its plot agree
-    image = ax.imshow(values, cmap="viridis", aspect="auto")
+    image = ax.imshow(values, cmap="viridis", aspect="auto", vmin=limits[0], vmax=limits[1])
     _numbers(
         ax, np.vectorize(f"{{:.{decimals}f}}".format)(values), np.asarray(image.norm(values)) < 0.6, np.isfinite(values)
     )
