@@ -19,7 +19,8 @@ ODD = b"caf\xe9 \x1b[31m\n.wav"  # not UTF-8; colours a terminal; breaks the lin
 def sdr_in_shell(redirections: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess:
     """Run `sdr` in a process of its own, whose standard streams are redirected as in a shell."""
     command = [sys.executable, "-c", "from utils.commands.main import main; main()", *map(os.fsencode, arguments)]
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"} | variables
+    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": ""}
+    environment |= variables
     return subprocess.run(["sh", "-c", f'"$@" {redirections}', "sh", *command], env=environment, capture_output=True)
 
 
@@ -78,6 +79,13 @@ def test_streams_that_are_closed_or_full_are_no_reason_for_a_traceback(corpus, t
     assert done.returncode == status and b"Traceback" not in done.stderr
     unseen = {">&-", ">/dev/full"} & set(redirections.split())
     assert done.stdout.endswith(b"" if unseen else b"7_eve_1.wav\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_help_that_cannot_be_written_is_an_error(unbuffered):
+    done = sdr_in_shell(">/dev/full", "--help", PYTHONUNBUFFERED=unbuffered)
+    assert done.returncode == 2 and done.stderr == b"sdr: [Errno 28] No space left on device\n"
 
 
 def test_a_pipe_that_ends_is_no_error(corpus):

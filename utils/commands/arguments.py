@@ -2,16 +2,19 @@
 
 import argparse
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from utils import InputError
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports wrong arguments as an `InputError`, in one line."""
+    """Reports wrong arguments as an `InputError`, in one line, and help that cannot be written as an `OSError`."""
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message} (see `{self.prog} --help`)")
+
+    def print_help(self, file: Any = None) -> None:
+        print(self.format_help(), end="", file=file)  # argparse's own ignores errors
 
 
 def whole(low: int = 1, high: int = 10**9) -> Callable[[str], int]:

@@ -30,5 +30,4 @@ def run(given: argparse.Namespace) -> None:
         write_page(report, given.html)
     print(json.dumps(report.to_dict(), indent=1) if given.json else report)
     if report.count("error"):
-        sys.stdout.flush()  # report a full disk here
         sys.exit(1)

@@ -24,5 +24,4 @@ def run(given: argparse.Namespace) -> None:
         write_list(report, ARCHIVE / given.language / NOT_UNDERSTOOD)
     print(json.dumps(report.to_dict(), indent=1, ensure_ascii=False) if given.json else report)
     if len(report.mispronounced()) or len(report.failing_voices()):
-        sys.stdout.flush()  # report a full disk here
         sys.exit(1)

@@ -7,7 +7,7 @@ Each command is a module with `HELP`, `add_arguments(parser)` and `run(given)`. 
 import argparse
 import importlib
 import sys
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import NoReturn
 
 from utils import InputError, plain
@@ -39,7 +39,11 @@ COMMANDS = (
 def main(arguments: list[str] | None = None) -> None:
     """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
     with redirect_stdout(output.printable(sys.stdout)), redirect_stderr(output.usable(sys.stderr)):
-        _run(arguments)
+        try:
+            _run(arguments)
+        finally:
+            with suppress(OSError):  # there is nowhere left to report it
+                output.flush(sys.stderr)
 
 
 def _run(arguments: list[str] | None) -> None:
@@ -49,14 +53,14 @@ def _run(arguments: list[str] | None) -> None:
             given = _parse(arguments)
             given.run(given)
         finally:
-            sys.stdout.flush()  # report a full disk here, not at exit
+            output.flush(sys.stdout)  # report a full disk here, not at exit
     except InputError as error:
         _fail(f"sdr: {error}", 2)
     except KeyboardInterrupt:
         hint = "; the same command resumes after the last complete epoch" if given.resumes else ""
         _fail(f"\nsdr: interrupted{hint}", 130)
     except BrokenPipeError:  # the reader closed the pipe, for example in `sdr report | head`
-        sys.stderr.close()
+        pass
     except OSError as error:  # for example, the output goes to a full disk
         _fail(f"sdr: {plain(str(error))}", 2)
 

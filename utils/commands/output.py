@@ -20,6 +20,16 @@ def complain(message: str) -> None:
         print(message, file=sys.stderr, flush=True)
 
 
+def flush(stream: TextIO) -> None:
+    """Flush a stream. If that fails, close it, as Python would otherwise try again at exit, and change the status."""
+    try:
+        stream.flush()
+    except OSError:
+        with suppress(OSError):
+            stream.close()
+        raise
+
+
 def usable(stream: TextIO | None) -> TextIO:
     """A standard stream that encodes any text, such as the name of a file, even if it had been closed."""
     if stream is None:

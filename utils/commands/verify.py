@@ -60,5 +60,4 @@ def run(given: argparse.Namespace) -> None:
     different = sum(finding.verdict == verified.DIFFERENT for finding in findings)
     print(f"{different} different" if different else "nothing is different")
     if different:
-        sys.stdout.flush()
         sys.exit(1)
