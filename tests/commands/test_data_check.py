@@ -5,7 +5,9 @@ import re
 
 import numpy as np
 import pytest
-from conftest import speak, write_bytes, write_wav
+from conftest import speak, write_bytes, write_metadata, write_wav
+
+from utils.files import sha256
 
 CORPORA = ("sdr", "audiomnist", "arabic", "synthetic")
 
@@ -39,6 +41,16 @@ def test_errors_have_status_1_and_come_first_with_file_and_row(sdr, faulty):
     assert "speaker ada is in TRAIN and TEST (1 clip outside TRAIN)" in done.out
     assert done.out.index("ERROR") < done.out.index("WARNING")
     assert done.out.rindex("ERROR") < done.out.index("WARNING")
+
+
+def test_files_whose_checksums_are_not_those_of_the_table_are_errors(sdr, corpus, tmp_path):
+    clips = corpus.clips
+    clips["file"], clips["sha256"] = clips["path"], [sha256(path) for path in clips["path"]]
+    assert sdr("data", "check", write_metadata(tmp_path / "clips.tsv", clips)).status == 0
+    clips.loc[[3, 5], "file"] = clips.loc[[5, 3], "path"].tolist()
+    done = sdr("data", "check", write_metadata(tmp_path / "clips.tsv", clips), "--html", tmp_path / "page.html")
+    assert done.status == 1 and "ERROR  Other files than the table lists (2)" in done.out
+    assert f"row 5: {clips['file'][3]}" in done.out and "Other files" in (tmp_path / "page.html").read_text("utf-8")
 
 
 def test_json(sdr, faulty):

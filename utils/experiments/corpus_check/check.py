@@ -7,7 +7,7 @@ import numpy as np
 from utils import InputError
 from utils.data.metadata import read_metadata
 from utils.experiments.corpus_check.balance import check_balance
-from utils.experiments.corpus_check.clips import check_clips
+from utils.experiments.corpus_check.clips import check_checksums, check_clips
 from utils.experiments.corpus_check.copies import check_copies
 from utils.experiments.corpus_check.findings import CHECKS, SEVERITIES, Finding, Report
 from utils.experiments.corpus_check.labels import check_labels
@@ -36,7 +36,7 @@ def check_corpus(table: Path, root: Path | None = None) -> Report:
             measured[i] = measure(path)
         except InputError as error:
             findings.append(Finding("unreadable", "error", str(error).removeprefix(f"{path}: "), (i,)))
-    for check in (check_clips, check_balance, check_copies, check_voices, check_labels):
+    for check in (check_checksums, check_clips, check_balance, check_copies, check_voices, check_labels):
         findings += check(clips, measured)
     for name in ("seconds", "level_db"):
         clips[name] = [getattr(measured[i], name) if i in measured else np.nan for i in range(len(clips))]

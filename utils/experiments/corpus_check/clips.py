@@ -1,4 +1,4 @@
-"""What is wrong with single clips, from their measures."""
+"""What is wrong with single clips, from their measures and their checksums."""
 
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -8,6 +8,7 @@ import pandas as pd
 
 from utils.experiments.corpus_check.findings import Finding
 from utils.experiments.corpus_check.measures import Measures
+from utils.files import sha256
 from utils.inference.endpointing import MARGIN
 
 # Thresholds; docs/checking_data.md reports how many of the course's clips exceed each
@@ -44,6 +45,14 @@ def check_clip(i: int, clip: Measures) -> Iterator[Finding]:
         yield Finding("level", "warning", f"{clip.level_db:.0f} dB re full scale", (i,), -clip.level_db)
     if abs(clip.dc) > DC:
         yield Finding("dc offset", "warning", f"{clip.dc:+.1%} of full scale", (i,), abs(clip.dc))
+
+
+def check_checksums(clips: pd.DataFrame, measured: Mapping[int, Measures]) -> Iterator[Finding]:
+    """Clips that can be read, but are not the files that the table's column `sha256` lists, if it has one."""
+    for i, clip in enumerate(clips.itertuples() if "sha256" in clips else ()):
+        if i in measured and (found := sha256(clip.path)) != clip.sha256:
+            message = f"SHA-256 {found[:12]}..., but in the table {clip.sha256[:12]}..."
+            yield Finding("checksum", "error", message, (i,))
 
 
 def count_words(clip: Measures) -> int:

@@ -14,6 +14,10 @@ SHOWN = 10  # findings of a kind in the terminal
 
 CHECKS = {  # in the order of the report; what each looks for, and what to do
     "unreadable": ("Unreadable clips", "Replace these files or remove their rows."),
+    "checksum": (
+        "Other files than the table lists",
+        "Fetch them again with `sdr data`, or correct the column sha256 if they were changed on purpose.",
+    ),
     "leakage": ("Speakers on both sides", "A speaker of TRAIN must not be in another split. Correct the split."),
     "copies": (
         "Copies of one recording",
