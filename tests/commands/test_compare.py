@@ -105,7 +105,7 @@ def test_each_model_has_its_interval_cost_and_accuracy_by_speaker(sdr, put):
     low, high = other["interval"]
     assert 0.8 < low < 0.9 < high < 1
     text = sdr("compare", "one", "other").out
-    assert "85.0 ± 7.1" in text and "1,234" in text and "5.68 M" in text
+    assert "85.0 ± 7.1" in text and "1,234" in text and "5.68 M" in text and "training" in text.splitlines()[2]
 
 
 def test_the_folds_of_a_table_are_compared_together(sdr, put, tables):
@@ -162,6 +162,7 @@ def test_checkpoints_are_tested_on_the_clips_of_their_experiment(sdr, corpus, tr
     assert linear["interval"] == measured["interval"] and linear["parameters"] == trained.result["parameters"]
     assert linear["train_seconds"] is None
     html = page.read_text(encoding="utf-8")
+    assert "<th>training</th>" not in html  # checkpoints do not tell how long it took
     alone = [identifier for clips in told["only"].values() for identifier in clips]
     assert alone
     players = re.findall(r'<audio[^>]* src="([^"]+)"', html)

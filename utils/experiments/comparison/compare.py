@@ -31,7 +31,7 @@ class Model:
         predictions: by seed, one row per clip, or of folds that share their test clips one for each fold: `identifier
             speaker label predicted`, in the order of `identifier`.
         parameters, multiply_adds: see `utils.evaluation.metrics.cost`.
-        train_seconds: the mean over the runs; None for checkpoints, which do not say.
+        train_seconds: the mean over the runs; None for checkpoints, in which it is not stored.
         experiments: of one seed, one for each fold.
     """
 

@@ -10,7 +10,7 @@ from utils.experiments.comparison.compare import Comparison
 from utils.files import write_text
 
 FEW = 10  # speakers and clips that the text names; the page and the JSON have all of them
-HEADER = ("model", "accuracy, %", "95 % interval", "seeds", "parameters", "multiply-adds (1 s clip)", "training")
+COSTS = {"parameters": "parameters", "multiply_adds": "multiply-adds (1 s clip)", "train_seconds": "training"}
 CAUTION = """\
 p is corrected for the number of pairs (Holm); that of McNemar's test is the median over pairs of seeds. The tests tell
 how much is due to these clips and seeds, and not whether other speakers would rank the models alike."""
@@ -89,7 +89,8 @@ def _tested(comparison: Comparison) -> str:
 
 
 def _models(comparison: Comparison) -> list[list[str]]:
-    rows = [list(HEADER)]
+    costs = [key for key in COSTS if any(model[key] is not None for model in comparison.models)]
+    rows = [["model", "accuracy, %", "95 % interval", "seeds", *(COSTS[key] for key in costs)]]
     for model in comparison.models:
         low, high = model["interval"]
         rows.append([
@@ -97,7 +98,7 @@ def _models(comparison: Comparison) -> list[list[str]]:
             percent(list(model["by_seed"].values())),
             f"{100 * low:.1f} to {100 * high:.1f}",
             str(len(model["by_seed"])),
-            *(cell(model, key) or "unknown" for key in ("parameters", "multiply_adds", "train_seconds")),
+            *(cell(model, key) or "unknown" for key in costs),
         ])  # fmt: skip
     return rows
 
