@@ -8,7 +8,7 @@ experiments    config, models, contract, clips, fitting, stages, mixtures, field
                fingerprints, renames, notebook
 tables         reproducing, cluster, peer_results, reporting, verification, comparison/
 checkpoints    checkpoints, checkpoint_folder, model_card, hub, published, calibrating, exporting
-judging        grading/, leakage
+judging        grading/, leakage, open_set
 reports        web_page, which comparison/, corpus_check/ and grading/ fill
 applications   quickstart, demo, benchmark; recording/, language/, corpus_check/, synthesis_check
 """

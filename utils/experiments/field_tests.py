@@ -1,7 +1,7 @@
 """Field tests: digits of unseen speakers, in noise and in strings, and clips that contain no digit.
 
-`FieldTests` are those whose outcome goes into the result of a run (the setting `field_tests`) and from there into the
-tables `noise`, `strings` and `rejection`. The functions below it test any recogniser on the corpora that are here.
+The outcome of `FieldTests` goes into the result of a run (the setting `field_tests`), and from there into the tables
+`noise`, `strings` and `rejection`. `digit_strings` tests any recogniser on the clips that it is given.
 """
 
 from collections.abc import Iterator
@@ -13,17 +13,16 @@ from torch import Tensor, nn
 
 from utils.data.audio import read_audio
 from utils.data.config import FIELD_DIGITS, FIELD_WORDS, DataConfig
-from utils.data.corpora import arabic, audiomnist
 from utils.data.metadata import read_metadata
 from utils.data.splits import Split
 from utils.experiments.checkpoints import make_recogniser
-from utils.experiments.clips import noise_clips, synthetic_music, synthetic_non_digits
+from utils.experiments.clips import noise_clips
 from utils.experiments.config import Experiment
 from utils.experiments.mixtures import NOISE, STRINGS, cached_mixtures
 from utils.features.extraction import clip_features, file_features
 from utils.inference.calibration import ACCEPTED, calibrate
 from utils.inference.recogniser import Recogniser
-from utils.paths import COURSE_METADATA, find_metadata, speech_data
+from utils.paths import find_metadata
 from utils.progress import Progress
 from utils.training.prediction import predict_logits
 
@@ -103,62 +102,6 @@ def recognised_strings(recogniser: Recogniser, strings: pd.DataFrame) -> pd.Seri
     return pd.Series(recognised, index=strings.index, dtype=str)
 
 
-def _part_of(table: str, split: str, digits: bool = True) -> pd.DataFrame:
-    clips = read_metadata(find_metadata(table), digits=digits)
-    return clips[clips["split"] == split]
-
-
-def acceptance(recogniser: Recogniser, non_digits: int = 1200) -> pd.DataFrame:
-    """The share of clips that the recogniser accepts as digits, by corpus. All speakers are unseen.
-
-    Corpora that are not available here are skipped.
-
-    Args:
-        recogniser: for example from `load_recogniser`.
-        non_digits: the synthetic words and noises are the TEST clips of `synthetic_non_digits(non_digits)`,
-            the music those of `synthetic_music(non_digits // 2)`; so at least 10.
-
-    Returns:
-        One row per corpus: the number of `clips`; whether they are `digits`; `accepted`, the share accepted as digits;
-        for digits also `right`, the accuracy on the accepted clips.
-    """
-    rate, rows = recogniser.sample_rate, []
-    for name, waveforms, labels in _sources(rate, non_digits):
-        predictions = recogniser.recognise(waveforms)
-        digits = np.array([np.nan if prediction.digit is None else prediction.digit for prediction in predictions])
-        accepted = ~np.isnan(digits)
-        right = (digits == labels)[accepted].mean() if labels is not None and accepted.any() else np.nan
-        rows.append((name, len(digits), labels is not None, accepted.mean(), right))
-    return pd.DataFrame(rows, columns=["corpus", "clips", "digits", "accepted", "right"])
-
-
-def _sources(rate: int, non_digits: int) -> Iterator[tuple[str, list[np.ndarray], np.ndarray | None]]:
-    """The name of each corpus, its waveforms, and their labels (None if they are not digits)."""
-    for name, table, recordings in (
-        ("course TEST (English)", COURSE_METADATA, "0_lucas_0.wav"),
-        ("AudioMNIST's speaker 02 (English)", audiomnist.SPEAKER_02, "audiomnist"),
-    ):
-        if (speech_data() / recordings).exists():
-            clips = _test(read_metadata(table))
-            yield name, _read(clips, rate), clips["label"].to_numpy()
-    if (speech_data() / "arabic").exists():
-        clips = _test(read_metadata(arabic.WORDS_TABLE, digits=False))
-        yield "ten other words in Arabic, TEST", _read(clips, rate), None
-    synthetic = _test(synthetic_non_digits(non_digits))
-    noise = synthetic["label"] == "noise"
-    yield "other words by synthetic voices, TEST", _read(synthetic[~noise], rate), None
-    yield "synthetic noises, TEST", _read(synthetic[noise], rate), None
-    yield "synthetic music, TEST", _read(_test(synthetic_music(non_digits // 2)), rate), None
-    seconds = []
-    for path in sorted((speech_data() / "arabic" / "background_noise").glob("*.wav")):
-        recording = read_audio(path, rate, max_seconds=600)
-        seconds += [recording[start : start + rate] for start in range(0, len(recording) - rate + 1, rate)]
-    if seconds:
-        yield "a washing machine and a boiler, second by second", seconds, None
-    draw = np.random.default_rng(0)
-    yield "a silent room", [(1e-4 * draw.normal(size=rate)).astype(np.float32) for _ in range(100)], None
-
-
 def digit_strings(recogniser: Recogniser, clips: pd.DataFrame, number: int, seed: int = 0) -> pd.DataFrame:
     """Recognise strings of four to eight digits, composed of one speaker's clips with pauses and noise.
 
@@ -196,9 +139,6 @@ def recordings(
         yield str(speaker), tuple(chosen["label"].tolist()), (0.5 * (clip + noise)).astype(np.float32)
 
 
-def _test(clips: pd.DataFrame) -> pd.DataFrame:
-    return clips[clips["split"] == "TEST"]
-
-
-def _read(clips: pd.DataFrame, rate: int) -> list[np.ndarray]:
-    return [read_audio(path, rate) for path in clips["path"]]
+def _part_of(table: str, split: str, digits: bool = True) -> pd.DataFrame:
+    clips = read_metadata(find_metadata(table), digits=digits)
+    return clips[clips["split"] == split]
