@@ -13,6 +13,7 @@ from made_results import metrics_of, write_result
 from utils.evaluation import results, significance
 from utils.evaluation.tables import Table
 from utils.experiments import runs
+from utils.files import write_json
 
 SPEAKERS = np.repeat(["eve", "finn"], 50)
 
@@ -191,6 +192,9 @@ def test_bad_input_is_refused_in_one_line(sdr, put, project, trained, corpus, tm
     sdr("compare", "one", "other", "--root", tmp_path).refused("--metadata")
     sdr("compare", "one", "other", "--metadata", tmp_path / "no.tsv").refused("no.tsv")
     sdr("compare", "one", "other", "--metadata", corpus.metadata, "--split", "HALF").refused("no clips in the split")
+    peer = project.store / "elsewhere" / "loso-eve" / "seed-0.json"
+    write_json(peer, results.load(peer) | {"config": {"data": {"metadata": "clips.tsv"}, "peer": {}}})
+    sdr("compare", "one", peer).refused("an off-the-shelf recogniser")
     sdr("compare", "one", "othr", "--html", tmp_path).refused("not a regular file")  # before the work
     broken = project.store / "one" / "broken"
     shutil.copytree(project.store / "one" / "course", broken)

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import write_metadata
+from conftest import write_bytes, write_metadata
 from grading_helpers import HONEST, forged, input_error, means, state_accuracy, write_fork
 
 import model_neural
@@ -270,6 +270,23 @@ if libc.open({str(corpus.metadata)!r}.encode(), 0) >= 0:
     made = graded(write_fork(tmp_path / "fork", corpus, cheat))
     if "no files but its own" in made.kept_by:
         assert made.measured["accuracy"] > 0.9
+
+
+def test_links_among_the_modules_are_not_followed(corpus, tmp_path):
+    secret = write_bytes(tmp_path / "secret.txt", b"the grader's")
+    fork, work = write_fork(tmp_path / "fork", corpus), tmp_path / "work"
+    try:
+        (fork / "model_neural" / "mine.txt").symlink_to(secret)
+    except OSError:
+        pytest.skip("this system does not let everybody make links")
+    work.mkdir()
+    with opened(fork) as submission:
+        sandbox.fill(work, submission, [torch.zeros(1, 40)], [torch.zeros(1, 40)], Limits())
+    assert (work / "model_neural" / "mine.txt").is_symlink() and (work / "model_neural" / "mean.py").is_file()
+    (fork / "model_neural").rename(tmp_path / "elsewhere")
+    (fork / "model_neural").symlink_to(tmp_path / "elsewhere")
+    with opened(fork) as submission:
+        assert submission.models is None
 
 
 # Submissions that cannot be graded

@@ -37,7 +37,7 @@ COMMANDS = (
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run `sdr`: exit status 0, 2 on bad input, 130 when interrupted."""
+    """Run `sdr`: exit status 0, 1 if a check found something, 2 on bad input, 130 when interrupted."""
     with redirect_stdout(output.printable(sys.stdout)), redirect_stderr(output.usable(sys.stderr)):
         try:
             _run(arguments)

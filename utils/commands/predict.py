@@ -68,7 +68,6 @@ def run(given: argparse.Namespace) -> None:
 
 def _recognise(recogniser, files: list[Path], several: bool, top: int | None) -> tuple[list[dict], bool]:
     """The answers for all readable files, and whether any file was refused. Refused files are reported."""
-
     from utils.data.audio import read_audio
     from utils.progress import Progress
 

@@ -115,7 +115,7 @@ def _forecast(
     took: dict[str, list[float]] = {}  # by the experiment, without pre-training; and by the experiment's pre-training
     for path in sorted(store.glob("*/*/seed-*.json")):
         result = results.load(path)
-        if "train_seconds" not in result:  # of a peer
+        if "peer" in result["config"]:
             continue
         pretraining = sum(row["seconds"] for row in result["history"] if row.get("stage") == "pre-training")
         took.setdefault(result["experiment"], []).append(result["train_seconds"] - pretraining)

@@ -184,6 +184,8 @@ def _read(path: Path, part: str, clips: pd.DataFrame | None) -> tuple[pd.DataFra
     """The predictions of a result or a checkpoint, its cost, and its experiment."""
     if path.is_file():
         result = results.load(path)
+        if "peer" in result["config"]:
+            raise InputError(f"{path}: of an off-the-shelf recogniser; only models of this project are compared")
         table = results.load_predictions(path)
         if part not in set(table["split"]):
             raise InputError(f"{path}: not tested on {part}; it was on {', '.join(dict.fromkeys(table['split']))}")

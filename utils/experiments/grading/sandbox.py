@@ -115,7 +115,8 @@ def fill(
         if (submission.checkpoint / name).is_file():
             shutil.copyfile(submission.checkpoint / name, work / CHECKPOINT / name)
     if submission.models is not None:
-        shutil.copytree(submission.models, work / MODELS, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+        ignored = shutil.ignore_patterns("__pycache__", ".*")
+        shutil.copytree(submission.models, work / MODELS, symlinks=True, ignore=ignored)  # a link may lead anywhere
     arrays: dict[str, Any] = {}
     for name, features in (("clips", clips), ("changed", changed)):
         arrays[name] = np.concatenate([clip.numpy() for clip in features])

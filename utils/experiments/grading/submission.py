@@ -115,13 +115,12 @@ def unpack(path: Path, folder: Path) -> None:
 def find(folder: Path, name: str) -> Submission:
     """The submission in a folder: a checkpoint, with the fork that it lies in, or a fork, with the checkpoint in it."""
     if (folder / WEIGHTS).is_file() or (folder / SNAPSHOT).is_file():
-        checkpoint = folder
-        fork = next((place for place in (folder, *folder.parents) if (place / MODELS).is_dir()), None)
+        checkpoint, outermost = folder, Path(folder.anchor)
     else:
-        checkpoint, fork = find_checkpoint(folder, name), None
-        fork = next((place for place in (checkpoint, *checkpoint.parents) if (place / MODELS).is_dir()), None)
-        if fork is not None and not fork.is_relative_to(folder):
-            fork = None
+        checkpoint, outermost = find_checkpoint(folder, name), folder
+    around = [place for place in (checkpoint, *checkpoint.parents) if place.is_relative_to(outermost)]
+    models = [place / MODELS for place in around]  # a link may lead anywhere
+    fork = next((place.parent for place in models if place.is_dir() and not place.is_symlink()), None)
     for needed in (WEIGHTS, SNAPSHOT):
         if not (checkpoint / needed).is_file():
             raise InputError(f"{name}: not a trained model: it has no {needed}; hand in what `sdr train` wrote")
