@@ -164,6 +164,45 @@ def test_a_truncated_file_never_counts_as_complete(clip, kind, share):
         read_audio(path, RATE)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.99])
+@pytest.mark.parametrize(
+    ("kind", "endian"), [("WAV", "BIG"), ("RF64", "FILE"), ("W64", "FILE"), ("AIFF", "FILE"), ("AU", "FILE")]
+)
+def test_a_truncated_file_of_the_kinds_like_wav_is_rejected(tmp_path, kind, endian, share):
+    path = tmp_path / "clip"
+    soundfile.write(path, tone(HERTZ, 0.5), RATE, "PCM_16", endian, kind)
+    content = path.read_bytes()
+    assert len(read_audio(path, RATE)) == 4000
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match="truncated"):
+        read_audio(path, RATE)
+
+
+@pytest.mark.parametrize("kind", ["OGG", "Opus"])
+def test_ogg_files_put_together_are_rejected_not_read_in_part(tmp_path, kind):
+    content = b""
+    for number in range(2):
+        path = tmp_path / f"{number}.ogg"
+        soundfile.write(path, tone(HERTZ, 0.5), RATE, "OPUS" if kind == "Opus" else "VORBIS", format="OGG")
+        content += path.read_bytes()
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="after its Ogg stream comes another"):
+        read_audio(path, RATE)
+
+
+def test_a_flac_file_written_to_a_pipe_is_read(clip):
+    """Its header does not know how many samples there are."""
+    path = clip(tone(HERTZ, 0.5), kind="FLAC")
+    content = bytearray(path.read_bytes())
+    content[21:26] = bytes([content[21] & 0xF0, 0, 0, 0, 0])
+    path.write_bytes(content)
+    assert len(read_audio(path, RATE)) == 4000
+    content = clip(tone(HERTZ, 11), kind="FLAC").read_bytes()
+    path.write_bytes(content[:21] + bytes([content[21] & 0xF0, 0, 0, 0, 0]) + content[26:])
+    with pytest.raises(InputError, match="more than 10 s long"):
+        read_audio(path, RATE)
+
+
 def test_a_wav_file_with_extra_chunks_is_complete(clip):
     """Audio editors add chunks, here of odd size, before and after the samples."""
     path = clip(tone(HERTZ, 0.5))

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import soundfile
 from conftest import speak, write_wav
 
 from utils import InputError
@@ -30,6 +31,28 @@ def test_codecs_in_which_one_cannot_seek_are_read_in_chunks(tmp_path, suffix, su
     path = write_wav(tmp_path / f"word.{suffix}", speak(3, "eve", 0), subtype=subtype)
     chunks = np.concatenate(list(read_chunks(path, 8000)))
     np.testing.assert_array_equal(chunks, read_audio(path, 8000))
+
+
+@pytest.mark.parametrize("kind", ["WAV", "MP3"])
+def test_a_truncated_file_is_refused_at_its_end_at_the_latest(tmp_path, kind):
+    path = tmp_path / "word"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 16_000), 8000, format=kind)
+    path.write_bytes(path.read_bytes()[:4000])
+    with pytest.raises(InputError, match="truncated"):
+        list(read_chunks(path, 8000))
+
+
+def test_a_damaged_mp3_is_refused_in_one_line(tmp_path, capfd):
+    path = tmp_path / "noise.mp3"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 16_000), 8000, format="MP3")
+    content = bytearray(path.read_bytes())
+    frames = [at for at in range(len(content) - 1) if content[at : at + 2] == content[:2]]
+    for frame in frames[5:9]:
+        content[frame + 4 : frame + 14] = b"\xff" * 10
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="several of its MP3 frames cannot be decoded"):
+        list(read_chunks(path, 8000))
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("rate", [1, 999, 768_001, 10**14])

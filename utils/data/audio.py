@@ -28,6 +28,9 @@ MAX_SECONDS = 10.0  # a spoken digit lasts half a second, so anything longer is 
 OPPOSITE = -0.5  # a channel whose correlation with the loudest is below this is in antiphase
 MP3 = re.compile(rb"ID3|\xff[\xe0-\xff]")  # the first bytes
 UNDECODED, RESYNC = re.compile(rb"part2_3_length|dequantization failed"), re.compile(rb"Skipped \d+ bytes")  # mpg123
+UNKNOWN = 2**62  # frames of a FLAC file that was written to a pipe, or more
+CHAINED = "Junk after the last page"  # in libsndfile's log: Ogg files that were put together
+TRUNCATED = "the file is truncated: its header announces more audio than there is"
 CATCHING = threading.Lock()  # standard error is one for all threads
 ZEROS, ROLLOFF = 6, 0.99  # of the filter of `convert_rate`: zero crossings on each side, and where it begins to fall
 
@@ -65,21 +68,16 @@ def read_recording(path: str | Path, max_seconds: float = MAX_SECONDS) -> tuple[
                 raise InputError(f"{path}: {frames / rate:.1f} s long; {_at_most(max_seconds)}")
             if expected * file.channels > MAX_SAMPLES:
                 raise InputError(f"{path}: {expected * file.channels:,} samples; at most {MAX_SAMPLES:,} are read")
-            with _quiet(file.format == "MP3") as said:
-                samples = file.read(expected, dtype="float32", always_2d=True)
+            samples, said = read_samples(file, expected)
             if frames is None and len(samples) > limit:
                 raise InputError(f"{path}: more than {max_seconds:.0f} s long; {_at_most(max_seconds)}")
     except MemoryError:
         raise InputError(f"{path}: too large for the memory") from None
-    if len(samples) == 0:
-        raise InputError(f"{path}: contains no audio samples")
-    if (frames is not None and len(samples) < frames) or _wav_is_cut(Path(path)):
-        raise InputError(f"{path}: the file is truncated: its header announces more audio than there is")
+    check_end(path, len(samples), frames, said)
     if not np.abs(samples).max() < LOUDEST:
         raise InputError(f"{path}: contains samples that are not finite (NaN or infinity)")
     if not samples.any():
         raise InputError(f"{path}: contains only silence (every sample is zero)")
-    _check_decoding(path, b"".join(said))
     return to_mono(samples), rate
 
 
@@ -95,14 +93,17 @@ def open_audio(path: str | Path, seconds: float | None = None) -> Iterator[tuple
         The file, and its number of frames (samples per channel), or None if that is not known before its end.
 
     Raises:
-        InputError: the file is missing or empty, not audio, damaged, or has a sample rate or a number of channels
-            beyond sense. Errors of the block that reads it become such errors as well.
+        InputError: the file is missing or empty, not audio, damaged or truncated, has more than one Ogg stream, or
+            a sample rate or a number of channels beyond sense. Errors of the block that reads it become such errors as
+            well.
     """
     path = Path(path)
     try:
         check_file(path)
         if path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
+        if _is_cut(path):
+            raise InputError(f"{path}: {TRUNCATED}")
         with _decoder(path, seconds) as (file, frames):
             if not RATES[0] <= (rate := file.samplerate) <= RATES[1]:
                 raise InputError(f"{path}: a sample rate of {rate:,} Hz; it must be from {RATES[0]:,} to {RATES[1]:,}")
@@ -133,7 +134,11 @@ def _decoder(path: Path, seconds: float | None) -> Iterator[tuple[soundfile.Soun
                 raise
         else:
             with file:
-                yield file, file.frames
+                if CHAINED in file.extra_info:
+                    raise InputError(
+                        f"{path}: after its Ogg stream comes another, or something else, that cannot be read"
+                    )
+                yield file, file.frames if file.frames < UNKNOWN else None
             return
     with ffmpeg.decode(path, kind, seconds) as file:
         yield file, None
@@ -167,8 +172,26 @@ def _catch(said: list[bytes]) -> Iterator[list[bytes]]:
             said.append(file.read())
 
 
-def _check_decoding(path: str | Path, said: bytes) -> None:
-    """Refuse an MP3 file if its decoder lost several frames, and warn if it lost one, which lasts 26 to 72 ms."""
+def read_samples(file: soundfile.SoundFile, most: int) -> tuple[np.ndarray, bytes]:
+    """The next samples of a file, float32 (samples, channels), and what its decoder says of them (see `check_end`)."""
+    with _quiet(file.format == "MP3") as said:
+        samples = file.read(most, dtype="float32", always_2d=True)
+    return samples, b"".join(said)
+
+
+def check_end(path: str | Path, read: int, frames: int | None, said: bytes) -> None:
+    """Refuse a file that ended before its time, or that lost several MP3 frames; one, of 26 to 72 ms, is a warning.
+
+    Args:
+        path: the audio file, which has been read to its end.
+        read: the number of frames (samples per channel) that it had.
+        frames: the number that `open_audio` gave.
+        said: what its decoder said.
+    """
+    if read == 0:
+        raise InputError(f"{path}: contains no audio samples")
+    if frames is not None and read < frames:
+        raise InputError(f"{path}: {TRUNCATED}")
     lost = len(UNDECODED.findall(said)) + 2 * len(RESYNC.findall(said))
     if lost > 1:
         raise InputError(f"{path}: the file is damaged: several of its MP3 frames cannot be decoded")
@@ -233,18 +256,30 @@ def _at_most(seconds: float) -> str:
     return f"{one if seconds == MAX_SECONDS else 'a recording'} is at most {seconds:.0f} s"
 
 
-def _wav_is_cut(path: Path) -> bool:
-    """Whether a RIFF file ends before its data chunk does. libsndfile would silently read what there is."""
+def _is_cut(path: Path) -> bool:
+    """Whether a file ends before its samples do, of a kind of which libsndfile would silently read what there is."""
+    size = path.stat().st_size
     with open(path, "rb") as file:
-        riff, _, wave = struct.unpack("<4sI4s", file.read(12).ljust(12, b"\0"))
-        if (riff, wave) != (b"RIFF", b"WAVE"):
-            return False
+        start = file.read(28).ljust(28, b"\0")
+        match start[:4]:
+            case b"RF64":  # its chunk ds64 has the sizes
+                return 8 + int.from_bytes(start[20:28], "little") > size
+            case b"riff":  # W64
+                return size < int.from_bytes(start[16:24], "little") < UNKNOWN
+            case b".snd":  # AU
+                offset, length = struct.unpack(">II", start[4:12])
+                return length != 0xFFFFFFFF and offset + length > size
+            case b"RIFF" | b"RIFX" | b"FORM":  # WAV and AIFF
+                form = "<4sI" if start[:4] == b"RIFF" else ">4sI"
+            case _:
+                return False
+        file.seek(12)
         while len(header := file.read(8)) == 8:
-            name, size = struct.unpack("<4sI", header)
-            if name == b"data":
-                streamed = size == 0 or size >= 0x7FFF0000  # written to a pipe, so the size was unknown
-                return not streamed and file.tell() + size > path.stat().st_size
-            file.seek(size + size % 2, 1)
+            name, length = struct.unpack(form, header)
+            if name in (b"data", b"SSND"):
+                streamed = length == 0 or length >= 0x7FFF0000  # written to a pipe, so the size was unknown
+                return not streamed and file.tell() + length > size
+            file.seek(length + length % 2, 1)
     return False
 
 

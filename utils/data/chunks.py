@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 from utils import InputError
-from utils.data.audio import LOUDEST, RATES, convert_rate, open_audio, to_mono
+from utils.data.audio import LOUDEST, RATES, check_end, convert_rate, open_audio, read_samples, to_mono
 
 CONTEXT = 0.02  # seconds before and after a chunk that the filter of `convert_rate` sees
 CHUNK = 1.0  # seconds read from a file at a time
@@ -49,15 +49,21 @@ def read_chunks(path: str | Path, sample_rate: int) -> Iterator[np.ndarray]:
     """An audio file of any length and kind, piece by piece: float32 (samples,) at `sample_rate` in Hz, mono.
 
     Raises:
-        InputError: as for `open_audio`; or the file contains samples that are not finite.
+        InputError: as for `open_audio`; or the file contains samples that are not finite; or, at its end, as for
+            `check_end`.
     """
-    with open_audio(path) as (file, _):
-        resampler = Resampler(file.samplerate, sample_rate)
-        while len(chunk := file.read(round(CHUNK * file.samplerate), dtype="float32", always_2d=True)):
+    with open_audio(path) as (file, frames):
+        resampler, read, complaints = Resampler(file.samplerate, sample_rate), 0, b""
+        while True:
+            chunk, said = read_samples(file, round(CHUNK * file.samplerate))
+            read, complaints = read + len(chunk), complaints + said
+            if not len(chunk):
+                break
             if not np.abs(chunk).max() < LOUDEST:
                 raise InputError(f"{path}: contains samples that are not finite (NaN or infinity)")
             yield resampler.push(to_mono(chunk))
         yield resampler.flush()
+        check_end(path, read, frames, complaints)
 
 
 def read_pcm(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarray]:
