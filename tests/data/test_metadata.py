@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from utils import InputError
-from utils.data.metadata import COLUMNS, read_metadata, read_rows, verify, write_table
+from utils.data.metadata import COLUMNS, read_metadata, read_rows, read_split, verify, write_table
 from utils.data.splits import PROTOCOLS
 from utils.files import sha256
 from utils.paths import COURSE_METADATA, speech_data
@@ -96,6 +96,7 @@ WRONG = {
     "blank file": ({"file": "  "}, "file", "is empty"),
     "space after a speaker": ({"speaker": "ada "}, "speaker", "'ada ' starts or ends with a space"),
     "empty label": ({"label": ""}, "label", "is empty"),
+    "endless speaker": ({"speaker": "a" * 1001}, "speaker", "more than 1,000 letters"),
 }
 
 
@@ -164,7 +165,8 @@ NOT_TABLES = {
     "UTF-16": (tsv(rows()).encode("utf-16"), "not a text file in UTF-8"),
     "commas": (tsv(rows()).replace("\t", ",").encode(), "separated by tabs"),
     "rows too long": (tsv(rows()).replace(".wav", ".wav\tx").encode(), "more cells than row 1"),
-    "a row too long": (tsv(rows()).encode() + b"x\ty\tTEST\t0\tz\t\t\n", "line 6"),
+    "a row too long": (tsv(rows()).encode() + b"x\ty\tTEST\t0\tz\t\t\n", "row 6: 7 cells, more than the 5"),
+    "an empty row first": (b"\n" + tsv(rows()).encode(), "row 1: is empty; it holds the column names"),
 }
 
 
@@ -301,6 +303,25 @@ def test_a_changed_clip_is_detected(folder):
     with pytest.raises(InputError, match=r"0_eve\.wav: .*'e0'"):
         verify(clips)
     verify(clips.drop(columns="sha256"))  # no checksums to compare with
+
+
+@pytest.mark.parametrize("checksum", ["", "-", "0" * 63, "g" * 64])
+def test_a_checksum_that_is_none_is_not_called_a_wrong_recording(folder, checksum):
+    path = folder / "clips.tsv"
+    table = [row | {"sha256": sha256(folder / row["file"]).upper()} for row in rows()]
+    path.write_text(tsv(table, (*COLUMNS, "sha256")))
+    verify(read_metadata(path))  # either case will do
+    table[1]["sha256"] = checksum
+    path.write_text(tsv(table, (*COLUMNS, "sha256")))
+    with pytest.raises(InputError, match="row 3, column 'sha256': .* is not a SHA-256 checksum"):
+        read_metadata(path)
+
+
+def test_an_empty_split_is_told_with_those_that_are_not(folder):
+    path = folder / "clips.tsv"
+    path.write_text(tsv(rows()[:3]))
+    with pytest.raises(InputError, match="no clips in the split TEST; there are some in TRAIN and DEV"):
+        read_split(path, "TEST")
 
 
 COURSE = pd.read_csv(COURSE_METADATA, sep="\t")

@@ -201,7 +201,7 @@ def test_a_speaker_on_both_sides_is_rejected_by_name(split):
             protocol(table, fold)
 
 
-@pytest.mark.parametrize("other", ["JÜRGEN", "jürgen", "Ju\u0308rgen"])
+@pytest.mark.parametrize("other", ["JÜRGEN", "jürgen", "Ju\u0308rgen", "Jürgen\u200b", "\uff2aürgen"])
 def test_neither_case_nor_unicode_form_distinguishes_speakers(other):
     clips = pd.DataFrame([(0, "Jürgen", "TRAIN", 0), (1, other, "TEST", 0)], columns=COLUMNS[:4])
     with pytest.raises(InputError, match="is on both sides, training and TEST"):

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from utils import plain
+from utils import count, plain
 
 HELP = "test a checkpoint on the clips of a metadata table"
 ADAPTATION = (
@@ -56,5 +56,5 @@ def summary(measured: dict) -> str:
     speakers = ", ".join(f"{name} {accuracy:.1%}" for name, accuracy in measured["per_speaker"].items())
     return (
         f"accuracy {measured['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}), "
-        f"macro F1 {measured['macro_f1']:.1%}, {measured['n']} clips: {plain(speakers)}"
+        f"macro F1 {measured['macro_f1']:.1%}, {count(measured['n'], 'clip')}: {plain(speakers)}"
     )

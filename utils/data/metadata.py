@@ -18,7 +18,9 @@ from utils.paths import PROJECT, find_metadata, speech_data
 COLUMNS = ("identifier", "speaker", "split", "label", "file")
 SPLITS = ("TRAIN", "DEV", "TEST")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")  # no part of a cell
-MAX_COLUMNS = 1000
+MAX_COLUMNS, MAX_LETTERS = 1000, 1000  # of a row; of a cell
+TOO_LONG = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")  # what pandas says of a row
+CHECKSUM = re.compile(r"[0-9A-Fa-f]{64}")
 CREATED = ("audiomnist", "speech_commands", "synthetic")  # corpora whose table `sdr data` writes beside the clips
 LABELS = tuple(str(digit) for digit in range(10))
 
@@ -41,8 +43,8 @@ def read_metadata(
         word), `file` as written, and `path`, the location of the clip.
 
     Raises:
-        InputError: a missing column, an empty cell, an unknown split or label, a duplicate identifier or clip, or a
-            missing clip. The message names the row (the header is row 1, as in an editor) and the column.
+        InputError: a missing column, an empty or endless cell, an unknown split or label, a duplicate identifier or
+            clip, or a missing clip. The message names the row (the header is row 1, as in an editor) and the column.
     """
     path = Path(path)
     table = _read_table(path)
@@ -69,6 +71,11 @@ def read_metadata(
         stripped = table[column].str.strip()
         refuse(stripped == "", column, "is empty")
         refuse(table[column] != stripped, column, "{cell} starts or ends with a space")
+        refuse(table[column].str.len() > MAX_LETTERS, column, f"more than {MAX_LETTERS:,} letters")
+    if "sha256" in table.columns:
+        wrong = ~table["sha256"].str.fullmatch(CHECKSUM)
+        refuse(wrong, "sha256", "{cell} is not a SHA-256 checksum, 64 hexadecimal digits")
+        table["sha256"] = table["sha256"].str.lower()
     refuse(~table["split"].isin(SPLITS), "split", "{cell} is not a split; use TRAIN, DEV or TEST")
     if digits:
         refuse(~table["label"].isin(LABELS), "label", "{cell} is not a digit from 0 to 9")
@@ -98,9 +105,10 @@ def read_split(path: str | Path, split: str, root: str | Path | None = None) -> 
     Errors as for `read_metadata` and `verify`, and if there are none.
     """
     clips = read_metadata(path, root)
+    splits = [name for name in SPLITS if name in set(clips["split"])]
     clips = clips[clips["split"] == split].reset_index(drop=True)
     if clips.empty:
-        raise InputError(f"{path}: no clips in the split {split}")
+        raise InputError(f"{path}: no clips in the split {split}; there are some in {' and '.join(splits)}")
     verify(clips)
     return clips
 
@@ -116,6 +124,8 @@ def _read_table(path: Path) -> pd.DataFrame:
         row, letter = text.count("\n", 0, found.start()) + 1, found[0]
         raise InputError(f"{path}, row {row}: {letter!r} is not a letter; save the table as text separated by tabs")
     names = text.partition("\n")[0].split("\t")
+    if not any(names):
+        raise InputError(f"{path}, row 1: is empty; it holds the column names {', '.join(COLUMNS)}")
     if len(names) > MAX_COLUMNS:  # pandas takes minutes for a million
         raise InputError(f"{path}, row 1: {len(names):,} columns; at most {MAX_COLUMNS:,} are read")
     if twice := next((name for name in COLUMNS if names.count(name) > 1), None):
@@ -130,6 +140,9 @@ def _read_table(path: Path) -> pd.DataFrame:
             skip_blank_lines=False,  # so that row numbers are those of an editor
         ).fillna("")
     except (pd.errors.EmptyDataError, pd.errors.ParserError) as error:
+        if found := TOO_LONG.search(str(error)):
+            most, at, cells = found.groups()
+            raise InputError(f"{path}, row {at}: {cells} cells, more than the {most} of the rows before") from None
         raise InputError(f"{path}: not a tab-separated table ({str(error).strip()})") from None
 
 

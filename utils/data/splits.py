@@ -63,8 +63,12 @@ class Split:
 
 
 def normalise_speaker(speaker: str) -> str:
-    """A speaker's name for comparison: neither case nor Unicode composition matters, so "JÜRGEN" equals "jürgen"."""
-    return unicodedata.normalize("NFC", speaker).casefold()
+    """A speaker's name for comparison: neither case, nor Unicode form, nor a character that nobody sees matters.
+
+    So "JÜRGEN" equals "jürgen", whatever the "ü" is made of, and "eve" equals "eve" with a zero-width space.
+    """
+    visible = "".join(letter for letter in speaker if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFKC", visible).casefold()
 
 
 def course(clips: pd.DataFrame, fold: str | None = None) -> Split:
