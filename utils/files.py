@@ -26,7 +26,11 @@ BY_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini")  # files that macOS and Wi
 
 def check_name(name: object, where: str) -> str:
     """Return a name that is safe in paths; otherwise raise an `InputError` that starts with `where`."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if type(name) is int:  # as in `experiment: 2024`
+        name = str(name)
+    if not isinstance(name, str):  # YAML reads `no` and 1.50 as something else
+        raise InputError(f"{where}: expected a name, not {str(name)[:100]}; if it is one, put it in quotes")
+    if not NAME.fullmatch(name):
         raise InputError(
             f"{where}: {str(name)[:100]!r} cannot be a name: use up to 100 letters, digits, '_', '-' and '.', and no "
             "'.' at the start"

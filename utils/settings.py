@@ -19,6 +19,8 @@ T = typing.TypeVar("T")
 
 MAX_BYTES, MAX_VALUES, MAX_DEPTH = 2**18, 50_000, 30  # of a YAML file; those of the project are a hundredth of that
 LARGEST = 1e30  # of numbers with a point: PyTorch's have 32 bits
+# YAML 1.1 reads 010 as 8 and 1:30 as 90, which is hardly what anybody means
+AMBIGUOUS = re.compile(r"[-+]?(0[\d_]+|[\d_]+(:[\d_]+)+(\.[\d_]*)?)")
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # no part of a name or path
 
 
@@ -95,6 +97,8 @@ class _Loader(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> typing.Any:
         try:
             value = super().construct_object(node, deep)
+            if isinstance(value, int | float) and AMBIGUOUS.fullmatch(node.value):
+                raise ValueError(f"{node.value} would be read as {value}; write it as a decimal number, or in quotes")
             if isinstance(value, int) and abs(value) >= 2**63:
                 raise ValueError("a number of more than 18 digits")
             if isinstance(value, str) and CONTROL.search(value):

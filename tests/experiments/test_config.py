@@ -270,6 +270,25 @@ def test_a_missing_config_and_a_folder_are_refused(tmp_path):
 # Names and limits
 
 
+@pytest.mark.parametrize("name", [None, True, False, 1.5, ["a"]])
+def test_a_name_that_yaml_takes_for_something_else_is_refused(tmp_path, name):
+    with pytest.raises(
+        InputError, match=r"x\.yaml: experiment: expected a name, not .*; if it is one, put it in quotes"
+    ):
+        parse(LINEAR | {"experiment": name})
+
+
+@pytest.mark.parametrize("data", [{"also_train": ["a.tsv", "b.tsv", "a.tsv"]}, {"noises": ["arabic", "arabic"]}])
+def test_a_source_that_is_given_twice_is_refused(data):
+    with pytest.raises(InputError, match=r"data: (also_train has a\.tsv|noises has arabic) twice"):
+        parse(LINEAR | {"data": data})
+
+
+def test_the_table_itself_is_no_further_table():
+    with pytest.raises(InputError, match=r"data: also_train has SDR_metadata\.tsv, which is trained on already"):
+        parse(LINEAR | {"data": {"also_train": ["SDR_metadata.tsv"]}})
+
+
 NO_NAMES = ["/somewhere/else", "../../x", "..", ".hidden", "", "a/b", "a\\b", "a b", "a\nb", "x" * 101]
 
 

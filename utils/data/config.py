@@ -62,6 +62,12 @@ class DataConfig:
             raise ValueError("synthetic_voice_share must be above 0")
         if self.repetitions is not None and self.repetitions < 1:
             raise ValueError("repetitions must be at least 1, or null")
+        for name in ("also_train", "also_test", "non_digits", "noises", "synthetic_engines"):
+            values = getattr(self, name) or ()
+            if twice := next((value for value in values if values.count(value) > 1), None):
+                raise ValueError(f"{name} has {twice} twice")
+        if self.metadata in self.also_train:
+            raise ValueError(f"also_train has {self.metadata}, which is trained on already (see oversampling)")
         for source in self.noises:
             if source not in noises.SOURCES:
                 raise ValueError(f"noises: unknown source '{source}'; {nearest(source, tuple(noises.SOURCES))}")

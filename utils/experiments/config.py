@@ -89,7 +89,7 @@ def _variants(path: Path, values: dict) -> dict[str, dict]:
         base = several[chosen]
     variants = {}
     for name, changes in as_mapping(values["variants"], f"{path}: variants").items():
-        where, name = f"{path}: {name}", check_name(str(name), f"{path}: variants")
+        where, name = f"{path}: {name}", check_name(name, f"{path}: variants")
         changed = dict(base)
         for section, settings in as_mapping(changes or {}, where).items():
             changed[section] = as_mapping(base.get(section) or {}, where) | as_mapping(settings, f"{where}: {section}")
@@ -174,7 +174,7 @@ def parse_experiment(values: dict, where: str, name: str) -> Experiment:
     settings: Any = build(model_config, {"n_mels": features.n_mels} | model, f"{where}: model")
     _check_sizes(settings, features, f"{where}: model")
     return Experiment(
-        name=check_name(str(values["experiment"]), f"{where}: experiment") if "experiment" in values else name,
+        name=check_name(values["experiment"], f"{where}: experiment") if "experiment" in values else name,
         data=section(DataConfig, "data"),
         features=features,
         model_name=model_name,
