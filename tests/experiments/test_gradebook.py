@@ -94,6 +94,13 @@ def test_only_what_is_new_or_changed_is_graded(book, quick):
     assert list(book().index) == ["bob", "cleo"]
 
 
+def test_a_submission_named_like_a_folder_that_is_skipped_is_graded_again_if_it_changed(book, quick):
+    quick("venv", "0.8")
+    book()
+    quick("venv", "0.5")
+    assert book().loc["venv", "accuracy"] == 0.5
+
+
 def test_other_limits_grade_again(book, quick):
     quick("ada", "0.8")
     book()

@@ -98,7 +98,7 @@ def content_sum(place: Path, basis: object) -> str:
     except InputError:  # as for a file that cannot be read, below
         files = []
     named = [(path.relative_to(place.parent), path) for path in files]
-    sums = [(str(name), _sum_or_why_not(path)) for name, path in named if not SKIPPED & set(name.parts)]
+    sums = [(str(name), _sum_or_why_not(path)) for name, path in named if not SKIPPED & set(name.parts[1:])]
     return hashlib.sha256(repr((sums, basis)).encode()).hexdigest()[:16]
 
 
