@@ -24,6 +24,12 @@ def test_the_default_is_test_and_root_locates_the_clips(sdr, trained, corpus, tm
     assert "20 clips" in done.out and "eve" in done.out and "finn" in done.out
 
 
+def test_one_clip_is_not_called_clips(sdr, trained, corpus, tmp_path):
+    one = corpus.clips.query("split == 'TEST'").head(1)
+    table = write_metadata(tmp_path / "one.tsv", one)
+    assert " 1 clip: eve" in sdr("evaluate", trained.checkpoint, "--metadata", table, "--root", corpus.folder).out
+
+
 def test_a_clip_that_is_not_the_listed_one_is_refused(sdr, trained, corpus, tmp_path):
     table = tmp_path / "clips.tsv"
     clips = corpus.clips.assign(file=corpus.clips["path"], sha256="0" * 64).drop(columns="path")

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 
+from utils import count
 from utils.commands import arguments
 
 HELP = "listen to the microphone, and print digits as they are spoken"
@@ -100,7 +101,8 @@ def _summarise(summary, as_json: bool, live: bool) -> None:
         rounded = None if delay is None else round(delay, 3)
         print(json.dumps({"event": "summary", "seconds": round(summary.seconds, 2), **counts, "delay": rounded}))
     else:
-        total = f"{summary.digits} digits and {summary.rejected} other sounds in {_clock(summary.seconds)}"
+        heard = f"{count(summary.digits, 'digit')} and {count(summary.rejected, 'other sound')}"
+        total = f"{heard} in {_clock(summary.seconds)}"
         print(total if delay is None else f"{total}; answers {delay:.2f} s after a word's end")
 
 

@@ -85,7 +85,7 @@ def _only(comparison: Comparison, folder: Path, name: str) -> str:
 
 def _tested(comparison: Comparison) -> str:
     speakers = comparison.clips["speaker"].nunique()
-    return f"Tested on {len(comparison.clips)} clips of {count(speakers, 'speaker')} ({comparison.part})."
+    return f"Tested on {count(len(comparison.clips), 'clip')} of {count(speakers, 'speaker')} ({comparison.part})."
 
 
 def _models(comparison: Comparison) -> list[list[str]]:

@@ -16,7 +16,7 @@ def text(grade: Grade) -> str:
     low, high = measured["interval"]
     lines = [
         f"{grade.name}: accuracy {measured['accuracy']:.1%} (95 % interval {low:.1%} to {high:.1%}), "
-        f"macro F1 {measured['macro_f1']:.1%}, {measured['n']} clips, {count(speakers, 'speaker')}",
+        f"macro F1 {measured['macro_f1']:.1%}, {count(measured['n'], 'clip')}, {count(speakers, 'speaker')}",
         claim(grade),
         *contract_lines(grade),
         f"leakage   {leakage(grade.leakage)}",
