@@ -13,7 +13,7 @@ from utils.features.augmentation import AugmentationConfig
 from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig
 from utils.features.strings import StringConfig
-from utils.training import contrastive_objectives
+from utils.training import contrastive_objectives, string_objective
 from utils.training.distributed import Process
 from utils.training.loop import train
 from utils.training.objectives import TrainingConfig
@@ -119,6 +119,21 @@ def test_a_change_of_tempo_moves_the_digits_with_their_sound(words):
             frame = round(time.item() * 100)
             assert moved[string, frame - 2 : frame + 2].max() > 1.0
     assert (new_ends > new_starts).all()
+
+
+def test_logit_adjustment_raises_the_log_odds_that_the_loss_sees(words, monkeypatch):
+    seen = []
+    monkeypatch.setattr(string_objective, "string_loss", lambda labels, *_: seen.append(labels))
+    network = CRNN(CRNNConfig(n_mels=20)).eval()
+    for adjustment in ((), (0.0,) * 8 + (0.75, -0.5)):
+        config = TrainingConfig(batch_size=8, logit_adjustment=adjustment)
+        made = Strings(words, FEATURES, AugmentationConfig(), config, STRINGS)
+        made.generator.manual_seed(0)
+        made.loss(network, next(iter(made.batches)))
+    plain, adjusted = (labels - labels[..., BLANK:] for labels in seen)
+    expected = torch.tensor([0.0] * 8 + [0.75, -0.5, 0.0]).expand_as(plain)
+    torch.testing.assert_close(adjusted - plain, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[1].exp().sum(2), torch.ones(plain.shape[:2]))
 
 
 def test_strings_are_not_shared_among_processes(words, monkeypatch):

@@ -153,7 +153,7 @@ def class_weights(labels: Tensor) -> Tensor:
 
 
 def adjust(logits: Tensor, adjustment: Sequence[float]) -> Tensor:
-    """The logits (batch, 10) that the loss sees: those of the model, plus a number for each digit.
+    """The logits (..., classes) that the loss sees: those of the model, plus a number for each class.
 
     The logit-adjusted loss (Menon et al. 2021) with free numbers in place of the logarithms of the digits' frequencies:
     with 0.75 for a digit, the model learns to make its own logit of that digit lower by 0.75. This is for models that

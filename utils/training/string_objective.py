@@ -14,7 +14,7 @@ from utils.features.spectrogram_augmentations import stretch_time, warp_time
 from utils.features.strings import DigitStrings, StringComposer, StringConfig
 from utils.training.contrastive_objectives import whole_batch
 from utils.training.distributed import unwrapped
-from utils.training.objectives import Objective, TrainingConfig
+from utils.training.objectives import Objective, TrainingConfig, adjust
 from utils.training.precision import arithmetic
 
 EARLY, LATE = 0.2, 0.1  # seconds before and after the end of a digit within which a network may name it
@@ -37,7 +37,7 @@ class Strings(Objective):
         strings: StringConfig,
     ):
         super().__init__(features)
-        self.features, self.precision = features, config.precision
+        self.features, self.config = features, config
         self.batches = StringComposer(words, features.sample_rate, strings, config.batch_size, self.generator)
         # those that move digits in time are applied here, where the digits' times are moved as well
         self.moving = augmentation
@@ -52,9 +52,11 @@ class Strings(Objective):
             inputs, frames = self.augmenter.change_features(inputs, frames)
         inputs, frames, starts, ends, digits = whole_batch(inputs, frames, starts, ends, batch.labels)
         network: Any = unwrapped(model)
-        with arithmetic(self.precision):
+        with arithmetic(self.config.precision):
             encoded, steps = network.encode(inputs, frames)
         labels, passed, _ = network.label(encoded.float())
+        if self.config.logit_adjustment:  # not of the blank
+            labels = adjust(labels, (*self.config.logit_adjustment, 0.0)).log_softmax(2)
         seconds = network.STRIDE * self.features.hop_length / self.features.sample_rate
         return string_loss(labels, passed, steps, digits, starts, ends, seconds)
 
