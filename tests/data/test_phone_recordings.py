@@ -65,7 +65,7 @@ def test_the_commands_read_recordings_of_phones(sdr, trained, tmp_path):
     assert done.status == 2 and done.err.startswith(f"sdr: {bad}: truncated or damaged (FFmpeg: ")
     assert [answer["digit"] for answer in json.loads(done.out)] == [7]
     assert sdr("predict", trained.checkpoint, "--several", good).out.startswith("7 ")
-    assert "1 digits" in sdr("listen", trained.checkpoint, "--file", good).out
+    assert "1 digit and" in sdr("listen", trained.checkpoint, "--file", good).out
     table = tmp_path / "clips.tsv"
     row = f"one\teve\tTEST\t7\t{good.name}"
     table.write_text(f"identifier\tspeaker\tsplit\tlabel\tfile\n{row}\n")
