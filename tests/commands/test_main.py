@@ -145,3 +145,8 @@ def test_a_closed_pipe_is_no_error(tmp_path, length):
     finally:
         os.close(writing)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("words", [["record", ""], ["evaluate", "x", "--metadata="], ["predict", "x", ""]])
+def test_an_empty_argument_is_not_taken_for_the_current_folder(sdr, words):
+    sdr(*words).refused("an argument is empty")

@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -187,3 +188,11 @@ def test_a_class_in_the_sandbox(book, corpus):
     assert table.loc["ada", "accuracy"] > 0.9
     assert "ended without an answer" in table.loc["bob", "problem"]
     assert "nothing_like_it" in table.loc["cleo", "problem"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux only")
+def test_a_device_is_not_read_as_an_earlier_gradebook(tmp_path):
+    with pytest.raises(InputError, match="not a regular file"):
+        gradebook.read_rows(Path("/dev/full"))  # it has endless zeros
+    with pytest.raises(InputError, match="this is a folder"):
+        gradebook.read_rows(tmp_path)

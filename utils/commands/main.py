@@ -6,6 +6,7 @@ Each command is a module with `HELP`, `add_arguments(parser)` and `run(given)`. 
 
 import argparse
 import importlib
+import re
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import NoReturn
@@ -14,6 +15,7 @@ from utils import InputError, plain
 from utils.commands import output
 from utils.commands.arguments import Parser
 
+EMPTY = re.compile("--[a-z-]+=")  # an option without its value
 COMMANDS = (
     "quickstart",
     "data",
@@ -67,6 +69,9 @@ def _run(arguments: list[str] | None) -> None:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     given, rest = make_parser().parse_known_args(arguments)
+    for word in sys.argv[1:] if arguments is None else arguments:
+        if word == "" or EMPTY.fullmatch(word):  # as the name of a file it would be the current folder
+            raise InputError("an argument is empty; is a variable of the shell not set?")
     if given.name == "predict":  # argparse accepts files before an option or after it, but not both
         given.files += [word for word in rest if not word.startswith("-")]
         rest = [word for word in rest if word.startswith("-")]

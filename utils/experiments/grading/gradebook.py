@@ -16,7 +16,7 @@ from utils.experiments.grading.grade import Grade, grade
 from utils.experiments.grading.sandbox import Limits
 from utils.experiments.grading.submission import SKIPPED
 from utils.experiments.grading.text import leakage
-from utils.files import check_writable, files_in, sha256, write_atomically
+from utils.files import check_file, check_writable, files_in, sha256, write_atomically
 from utils.progress import Progress
 
 COLUMNS = (
@@ -135,6 +135,7 @@ def read_rows(output: Path) -> dict[str, dict]:
     """The rows that an earlier call wrote, by name; none if there is no such file."""
     if not output.exists():
         return {}
+    check_file(output)  # a device may never end
     text = dict.fromkeys(("submission", "checksum", "problem", "broken", "leakage", "model"), str)
     try:
         # only what is empty is missing: "NA" or "null" may be somebody's name

@@ -69,12 +69,12 @@ def build(
     """
     started = time.time()
     folder = Path(output) if output is not None else RUNS / f"language-{code}"
+    check_writable(folder)
     lexicon = _find_words(code, folder, words)
     if not FEWEST_SPEAKERS <= speakers <= MOST_SPEAKERS:
         raise InputError(f"{speakers:,} synthetic speakers; at least {FEWEST_SPEAKERS}, at most {MOST_SPEAKERS:,}")
     recordings = _read_recordings(metadata)
     parts = plan_parts(lexicon, list(engines().values()), speakers)
-    check_writable(folder)
     for name, text in (
         (WORDS, words_as_text(lexicon.words)),
         ("pronunciation.tsv", report.pronunciation_table(lexicon)),
