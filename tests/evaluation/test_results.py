@@ -155,6 +155,14 @@ WRONG_TYPES = {
     "train_seconds": lambda result: result.update(train_seconds="long"),
     "history": lambda result: result.update(history=5),
     "an epoch": lambda result: result.update(history=[5]),
+    "an epoch's seconds": lambda result: result.update(history=[{"stage": "pre-training", "seconds": "x"}]),
+    "no number": lambda result: result["metrics"]["TEST"].update(accuracy=float("nan")),
+    "a negative number": lambda result: result.update(multiply_adds=-1),
+    "a number beyond all others": lambda result: result.update(train_seconds=10**400),
+    "field tests": lambda result: result.update(field=["10"]),
+    "a field test": lambda result: result.update(field={"10": None}),
+    "sampled": lambda result: result.update(sampled=None),
+    "strings": lambda result: result.update(strings={"pauses": "x"}),
 }
 
 
@@ -166,6 +174,15 @@ def test_an_entry_of_the_wrong_type_is_named(tmp_path, change):
         with pytest.raises(InputError, match=f"^{re.escape(str(path))}: not a result .") as caught:
             read(path)
         assert len(str(caught.value)) < 300 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "cost", [[], 3, {"milliseconds": 1}, {"milliseconds": "x", "megabytes": 1}, {"milliseconds": 1, "model": 2}]
+)
+def test_costs_that_are_no_numbers_are_named(tmp_path, cost):
+    results.costs_path(tmp_path / "runs").write_text(json.dumps({"costs": {"little": cost}}))
+    with pytest.raises(InputError, match=r"costs.json: costs: little: expected the numbers megabytes and milliseconds"):
+        results.load_costs(tmp_path / "runs")
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' * 100_000, "9" * 5000, "\0", '"\\ud800"'])

@@ -25,7 +25,7 @@ from utils import InputError
 from utils.evaluation.metrics import DIGITS, metrics
 from utils.files import check_file, read_json, run_folder, write_atomically, write_json
 from utils.paths import PROJECT
-from utils.settings import as_mapping
+from utils.settings import LARGEST, as_mapping
 from utils.training.objectives import NON_DIGIT
 
 STORE = PROJECT / "results" / "runs"
@@ -39,8 +39,10 @@ TYPES = {
     "metrics": dict,
     "metadata_sha256": str,
 }
+COSTS = {"milliseconds", "megabytes"}
 MAX_BYTES = 2**26  # of a table of predictions, unpacked
 TRAINED = {"parameters": int, "multiply_adds": int, "train_seconds": NUMBER}  # what a peer's result need not have
+NUMBERS = {"field": NUMBER, "sampled": int, "strings": int}  # mappings that a result may have, by condition or part
 COLUMNS = {"identifier": str, "speaker": str, "split": str, "label": int, "predicted": int, "probability": float}
 
 
@@ -73,9 +75,14 @@ def load(path: Path) -> dict:
     _check_types(result["config"].get("data"), {"metadata": str}, path)
     if "peer" not in result["config"]:
         _check_types(result, TRAINED, path)
-    history = result.get("history", [])
-    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+    history = result.setdefault("history", [])
+    if not isinstance(history, list):
         raise InputError(f"{path}: not a result (history is not a list of epochs)")
+    for epoch in history:
+        _check_types(epoch, {"seconds": NUMBER}, path)
+    for name in NUMBERS.keys() & result:
+        _check_types(result, {name: dict}, path)
+        _check_types(result[name], dict.fromkeys(result[name], NUMBERS[name]), path)
     return result
 
 
@@ -107,7 +114,11 @@ def load_costs(store: Path) -> dict[str, dict[str, float]]:
     path = costs_path(store)
     if not path.exists():
         return {}
-    return as_mapping(as_mapping(read_json(path), str(path)).get("costs"), f"{path}: costs")
+    costs = as_mapping(as_mapping(read_json(path), str(path)).get("costs"), f"{path}: costs")
+    for name, cost in costs.items():
+        if not isinstance(cost, dict) or set(cost) != COSTS or not all(map(_is_number, cost.values())):
+            raise InputError(f"{path}: costs: {name}: expected the numbers {' and '.join(sorted(COSTS))}")
+    return costs
 
 
 def costs_path(store: Path) -> Path:
@@ -118,8 +129,14 @@ def _check_types(values: object, types: dict, path: Path) -> None:
     for key, kind in types.items():
         if not isinstance(values, dict) or key not in values:
             raise InputError(f"{path}: not a result (it has no {key})")
-        if not isinstance(values[key], kind) or isinstance(values[key], bool):
-            raise InputError(f"{path}: not a result ({key} is {repr(values[key])[:60]})")
+        value = values[key]
+        if not isinstance(value, kind) or (isinstance(value, NUMBER) and not _is_number(value)):
+            raise InputError(f"{path}: not a result ({key} is {repr(value)[:60]})")
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number as results have them: not negative, and not NaN or infinite, which JSON can hold too."""
+    return isinstance(value, NUMBER) and not isinstance(value, bool) and 0 <= value < LARGEST
 
 
 def load_predictions(path: Path) -> pd.DataFrame:
