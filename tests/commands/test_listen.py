@@ -97,6 +97,12 @@ def test_raw_samples_with_half_a_sample_at_the_end(trained, capsys, monkeypatch)
     assert all(0.1 < event["delay"] < 0.3 + 0.2 for event in events[:2])  # 0.2 s for a busy machine
 
 
+def test_standard_input_that_is_closed(trained, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(SystemExit, match="2"):
+        main(["listen", str(trained.checkpoint), "--rate", "8000"])
+
+
 def test_a_microphone_that_is_unplugged(trained, capsys, fake_microphone):
     with pytest.raises(SystemExit) as stopped:
         main(["listen", str(trained.checkpoint), "--json"])

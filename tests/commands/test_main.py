@@ -150,3 +150,14 @@ def test_a_closed_pipe_is_no_error(tmp_path, length):
 @pytest.mark.parametrize("words", [["record", ""], ["evaluate", "x", "--metadata="], ["predict", "x", ""]])
 def test_an_empty_argument_is_not_taken_for_the_current_folder(sdr, words):
     sdr(*words).refused("an argument is empty")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows deletes no folder that is in use")
+def test_a_current_folder_that_has_been_deleted(sdr, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    try:
+        sdr("data", "check", "table.tsv").refused("the current folder has been deleted")
+    finally:
+        os.chdir(tmp_path)

@@ -440,6 +440,14 @@ def test_nothing_else_is_served(server, path):
     assert ask(server, path, b"")[0] == 404
 
 
+def test_an_address_that_is_none_is_not_found(server, capfd):
+    for method in ("GET", "POST"):
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        connection.request(method, "ftp://[", headers={"Origin": f"http://127.0.0.1:{server.server_port}"})
+        assert connection.getresponse().status == 404
+    assert capfd.readouterr().err == ""
+
+
 def test_an_error_is_no_traceback(server, session, monkeypatch, capfd):
     monkeypatch.setattr(session, "speakers", lambda: 1 / 0)
     status, answer = ask(server, "/api/session")
@@ -514,6 +522,16 @@ def test_the_terminal_goes_through_speaker_after_speaker(terminal, session, caps
 def test_the_end_of_the_input_ends_the_terminal_session(terminal, session):
     terminal([take()], ["ada", "1", "", ""])
     assert len(read_metadata(session.metadata)) == 1
+
+
+def test_what_is_typed_may_be_no_text_or_standard_input_closed(session, monkeypatch, capsys):
+    monkeypatch.setattr(microphone, "record", lambda seconds, rate: CLIP)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xff\n"), "utf-8"))
+    with pytest.raises(InputError, match="what was typed is not text"):
+        recording_terminal.record(session)
+    monkeypatch.setattr(sys, "stdin", None)
+    recording_terminal.record(session, "ada")
+    assert "continues from here" in capsys.readouterr().out
 
 
 def test_a_muted_microphone_does_not_end_the_terminal_session(terminal, session, capsys):

@@ -63,6 +63,16 @@ def test_the_page_is_served_on_this_machine(built_page, capsys):
         assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
 
 
+@pytest.mark.parametrize("path", ["/index.html%00.js", "/../test_serving.py", "/%2e%2e/x", "//[", "http://["])
+def test_an_address_of_nothing_is_not_found(built_page, capfd, path):
+    with demo.LocalServer(0, partial(demo.Quiet, directory=str(built_page))) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        connection.request("GET", path, headers={"Host": "localhost"})
+        assert connection.getresponse().status == 404
+    assert capfd.readouterr().err == ""
+
+
 def test_a_browser_that_leaves_in_the_middle_is_no_error(built_page, capfd):
     server = demo.LocalServer(0, partial(demo.Quiet, directory=str(built_page)))
     server.daemon_threads = False  # closing it waits for the thread that answers

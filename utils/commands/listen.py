@@ -5,7 +5,7 @@ import json
 import sys
 import time
 
-from utils import count
+from utils import InputError, count
 from utils.commands import arguments
 
 HELP = "listen to the microphone, and print digits as they are spoken"
@@ -34,6 +34,8 @@ def run(given: argparse.Namespace) -> None:
     if given.file:
         sound = chunks.read_chunks(given.file, rate)
     elif given.rate:
+        if sys.stdin is None:
+            raise InputError("standard input is closed, so there is nothing to listen to")
         sound = chunks.read_pcm(sys.stdin.buffer, given.rate, rate)
     else:
         sound = microphone.listen(rate)

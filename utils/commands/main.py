@@ -6,6 +6,7 @@ Each command is a module with `HELP`, `add_arguments(parser)` and `run(given)`. 
 
 import argparse
 import importlib
+import os
 import re
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
@@ -53,6 +54,7 @@ def _run(arguments: list[str] | None) -> None:
     try:
         try:
             given = _parse(arguments)
+            _check_current_folder()
             given.run(given)
         finally:
             output.flush(sys.stdout)  # report a full disk here, not at exit
@@ -78,6 +80,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     if rest:
         raise InputError(f"unknown argument '{rest[0]}' (see `sdr {given.name} --help`)")
     return given
+
+
+def _check_current_folder() -> None:
+    """Raise `InputError` if it has been deleted: PyTorch would end the process, with a message about its libraries."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise InputError("the current folder has been deleted; change to another one") from None
 
 
 def _fail(message: str, status: int) -> NoReturn:

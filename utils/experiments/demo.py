@@ -11,6 +11,7 @@ from dataclasses import asdict
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from utils import InputError
 from utils.experiments.checkpoint_folder import DEFAULT, STRINGS
@@ -77,6 +78,13 @@ class Quiet(SimpleHTTPRequestHandler):
             return True
         self.send_error(403, "this server answers only at localhost")
         return False
+
+    def send_head(self) -> Any:
+        try:
+            return super().send_head()
+        except ValueError:  # a null byte, which no name of a file can hold
+            self.send_error(404, "there is nothing at this address")
+            return None
 
     def end_headers(self) -> None:
         self.send_header("X-Content-Type-Options", "nosniff")

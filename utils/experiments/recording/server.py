@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 import soundfile
 
@@ -92,7 +92,7 @@ class Handler(BaseHTTPRequestHandler):
         status = 200
         try:
             self._check_origin()
-            action = actions.get(urlsplit(self.path).path)
+            action = actions.get(self._address().path)
             if action is None and otherwise:
                 return otherwise()
             if action is None:
@@ -124,8 +124,14 @@ class Handler(BaseHTTPRequestHandler):
         if origin != f"http://{host}" and (origin is not None or self.command == "POST"):
             raise Refused(403, "this server answers only its own page")
 
+    def _address(self) -> SplitResult:
+        try:
+            return urlsplit(self.path)
+        except ValueError:  # such as ftp://[
+            raise Refused(404, "there is nothing at this address") from None
+
     def _file(self) -> None:
-        name = urlsplit(self.path).path.removeprefix("/") or "index.html"
+        name = self._address().path.removeprefix("/") or "index.html"
         if name not in self.server.files:
             raise Refused(404, "there is nothing at this address")
         self._send(200, f"{TYPES[Path(name).suffix]}; charset=utf-8", self.server.files[name])
@@ -177,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
         return self._state(name)
 
     def _parameter(self, name: str) -> str:
-        values = parse_qs(urlsplit(self.path).query).get(name, [])
+        values = parse_qs(self._address().query).get(name, [])
         if len(values) != 1:
             raise Refused(400, f"the parameter '{name}' is missing or repeated")
         return values[0]

@@ -97,9 +97,11 @@ def _level_bar(peak: float, clipped: bool) -> str:
 
 
 def _ask(question: str) -> str:
-    """A line that the speaker types; the end of the input ends the session."""
+    """A line that the speaker types; the end of the input ends the session. Raises `InputError` if it is no text."""
     try:
         return input(question).strip()
-    except EOFError:
+    except UnicodeDecodeError:
+        raise InputError("what was typed is not text in the terminal's encoding") from None
+    except (EOFError, RuntimeError):  # the latter if standard input is closed
         print()
         raise Quit from None
