@@ -37,6 +37,13 @@ def test_what_is_written_is_read_again(tmp_path):
         ("\n".join([*ENGLISH, "ten"]), "11 words"),
         ("\n".join([*ENGLISH[:9], "Zero"]), "line 10: 'Zero' is the word for both 0 and 9"),
         ("\n".join(f"{digit}\t{word}" for digit, word in enumerate(ENGLISH[:9])), "no word for 9"),
+        *(
+            (
+                "\n".join(f"{digit}{gap}{word}" for digit, word in enumerate(ENGLISH)),
+                "line 1: '0.*zero' begins with a digit",
+            )
+            for gap in (",", ". ", " ")
+        ),
         ("10\tten", "line 1: expected a digit"),
         ("1\tone\tuno", "line 1: expected a digit"),
         ("\n".join([*ENGLISH[:9], "nine/"]), "line 10: '' is not a word"),

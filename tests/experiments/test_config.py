@@ -326,6 +326,7 @@ def test_an_ordinary_name_is_accepted(name):
         ("data", "synthetic_voices", 10**9, "10,000"),
         ("data", "synthetic_non_digits", 10**12, "100,000"),
         ("data", "synthetic_music", 10**12, "100,000"),
+        ("data", "synthetic_language", "", "must be a language"),
         ("self_training", "neighbours", 10**12, "10,000"),
     ],
 )

@@ -50,6 +50,8 @@ class DataConfig:
     field_tests: bool = False  # also test in noise, on strings and on non-digits (`utils.experiments.field_tests`)
 
     def __post_init__(self):
+        if self.synthetic_language == "":
+            raise ValueError("synthetic_language must be a language, such as en, or null")
         if self.synthetic_voices != 0 and self.synthetic_voices < 3:
             raise ValueError("synthetic_voices must be 0 or at least 3")
         for name in ("synthetic_non_digits", "synthetic_music"):

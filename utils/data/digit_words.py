@@ -38,6 +38,10 @@ def read_words(path: str | Path) -> tuple[tuple[str, ...], ...]:
             word = unicodedata.normalize("NFC", " ".join(part.split()))
             if not word or len(word) > LONGEST or any(unicodedata.category(letter) == "Cc" for letter in word):
                 raise InputError(f"{path}, line {number}: {part.strip()[:LONGEST]!r} is not a word")
+            if word[0].isdecimal() and len(word) > 1:  # it would be spoken as "zero zero"
+                raise InputError(
+                    f"{path}, line {number}: '{word}' begins with a digit; write a tab after it, or leave it out"
+                )
             if digit_of.setdefault(word.casefold(), digit) != digit:
                 other = digit_of[word.casefold()]
                 raise InputError(f"{path}, line {number}: '{word}' is the word for both {other} and {digit}")
