@@ -39,6 +39,16 @@ def pitch(samples: torch.Tensor) -> float:
     return float(spectrum.argmax()) / 8
 
 
+def test_a_share_of_the_batches_has_long_silences_around_the_words():
+    made = composer(replace(CONFIG, long_silences=0.5, number=320))
+    before = [batch.starts[:, 0] / RATE for batch in made]
+    long = [(seconds >= 0.5).all().item() for seconds in before]
+    assert 0.2 < np.mean(long) < 0.8
+    for seconds, much in zip(before, long, strict=True):
+        low, high = made.config.long_around if much else made.config.around
+        assert (seconds >= low - 0.001).all() and (seconds <= high + 0.05).all()
+
+
 @pytest.mark.parametrize("connected", [0.0, 1.0])
 def test_each_digit_is_where_the_string_says_and_of_one_speaker(connected):
     made = composer(replace(CONFIG, connected=connected))
@@ -77,7 +87,7 @@ def test_non_digits_are_heard_but_not_labelled():
 
 def test_a_batch_is_padded_after_each_strings_end_and_last_digit():
     made, draw = composer(), np.random.default_rng(0)
-    short, long = made.compose([0], draw), made.compose([3, 4, 5], draw)
+    short, long = (made.compose(chosen, draw, CONFIG.around) for chosen in ([0], [3, 4, 5]))
     both = collate([short, long])
     assert both.labels.tolist() == [[0, -1, -1], [0, 1, 2]]
     assert both.waveforms[1].tolist() == [short.waveforms[1].item(), long.waveforms[1].item()]

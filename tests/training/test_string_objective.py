@@ -20,7 +20,7 @@ from utils.training.objectives import TrainingConfig
 from utils.training.string_objective import EARLY, LATE, TIMES_WEIGHT, Strings, string_loss
 
 FEATURES = FeatureConfig(n_mels=20, trim_db=None, level="none", range_db=80.0, mean_db=-40.0)
-STRINGS = StringConfig(number=32, most_words=3)
+STRINGS = StringConfig(number=32, most_words=3, long_silences=0.0)
 SECONDS = 0.04  # of a step
 
 

@@ -24,6 +24,8 @@ class StringConfig:
     number: int = 8000  # of the strings in an epoch
     most_words: int = 8  # in a string; all strings of a batch have equally many, one at least
     around: tuple[float, float] = (0.05, 0.5)  # of silence before the first word and after the last
+    long_around: tuple[float, float] = (0.5, 4.0)  # the same in some batches, as nothing may be said for seconds
+    long_silences: float = 0.2  # share of these batches
     pause: tuple[float, float] = (0.0, 0.6)  # between two words
     connected: float = 0.33  # share of the strings without any pauses
     overlap: tuple[float, float] = (0.005, 0.05)  # of the words of such strings
@@ -32,11 +34,11 @@ class StringConfig:
     only_non_digits: float = 0.07  # share of the strings of non-digits alone
 
     def __post_init__(self):
-        for name in ("around", "pause", "overlap"):
+        for name in ("around", "long_around", "pause", "overlap"):
             low, high = getattr(self, name)
             if not 0 <= low <= high <= 10:
                 raise ValueError(f"{name} must be a range of seconds between 0 and 10, not {(low, high)}")
-        for name in ("connected", "some_non_digits", "only_non_digits"):
+        for name in ("long_silences", "connected", "some_non_digits", "only_non_digits"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be a share between 0 and 1, not {getattr(self, name)}")
         if self.number < 1 or self.most_words < 1 or self.some_non_digits + self.only_non_digits > 1:
@@ -91,7 +93,8 @@ class StringComposer:
         for _ in range(len(self)):
             draw = np.random.default_rng(int(torch.randint(2**62, (), generator=self.generator)))
             number = int(draw.integers(1, self.config.most_words + 1))
-            yield collate([self.compose(self.choose(number, draw), draw) for _ in range(self.batch_size)])
+            around = self.config.long_around if draw.random() < self.config.long_silences else self.config.around
+            yield collate([self.compose(self.choose(number, draw), draw, around) for _ in range(self.batch_size)])
 
     def choose(self, number: int, draw: np.random.Generator) -> np.ndarray:
         """The clips (number,) of a string."""
@@ -106,12 +109,14 @@ class StringComposer:
             return np.where(draw.random(number) < 0.5, draw.choice(self.non_digits, number), chosen)
         return chosen
 
-    def compose(self, chosen: Sequence[int] | np.ndarray, draw: np.random.Generator) -> DigitStrings:
-        """A string of the chosen clips in their order, as a batch of one."""
+    def compose(
+        self, chosen: Sequence[int] | np.ndarray, draw: np.random.Generator, around: tuple[float, float]
+    ) -> DigitStrings:
+        """A string of the chosen clips in their order, between silences of such lengths, as a batch of one."""
         config, words = self.config, [self.words[int(index)] for index in chosen]
         cut = [word[round(a * draw.random()) : len(word) - round(b * draw.random())] for word, a, b in words]
         levels = RMS * 10 ** (draw.uniform(-config.level_db, config.level_db, len(cut)) / 20)
-        before, after = (round(self.rate * seconds) for seconds in draw.uniform(*config.around, 2))
+        before, after = (round(self.rate * seconds) for seconds in draw.uniform(*around, 2))
         overlap = round(self.rate * FADE)
         if draw.random() < config.connected:
             overlap = round(self.rate * draw.uniform(*config.overlap))
