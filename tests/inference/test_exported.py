@@ -82,6 +82,17 @@ def test_the_project_s_own_model_of_strings_answers_as_by_pytorch():
         assert word.prediction.probability == pytest.approx(same.prediction.probability, abs=1e-3)
 
 
+@pytest.mark.skipif(not (speech_data() / "0_lucas_0.wav").exists(), reason="the clips of the course are not available")
+@pytest.mark.parametrize("noise_db", [-80, -60, -40])
+def test_the_project_s_own_model_of_strings_hears_no_digit_in_the_silence_after_words(noise_db):
+    names = ("7_lucas_2", "2_lucas_2", "4_george_1", "0_jackson_0", "8_lucas_0", "3_theo_0", "5_yweweler_1")
+    words = np.concatenate([read_audio(speech_data() / f"{name}.wav", 8000) for name in names])
+    sound = np.pad(words, (16_000, 64_000))
+    sound += 10 ** (noise_db / 20) * np.random.default_rng(0).standard_normal(len(sound))
+    found = load_exported(STRINGS).recognise_words(sound.astype(np.float32))
+    assert len(found) >= 6 and all(2 <= word.start < 2 + len(words) / 8000 for word in found)
+
+
 def test_sdr_predict_prints_the_same_with_either(sdr, kept, copy, corpus, tmp_path):
     (copy / EXPORTED).unlink()
     files = [corpus.folder / "7_eve_1.wav", tmp_path / "none.wav", corpus.folder / "3_finn_0.wav"]
