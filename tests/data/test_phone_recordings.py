@@ -11,7 +11,8 @@ from made_recordings import FFMPEG, KINDS, VIDEO, encode
 
 from utils import InputError
 from utils.data import ffmpeg
-from utils.data.audio import find_audio, read_audio
+from utils.data.audio import read_audio
+from utils.data.audio_names import find_audio
 from utils.data.chunks import read_chunks
 
 needs_ffmpeg = pytest.mark.skipif(not FFMPEG, reason="FFmpeg is not installed")

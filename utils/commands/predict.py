@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.data.audio import find_audio
+    from utils.data.audio_names import find_audio
     from utils.experiments import checkpoint_folder
     from utils.inference import microphone
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from utils.data.audio import RATES, is_audio_name
+from utils.data.audio import RATES
+from utils.data.audio_names import is_audio_name
 from utils.files import read_json, sha256
 from utils.inference.recogniser import Recogniser
 from utils.paths import CHECKPOINTS
