@@ -166,16 +166,39 @@ def test_a_truncated_file_never_counts_as_complete(clip, kind, share):
 
 @pytest.mark.parametrize("share", [0.5, 0.99])
 @pytest.mark.parametrize(
-    ("kind", "endian"), [("WAV", "BIG"), ("RF64", "FILE"), ("W64", "FILE"), ("AIFF", "FILE"), ("AU", "FILE")]
+    "kind", ["WAV", "RF64", "W64", "AIFF", "AU", "NIST", "CAF", "VOC", "SVX", "AVR", "MAT4", "MPC2K", "WVE"]
 )
-def test_a_truncated_file_of_the_kinds_like_wav_is_rejected(tmp_path, kind, endian, share):
+def test_a_truncated_file_of_other_kinds_is_rejected(tmp_path, kind, share):
     path = tmp_path / "clip"
-    soundfile.write(path, tone(HERTZ, 0.5), RATE, "PCM_16", endian, kind)
+    endian = "BIG" if kind in ("WAV", "SVX") else "FILE"
+    soundfile.write(path, tone(HERTZ, 0.5), RATE, "ALAW" if kind == "WVE" else "PCM_16", endian, kind)
     content = path.read_bytes()
     assert len(read_audio(path, RATE)) == 4000
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(InputError, match="truncated"):
+    with pytest.raises(InputError, match="truncated|damaged"):
         read_audio(path, RATE)
+
+
+@pytest.mark.parametrize(
+    "kind", ["WAV", "RF64", "W64", "AIFF", "AU", "NIST", "CAF", "VOC", "SVX", "AVR", "MPC2K", "WVE"]
+)
+def test_a_header_that_announces_less_audio_than_there_is_is_rejected(tmp_path, kind):
+    """As of a recorder that crashed: only what it announces would be read, or whatever follows as well."""
+    path, sound = tmp_path / "clip", np.random.default_rng(0).normal(0, 0.1, 4000)
+    soundfile.write(path, sound, RATE, "ALAW" if kind == "WVE" else "PCM_16", format=kind)
+    content = path.read_bytes()
+    path.write_bytes(content + content[-2000:])
+    with pytest.raises(InputError, match="damaged"):
+        read_audio(path, RATE)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "AIFF"])
+@pytest.mark.parametrize("end", [bytes(600), b"TAGof an ID3 tag".ljust(128, b"\0"), b"\1"])
+def test_padding_and_tags_at_the_end_of_a_file_do_no_harm(tmp_path, kind, end):
+    path = tmp_path / "clip"
+    soundfile.write(path, tone(HERTZ, 0.5), RATE, "PCM_16", format=kind)
+    path.write_bytes(path.read_bytes() + end)
+    assert len(read_audio(path, RATE)) == 4000
 
 
 @pytest.mark.parametrize("kind", ["OGG", "Opus"])

@@ -4,7 +4,6 @@ import functools
 import math
 import os
 import re
-import struct
 import sys
 import tempfile
 import threading
@@ -17,6 +16,7 @@ import soundfile
 
 from utils import InputError, plain
 from utils.data import ffmpeg
+from utils.data.audio_lengths import TRUNCATED, UNKNOWN, check_length, check_log
 from utils.files import check_file
 
 LOUDEST = 1e9  # limit for floating-point samples: the power of anything larger overflows, and NaN fails the comparison
@@ -25,9 +25,7 @@ MAX_SECONDS = 10.0  # a spoken digit lasts half a second, so anything longer is 
 OPPOSITE = -0.5  # a channel whose correlation with the loudest is below this is in antiphase
 MP3 = re.compile(rb"ID3|\xff[\xe0-\xff]")  # the first bytes
 UNDECODED, RESYNC = re.compile(rb"part2_3_length|dequantization failed"), re.compile(rb"Skipped \d+ bytes")  # mpg123
-UNKNOWN = 2**62  # frames of a FLAC file that was written to a pipe, or more
 CHAINED = "Junk after the last page"  # in libsndfile's log: Ogg files that were put together
-TRUNCATED = "the file is truncated: its header announces more audio than there is"
 CATCHING = threading.Lock()  # standard error is one for all threads
 ZEROS, ROLLOFF = 6, 0.99  # of the filter of `convert_rate`: zero crossings on each side, and where it begins to fall
 
@@ -99,8 +97,7 @@ def open_audio(path: str | Path, seconds: float | None = None) -> Iterator[tuple
         check_file(path)
         if path.stat().st_size == 0:
             raise InputError(f"{path}: the file is empty (0 bytes)")
-        if _is_cut(path):
-            raise InputError(f"{path}: {TRUNCATED}")
+        check_length(path)
         with _decoder(path, seconds) as (file, frames):
             if not RATES[0] <= (rate := file.samplerate) <= RATES[1]:
                 raise InputError(f"{path}: a sample rate of {rate:,} Hz; it must be from {RATES[0]:,} to {RATES[1]:,}")
@@ -135,6 +132,7 @@ def _decoder(path: Path, seconds: float | None) -> Iterator[tuple[soundfile.Soun
                     raise InputError(
                         f"{path}: after its Ogg stream comes another, or something else, that cannot be read"
                     )
+                check_log(path, file)
                 yield file, file.frames if file.frames < UNKNOWN else None
             return
     with ffmpeg.decode(path, kind, seconds) as file:
@@ -251,30 +249,3 @@ def _filters(step: int, phases: int) -> np.ndarray:
 def _at_most(seconds: float) -> str:
     one = "a clip of one digit (for several: `sdr predict --several`)"
     return f"{one if seconds == MAX_SECONDS else 'a recording'} is at most {seconds:.0f} s"
-
-
-def _is_cut(path: Path) -> bool:
-    """Whether a file ends before its samples do, of a kind of which libsndfile would silently read what there is."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        start = file.read(28).ljust(28, b"\0")
-        match start[:4]:
-            case b"RF64":  # its chunk ds64 has the sizes
-                return 8 + int.from_bytes(start[20:28], "little") > size
-            case b"riff":  # W64
-                return size < int.from_bytes(start[16:24], "little") < UNKNOWN
-            case b".snd":  # AU
-                offset, length = struct.unpack(">II", start[4:12])
-                return length != 0xFFFFFFFF and offset + length > size
-            case b"RIFF" | b"RIFX" | b"FORM":  # WAV and AIFF
-                form = "<4sI" if start[:4] == b"RIFF" else ">4sI"
-            case _:
-                return False
-        file.seek(12)
-        while len(header := file.read(8)) == 8:
-            name, length = struct.unpack(form, header)
-            if name in (b"data", b"SSND"):
-                streamed = length == 0 or length >= 0x7FFF0000  # written to a pipe, so the size was unknown
-                return not streamed and file.tell() + length > size
-            file.seek(length + length % 2, 1)
-    return False
