@@ -71,6 +71,12 @@ def test_text_and_json_read_back_as_they_were_written(tmp_path):
     assert read_json(tmp_path / "result.json") == {"accuracy": 0.1 + 0.2}
 
 
+def test_half_a_surrogate_pair_is_not_written(tmp_path):
+    with pytest.raises(InputError, match="x: could not be written, as its text"):
+        write_text(tmp_path / "x", "a\ud800b")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such files")
 def test_a_device_is_not_replaced_by_a_file(tmp_path):
     os.mkfifo(tmp_path / "pipe")  # like /dev/null, which root could otherwise destroy
@@ -264,7 +270,7 @@ def test_text_is_read_up_to_a_limit_and_in_one_encoding(tmp_path):
         read_text(path)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000])
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "9" * 5000, '{"a": [{"b": 1, "b": 2}]}'])
 def test_what_is_no_json_is_refused(tmp_path, text):
     (tmp_path / "x").write_text(text)
     with pytest.raises(InputError, match="not JSON"):

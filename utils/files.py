@@ -226,13 +226,23 @@ def read_text(path: str | Path, most: int = MAX_TEXT) -> str:
 
 
 def read_json(path: str | Path) -> object:
-    """The value in a JSON file. Raises `InputError` if there is none."""
+    """The value in a JSON file. Raises `InputError` if there is none, or a key is given twice."""
     text = read_text(path)
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_mapping)
     except (ValueError, RecursionError) as error:
         why = "nested too deeply" if isinstance(error, RecursionError) else error
         raise InputError(f"{path}: not JSON ({why})") from None
+
+
+def _mapping(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A JSON object, strictly: Python would silently keep the last value of a key that is given twice."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:100]!r} is given twice")
+    return values
 
 
 def sha256(path: str | Path) -> str:
@@ -264,6 +274,8 @@ def _plain_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(f"{path}: could not be written ({error.strerror or error})") from None
+    except UnicodeEncodeError:  # half of a surrogate pair, which JSON can hold, or a file name that is no text
+        raise InputError(f"{path}: could not be written, as its text has characters that Unicode lacks") from None
     except RuntimeError as error:
         if not any(word in str(error) for word in ("inline_container", "iostream", "System error")):
             raise

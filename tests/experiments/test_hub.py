@@ -135,6 +135,12 @@ def test_what_is_no_checkpoint_or_no_name_is_refused(sdr, hub, checkpoint, tmp_p
     sdr("push", "owner/mine", tmp_path / "cache").refused("not a checkpoint")
     (checkpoint / "README.md").unlink()
     sdr("push", "owner/mine", checkpoint).refused("has no model card")
+    (checkpoint / "README.md").write_bytes("Größe".encode("latin-1"))
+    sdr("push", "owner/mine", checkpoint).refused("README.md: not a text file in UTF-8")
+    for name, why in ((CALIBRATION, "not JSON"), ("metrics.json", "not JSON"), ("model.onnx", "of these weights")):
+        (checkpoint / name).write_bytes(b"damaged")
+        sdr("push", "owner/mine", checkpoint).refused(name, why)
+        (checkpoint / name).unlink()
     (checkpoint / "best_model.pt").write_bytes(b"damaged")
     sdr("push", "owner/mine", checkpoint).refused("best_model.pt", "damaged")
     assert not hub.created

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from utils import InputError
 from utils.data.audio import RATES
 from utils.data.audio_names import is_audio_name
 from utils.files import read_json, sha256
@@ -51,13 +52,21 @@ def exported_sum(folder: Path) -> str:
     return hashlib.sha256(" ".join(sha256(file) if file.is_file() else "-" for file in files).encode()).hexdigest()
 
 
-def load_exported(folder: Path) -> Recogniser | None:
-    """The exported model of a checkpoint. None, if it has none, or not of these weights, or there is no onnxruntime."""
+def is_exported_current(folder: Path) -> bool:
+    """Whether the exported model of a checkpoint is what was written, for the weights and the calibration there now."""
     try:
         sums = read_json(folder / CHECKSUMS)
         if not isinstance(sums, dict) or sums.get(EXPORTED) != exported_sum(folder):
-            return None
-        if any(sums.get(name) != sha256(folder / name) for name in (WEIGHTS, SNAPSHOT)):
+            return False
+        return all(sums.get(name) == sha256(folder / name) for name in (WEIGHTS, SNAPSHOT))
+    except InputError:
+        return False
+
+
+def load_exported(folder: Path) -> Recogniser | None:
+    """The exported model of a checkpoint. None, if it has none, or not of these weights, or there is no onnxruntime."""
+    try:
+        if not is_exported_current(folder):
             return None
         from utils.inference.exported import load
 

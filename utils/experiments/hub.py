@@ -10,6 +10,7 @@ import pooch
 import requests
 
 from utils import InputError
+from utils.files import read_text
 from utils.paths import CACHE
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
@@ -72,7 +73,7 @@ def upload(name: str, files: Sequence[Path], card: Path, private: bool = False) 
         raise InputError("publishing requires huggingface_hub: `pip install huggingface_hub`") from None
     if (token := get_token()) is None:
         raise InputError("no token for the Hugging Face Hub: log in with `hf auth login`, or set HF_TOKEN")
-    text = card.read_text(encoding="utf-8")
+    text = read_text(card)
     added = [CommitOperationAdd(file.name, file) for file in files]
     added.append(
         CommitOperationAdd("README.md", ("" if text.startswith("---\n") else METADATA).encode() + text.encode())
