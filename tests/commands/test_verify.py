@@ -1,6 +1,7 @@
 """`sdr verify`: each verdict can happen, the exit status tells, and what was verified stands in the table."""
 
 import functools
+import json
 import shutil
 from datetime import date
 
@@ -197,7 +198,12 @@ def test_bad_input_is_refused_in_one_line(sdr, stored):
     sdr("verify", "curse").refused("unknown table 'curse'")
     sdr("verify", "--model", "huge").refused("unknown model 'huge'")
     sdr("verify", "--sample", "half").refused("--sample")
-    verified.file_of(stored.store).write_text('{"little/course/seed-0": 3}')
+    path = verified.file_of(stored.store)
+    for entry in (3, {"on": "yesterday", "verdict": "equal", "result": "x"}):
+        path.write_text(json.dumps({"little/course/seed-0": entry}))
+        sdr("verify", "--sample", 1).refused("verified.json", "damaged")
+    path.unlink()
+    path.mkdir()  # it would only be found out after the trainings
     sdr("verify", "--sample", 1).refused("verified.json", "damaged")
 
 

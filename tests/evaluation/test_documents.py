@@ -78,6 +78,9 @@ def test_an_up_to_date_notebook_keeps_its_own_formatting(markdown):
     assert update_notebook(text, render) == text
 
 
-def test_a_file_that_is_not_a_notebook_is_refused():
+@pytest.mark.parametrize(
+    "text", ['{"cells": [', "[]", '{"cells": [1]}', "[" * 5000, notebook({"data": 1}), notebook(shows([1]))]
+)
+def test_a_file_that_is_not_a_notebook_is_refused(text):
     with pytest.raises(ValueError):
-        update_notebook('{"cells": [', render)
+        update_notebook(text, render)

@@ -1,6 +1,7 @@
 """Reports: rows of runs that belong together, and documents whose tables match the results store."""
 
 import json
+import os
 import re
 
 import pytest
@@ -204,6 +205,27 @@ def test_a_broken_mark_is_refused_and_the_file_is_named_and_kept(rendered, check
 def test_a_damaged_notebook_is_named(rendered):
     (rendered.folder / "notebooks" / "a.ipynb").write_text('{"cells": [')
     with pytest.raises(InputError, match=r"a\.ipynb: "):
+        reporting.update()
+
+
+def test_a_page_in_another_encoding_is_named(rendered):
+    (rendered.folder / "docs" / "results.md").write_bytes("Größe".encode("latin-1"))
+    with pytest.raises(InputError, match=r"results\.md: not a text file in UTF-8"):
+        reporting.update()
+
+
+def test_a_store_that_is_no_folder_is_not_taken_for_an_empty_one(rendered):
+    """The tables would lose their rows."""
+    rendered.store.rename(rendered.folder / "moved")
+    rendered.store.symlink_to("nowhere")
+    with pytest.raises(InputError, match="runs: not a folder"):
+        reporting.update()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")
+def test_a_figure_that_is_no_file_is_named(rendered):
+    os.mkfifo(rendered.folder / reporting.COSTS)
+    with pytest.raises(InputError, match=r"png: not a regular file"):
         reporting.update()
 
 

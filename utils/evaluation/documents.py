@@ -29,13 +29,18 @@ def update_text(text: str, render: Callable[[str], str]) -> str:
 
 
 def update_notebook(text: str, render: Callable[[str], str]) -> str:
-    """Like `update_text`, for the text of a notebook file. Only the Markdown outputs of cells contain tables."""
-    notebook = json.loads(text)
-    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", [])):
-        data = output.get("data", {})
-        if "text/markdown" in data:  # a string or a list of lines
-            old = "".join(data["text/markdown"])
-            new = update_text(old, render)
-            data["text/markdown"] = data["text/markdown"] if new == old else new.splitlines(keepends=True)
+    """Like `update_text`, for the text of a notebook file. Only the Markdown outputs of cells contain tables.
+
+    Raises `ValueError` if it is not a notebook, too.
+    """
+    try:
+        notebook = json.loads(text)
+        outputs = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
+        shown = [(data, "".join(data["text/markdown"])) for data in outputs if "text/markdown" in data]
+    except (AttributeError, LookupError, RecursionError, TypeError):
+        raise ValueError("not a notebook") from None
+    for data, old in shown:  # its Markdown is a string or a list of lines
+        new = update_text(old, render)
+        data["text/markdown"] = data["text/markdown"] if new == old else new.splitlines(keepends=True)
     new_text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
     return text if json.loads(text) == notebook else new_text

@@ -8,6 +8,7 @@ results/costs.json                                              time and size of
 import gzip
 import io
 import json
+import os
 import platform
 import subprocess
 import zlib
@@ -52,7 +53,9 @@ def result_path(store: Path, experiment: str, split: str, seed: int) -> Path:
 
 
 def seeds_of(store: Path, experiment: str, split: str) -> list[int]:
-    """The seeds that the store has runs of."""
+    """The seeds that the store has runs of. Raises `InputError` if the store is something other than a folder."""
+    if os.path.lexists(store) and not store.is_dir():
+        raise InputError(f"{store}: not a folder, so there are no results in it")
     names = (path.stem.removeprefix("seed-") for path in run_folder(store, experiment, split).glob("seed-*.json"))
     return sorted(int(name) for name in names if name.isdecimal())
 

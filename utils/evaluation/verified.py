@@ -1,6 +1,7 @@
 """Which stored runs have been trained again, when, on what machine and with what outcome: `results/verified.json`."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
@@ -21,13 +22,15 @@ def file_of(store: Path) -> Path:
 def load(store: Path) -> dict[str, dict]:
     """The latest verification of each run, by its path in the store without suffix: "cnn1d/course/seed-0"."""
     file = file_of(store)
-    if not file.is_file():
+    if not os.path.lexists(file):
         return {}
     try:
         entries = as_mapping(read_json(file), str(file))
-        if all(isinstance(run["on"], str) and run["verdict"] in VERDICTS and run["result"] for run in entries.values()):
+        for run in entries.values():
+            date.fromisoformat(run["on"])
+        if all(run["verdict"] in VERDICTS and run["result"] for run in entries.values()):
             return entries
-    except (InputError, LookupError, TypeError):
+    except (InputError, LookupError, TypeError, ValueError):
         pass
     raise InputError(f"{file}: not written by `sdr verify`, or damaged; restore it, or delete it")
 

@@ -14,7 +14,7 @@ from utils.evaluation.tables import load_tables
 from utils.experiments.config import find_experiment, made_by, snapshot
 from utils.experiments.fingerprints import short_key
 from utils.experiments.peer_results import settings_of
-from utils.files import write_atomically, write_text
+from utils.files import check_file, read_text, write_atomically, write_text
 from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, PROJECT
 from utils.progress import Progress
@@ -90,7 +90,7 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
             results.verify(path)
     pages = [project / "README.md", *sorted((project / "docs").glob("*.md"))]
     for path in [*pages, *sorted((project / "notebooks").glob("*.ipynb"))]:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         update_document = documents.update_notebook if path.suffix == ".ipynb" else documents.update_text
         try:
             new = update_document(text, lambda name: markdown(name, store))
@@ -102,6 +102,8 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
             write_text(path, new)
             changed.append(path.name)
     figure = project / COSTS
+    if figure.exists():
+        check_file(figure)
     if figure.exists() and figures.source_of(figure.read_bytes()) != short_key(*_costs(store)):
         if check:
             raise InputError(f"{figure}: does not match the results; `sdr report` draws it again")
