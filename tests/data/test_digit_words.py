@@ -49,6 +49,10 @@ def test_what_is_written_is_read_again(tmp_path):
         ("\n".join([*ENGLISH[:9], "nine/"]), "line 10: '' is not a word"),
         ("\n".join([*ENGLISH[:9], "n\x07ne"]), "line 10.*not a word"),
         ("\n".join([*ENGLISH[:9], "n" * 61]), "line 10.*not a word"),
+        *(
+            ("\n".join([*ENGLISH[:9], word]), "line 10.*not a word")
+            for word in ("<audio src='x'>", "[[n'aIn]]", "nine # ok", '"nine"', "ni\u202ene", "nine\u200b", "...", "😀")
+        ),
     ],
 )
 def test_wrong_words_are_refused(tmp_path, text, message):

@@ -350,4 +350,20 @@ def test_the_course_clips_are_those_in_the_table(monkeypatch):
 def test_rows_read_back_as_they_were_written(tmp_path):
     rows = [{"word": '"oh', "digit": "0"}, {"word": "siero'", "digit": "0"}]
     write_table(tmp_path / "words.tsv", ("word", "digit"), rows)
-    assert read_rows(tmp_path / "words.tsv") == rows
+    assert read_rows(tmp_path / "words.tsv", ("digit", "word")) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("", "row 1: no column 'digit'"),
+        ("word,digit\nzero,0\n", "row 1: no column 'digit'"),
+        ("word\tdigit\nzero\t0\n\none\n", "row 4: 2 cells are needed"),
+        ("word\tdigit\nzero\t0\tx\n", "row 2: 2 cells are needed"),
+        (f"word\tdigit\n{'x' * 200_000}\t0\n", "not a tab-separated table"),
+    ],
+)
+def test_rows_of_another_shape_are_refused(tmp_path, content, why):
+    (tmp_path / "words.tsv").write_text(content)
+    with pytest.raises(InputError, match=rf"words\.tsv.*{why}"):
+        read_rows(tmp_path / "words.tsv", ("digit", "word"))

@@ -7,6 +7,7 @@ from utils import InputError, count
 from utils.files import read_text
 
 LONGEST = 60  # characters of a word
+WITHIN_WORDS = "'’-.·\u200c\u200d"  # besides letters and spaces; the last two join letters or part them, invisibly
 
 
 def read_words(path: str | Path) -> tuple[tuple[str, ...], ...]:
@@ -36,12 +37,12 @@ def read_words(path: str | Path) -> tuple[tuple[str, ...], ...]:
     for number, digit, cell in rows:
         for part in cell.split("/"):
             word = unicodedata.normalize("NFC", " ".join(part.split()))
-            if not word or len(word) > LONGEST or any(unicodedata.category(letter) == "Cc" for letter in word):
-                raise InputError(f"{path}, line {number}: {part.strip()[:LONGEST]!r} is not a word")
-            if word[0].isdecimal() and len(word) > 1:  # it would be spoken as "zero zero"
+            if word[:1].isdecimal() and len(word) > 1:  # it would be spoken as "zero zero"
                 raise InputError(
                     f"{path}, line {number}: '{word}' begins with a digit; write a tab after it, or leave it out"
                 )
+            if not _is_word(word):
+                raise InputError(f"{path}, line {number}: {part.strip()[:LONGEST]!r} is not a word")
             if digit_of.setdefault(word.casefold(), digit) != digit:
                 other = digit_of[word.casefold()]
                 raise InputError(f"{path}, line {number}: '{word}' is the word for both {other} and {digit}")
@@ -51,6 +52,13 @@ def read_words(path: str | Path) -> tuple[tuple[str, ...], ...]:
     if without:
         raise InputError(f"{path}: no word for {', '.join(without)}")
     return tuple(tuple(words[digit]) for digit in range(10))
+
+
+def _is_word(text: str) -> bool:
+    """Whether it can be read out as it is: letters, or a number, and no signs that a synthesiser might obey."""
+    kinds = [unicodedata.category(letter)[0] for letter in text]
+    plain = all(kind in "LMNZ" or letter in WITHIN_WORDS for kind, letter in zip(kinds, text, strict=True))
+    return plain and len(text) <= LONGEST and any(kind in "LN" for kind in kinds)
 
 
 def words_as_text(words: tuple[tuple[str, ...], ...]) -> str:

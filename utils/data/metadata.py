@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from utils import InputError
+from utils import InputError, count
 from utils.files import read_text, sha256
 from utils.paths import PROJECT, find_metadata, speech_data
 
@@ -163,9 +163,25 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> Non
         writer.writerows(rows)
 
 
-def read_rows(path: Path) -> list[dict]:
-    """The rows of a TSV such as `write_table` writes, which need not list clips. Errors as for `read_text`."""
-    return list(csv.DictReader(io.StringIO(read_text(path)), delimiter="\t", quoting=csv.QUOTE_NONE))
+def read_rows(path: Path, columns: Sequence[str]) -> list[dict]:
+    """The rows of a TSV such as `write_table` writes, which need not list clips.
+
+    Raises:
+        InputError: as for `read_text`; or one of the `columns` is missing, or a row has more cells or fewer than row 1.
+    """
+    table = csv.DictReader(io.StringIO(read_text(path)), delimiter="\t", quoting=csv.QUOTE_NONE)
+    try:
+        if missing := [name for name in columns if name not in (table.fieldnames or ())]:
+            raise InputError(f"{path}, row 1: no column '{missing[0]}'; columns are separated by tabs")
+        rows = []
+        for row in table:
+            if None in row or None in row.values():
+                expected = count(len(table.fieldnames or ()), "cell")
+                raise InputError(f"{path}, row {table.line_num}: {expected} are needed, separated by tabs")
+            rows.append(row)
+    except csv.Error as error:  # an endless cell
+        raise InputError(f"{path}: not a tab-separated table ({error})") from None
+    return rows
 
 
 def locate(files: Iterable[str], metadata: Path, root: str | Path | None = None) -> list[str]:

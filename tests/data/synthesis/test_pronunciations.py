@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from utils import InputError
+from utils.data.synthesis import pronunciations
 from utils.data.synthesis.accents import plan_speakers, plan_utterances
 from utils.data.synthesis.engine import SAMPLE_RATE, voice_table
 from utils.data.synthesis.engines import engines
@@ -30,6 +31,16 @@ def test_no_two_digits_of_an_accent_sound_alike(language):
         for accent in accents(language, notation):
             ways = [way for digit in range(10) for way in find_pronunciations(language, accent, digit, notation)]
             assert len(ways) == len(set(ways)), accent
+
+
+@pytest.mark.parametrize("digit", ["10", "ten", "", "٣"])
+def test_a_row_for_what_is_no_digit_is_refused(tmp_path, monkeypatch, digit):
+    """Teachers may add rows to the table."""
+    path = tmp_path / "pronunciations.tsv"
+    path.write_text(f"language\taccent\tdigit\ttext\tipa\nen\tus\t{digit}\tten\t\n", encoding="utf-8")
+    monkeypatch.setattr(pronunciations, "TABLE", path)
+    with pytest.raises(InputError, match=f"en, us: '{digit}' is not a digit"):
+        pronunciations._table.__wrapped__()
 
 
 def test_kokoro_has_every_symbol():

@@ -13,6 +13,7 @@ import soundfile
 from utils import InputError
 from utils.data.metadata import COLUMNS, read_rows, write_table
 from utils.data.synthesis.engine import SAMPLE_RATE
+from utils.data.synthesis.speakers import FIELDS as SPOKEN
 from utils.data.synthesis.speakers import put_in_room, write_clip
 from utils.files import atomic_folder, fill_once, read_json, sha256, write_json
 from utils.paths import CACHE
@@ -45,8 +46,10 @@ def pack(tables: Sequence[Path], folder: Path) -> Path:
     Raises:
         InputError: a table or clip cannot be read, there is nothing to pack, or a file or the archive is too large.
     """
-    rows = [row | {"path": table.parent / "clean" / row["file"]} for table in tables for row in read_rows(table)]
-    rows = [row for row in rows if row["may_pass_on"] == "yes"]
+    spoken = [
+        row | {"path": table.parent / "clean" / row["file"]} for table in tables for row in read_rows(table, SPOKEN)
+    ]
+    rows = [row for row in spoken if row["may_pass_on"] == "yes"]
     if not rows:
         raise InputError("no clips to pack")
     rows.sort(key=lambda row: row["language"])  # stable, so the order of the tables and of their rows remains
@@ -96,7 +99,7 @@ def unpack(language: str, archive: Path | None = None, cache: Path = CACHE) -> P
             raise InputError(f"no archive of synthetic speech in '{language}'; there is {', '.join(known)}")
         archive = ARCHIVE / language
     verify(archive)
-    rows = [row for row in read_rows(archive / TABLE) if row["language"] == language]
+    rows = [row for row in read_rows(archive / TABLE, FIELDS) if row["language"] == language]
     if not rows:
         raise InputError(f"{archive / TABLE}: no clips for the language '{language}'")
     folder = cache / f"voices-{language}-{sha256(archive / CHECKSUMS)[:12]}"

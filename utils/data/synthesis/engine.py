@@ -6,7 +6,7 @@
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from utils.data.metadata import read_rows
 from utils.data.synthesis.vocoder import revoice
 from utils.settings import nearest
 
+VOICES = Path(__file__).with_name("engines.tsv")
 SAMPLE_RATE = 16000  # of every engine's waveforms, in Hz
 SILENCE = 0.01  # samples below this share of the peak count as silence
 MARGIN = 0.02  # silence kept on either side, in seconds, so that soft onsets are not cut off
@@ -163,7 +164,16 @@ def voice_table() -> tuple[Voice, ...]:
             language=row["language"],
             accents=tuple(row["accents"].split(",")),
             licence=row["licence"],
-            may_pass_on={"yes": True, "no": False}[row["may_pass_on"]],
+            may_pass_on=_yes_or_no(row),
         )
-        for row in read_rows(Path(__file__).with_name("engines.tsv"))
+        for row in read_rows(VOICES, [field.name for field in fields(Voice)])
     )
+
+
+def _yes_or_no(row: dict[str, str]) -> bool:
+    """Whether the output of a voice may be passed on. Not said is not allowed, so it must be said."""
+    if row["may_pass_on"] not in ("yes", "no"):
+        raise InputError(
+            f"{VOICES}: {row['engine']} {row['voice']}: may_pass_on is {row['may_pass_on']!r}, not yes or no"
+        )
+    return row["may_pass_on"] == "yes"

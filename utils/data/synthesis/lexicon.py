@@ -58,7 +58,9 @@ def find_lexicon(language: str, words: Words | None = None, source: str = "") ->
     usual = table if all(table) else tuple((str(digit),) for digit in range(10))
     if words is None or words == usual:
         words, source = usual, "the table" if all(table) else "eSpeak NG"
-    said = _pronounce_all(words, Espeak().voices(language)[0], language)
+    if not (voices := Espeak().voices(language)):
+        raise InputError(f"eSpeak NG has no voice for '{language}'")
+    said = _pronounce_all(words, voices[0], language)
     if source == "eSpeak NG":
         wrong = [digit for digit, (form,) in enumerate(said) if not form or OTHER_LANGUAGE.search(form)]
         if wrong:
@@ -109,7 +111,8 @@ def languages() -> dict[str, str]:
     for language in espeak_languages().values():
         first.setdefault(language.codes[0], language.name)
         further = dict.fromkeys(language.codes, language.name) | further
-    return dict(sorted((first | {code: further[code] for code in table_languages() if code not in first}).items()))
+    of_table = {code: further[code] for code in table_languages() if code in further}
+    return dict(sorted((of_table | first).items()))
 
 
 def native_accents(language: str) -> list[str]:

@@ -8,6 +8,9 @@ from utils import InputError
 from utils.data.metadata import read_rows
 from utils.settings import nearest
 
+TABLE = Path(__file__).with_name("pronunciations.tsv")
+DIGITS = tuple("0123456789")
+
 
 def find_pronunciations(language: str, accent: str, digit: int, notation: str = "text") -> list[str]:
     """The ways to say a digit.
@@ -47,4 +50,9 @@ def languages() -> list[str]:
 
 @cache
 def _table() -> Sequence[dict[str, str]]:
-    return tuple(read_rows(Path(__file__).with_name("pronunciations.tsv")))
+    rows = read_rows(TABLE, ("language", "accent", "digit", "text", "ipa"))
+    for row in rows:
+        if row["digit"] not in DIGITS:
+            where = f"{TABLE}: {row['language']}, {row['accent']}"
+            raise InputError(f"{where}: {row['digit']!r} is not a digit from 0 to 9")
+    return tuple(rows)

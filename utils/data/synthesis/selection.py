@@ -69,7 +69,7 @@ def understood(clips: pd.DataFrame, archive: Path) -> pd.DataFrame:
         raise InputError(f"{path}: there is no such file; `sdr data voices {archive.name} --write` makes it")
     names = identify(clips)
     keep = pd.Series(True, index=clips.index)
-    for row in read_rows(path):
+    for row in read_rows(path, (*VOICE, *WORD)):
         columns = VOICE if row["voice"] else WORD
         keep &= ~(names[list(columns)].astype(str) == [row[name] for name in columns]).all(axis=1)
     return clips[keep]
