@@ -25,7 +25,7 @@ from utils.files import (
     write_json,
     write_text,
 )
-from utils.paths import PROJECT
+from utils.paths import PROJECT, speech_data
 
 
 class Killed(BaseException):
@@ -69,6 +69,14 @@ def test_text_and_json_read_back_as_they_were_written(tmp_path):
     assert (tmp_path / "words.tsv").read_bytes() == "0\tnul\n7\tsjö\n".encode()
     write_json(tmp_path / "result.json", {"accuracy": 0.1 + 0.2})
     assert read_json(tmp_path / "result.json") == {"accuracy": 0.1 + 0.2}
+
+
+def test_a_link_that_leads_to_itself_is_an_input_error(tmp_path, monkeypatch):
+    (tmp_path / "runs").symlink_to("runs")
+    with pytest.raises(InputError, match="could not be written"), one_process(tmp_path / "runs" / "x"):
+        write_text(tmp_path / "runs" / "x", "")
+    monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path / "runs"))
+    assert speech_data() == tmp_path / "runs"
 
 
 def test_half_a_surrogate_pair_is_not_written(tmp_path):

@@ -152,7 +152,7 @@ def one_process(path: str | Path) -> Iterator[None]:
     The second one says so and waits. The lock is a file in the system's temporary folder, so that nothing is written
     beside `path`; it is released even if the process is killed.
     """
-    name = hashlib.sha256(str(Path(path).resolve()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:16]
     user = getattr(os, "getuid", lambda: "")()  # on Windows, each user has a temporary folder
     lock = FileLock(Path(tempfile.gettempdir()) / f"sdr-{user}-{name}.lock")
     try:

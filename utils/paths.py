@@ -13,7 +13,8 @@ CACHE = PROJECT / ".cache"  # anything that can be recomputed: features, synthet
 
 def speech_data() -> Path:
     """The folder of the recordings: `$SDR_SPEECH_DATA` if that is set, otherwise `speech_data/` in the project."""
-    return Path(os.path.expanduser(os.environ.get("SDR_SPEECH_DATA") or PROJECT / "speech_data")).resolve()
+    # unlike the method of `Path`, it takes a link that leads to itself
+    return Path(os.path.realpath(os.path.expanduser(os.environ.get("SDR_SPEECH_DATA") or PROJECT / "speech_data")))
 
 
 def find_metadata(name: str) -> Path:
