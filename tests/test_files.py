@@ -75,6 +75,8 @@ def test_a_link_that_leads_to_itself_is_an_input_error(tmp_path, monkeypatch):
     (tmp_path / "runs").symlink_to("runs")
     with pytest.raises(InputError, match="could not be written"), one_process(tmp_path / "runs" / "x"):
         write_text(tmp_path / "runs" / "x", "")
+    with pytest.raises(InputError, match="could not be written"):
+        check_target(tmp_path / "runs" / "x")  # as early as that
     monkeypatch.setenv("SDR_SPEECH_DATA", str(tmp_path / "runs"))
     assert speech_data() == tmp_path / "runs"
 

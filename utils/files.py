@@ -77,7 +77,7 @@ def check_writable(folder: str | Path) -> None:
     """Raise `InputError` if a folder, which need not exist yet, cannot be written to. Call this before long work."""
     place = Path(folder)
     with _plain_errors(place):
-        while not place.exists():
+        while not place.exists() and not place.is_symlink():  # a link that leads nowhere cannot become a folder
             place = place.parent
         tempfile.TemporaryFile(dir=place).close()
 

@@ -74,6 +74,15 @@ def test_html_page_points_to_the_clips(sdr, faulty, tmp_path):
     assert [path.name for path in page.parent.iterdir()] == ["page.html"]
 
 
+def test_a_page_replaces_a_link_that_leads_to_itself_or_to_another_folder(sdr, corpus, tmp_path):
+    page = tmp_path / "page.html"
+    for target in (page, tmp_path / "reports" / "old.html"):
+        page.unlink(missing_ok=True)
+        page.symlink_to(target)
+        assert sdr("data", "check", corpus.metadata, "--html", page).status == 0
+        assert page.is_file() and not page.is_symlink() and not (tmp_path / "reports").exists()
+
+
 def test_root_is_the_folder_of_the_clips(sdr, corpus, tmp_path):
     table = tmp_path / "clips.tsv"
     table.write_bytes(corpus.metadata.read_bytes())

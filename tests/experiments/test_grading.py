@@ -21,7 +21,8 @@ from utils.experiments.grading import conduct, sandbox, seal, worker
 from utils.experiments.grading.grade import grade
 from utils.experiments.grading.page import PICTURES, write_page
 from utils.experiments.grading.sandbox import Limits
-from utils.experiments.grading.submission import opened
+from utils.experiments.grading.submission import opened, stated_accuracy
+from utils.experiments.grading.text import text
 
 
 @pytest.fixture
@@ -155,6 +156,39 @@ def test_a_number_that_the_clips_refute(here, graded, corpus, tmp_path):
     made = graded(fork)
     assert made.claimed == 0.99 and made.claim_holds is False
     assert graded(fork, claimed=0.5).claim_holds
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ('{"TEST": {"accuracy": 98.4}}', "from 0 to 1, not 98.4"),
+        ('{"TEST": {"accuracy": true}}', "from 0 to 1, not True"),
+        ('{"TEST": {"accuracy": "0.9"}}', "not '0.9'"),
+        ('{"TEST": {"accuracy": NaN}}', "not nan"),
+        ('{"TEST": [0.9]}', "metrics.json: TEST: "),
+        ("[]", "metrics.json: "),
+        ('{"TEST": {"accu', "metrics.json: not JSON"),
+        ("", "metrics.json: not JSON"),
+        (None, "metrics.json: this is a folder"),
+    ],
+)
+def test_a_number_that_is_none_is_told(corpus, tmp_path, content, why):
+    fork = write_fork(tmp_path / "fork", corpus)
+    metrics = fork / "runs" / "mean" / "metrics.json"
+    metrics.mkdir() if content is None else metrics.write_text(content)
+    with opened(fork) as submission:
+        stated, problem = stated_accuracy(submission)
+    assert stated is None and why in problem and problem.startswith("metrics.json: ")
+
+
+def test_a_number_in_percent_is_no_claim_and_breaks_a_promise(here, graded, corpus, tmp_path):
+    fork = write_fork(tmp_path / "fork", corpus)
+    state_accuracy(fork, 98.4)
+    made = graded(fork)
+    assert made.claimed is None and broken(made) == {"metrics"}
+    assert made.to_dict()["contract"]["metrics"] is False and "BROKEN, metrics: metrics.json: TEST: " in text(made)
+    state_accuracy(fork, 0.9)
+    assert not broken(graded(fork))
 
 
 def test_a_model_that_looks_at_batch_mates(here, graded, corpus, tmp_path):

@@ -215,11 +215,20 @@ def test_a_page_in_another_encoding_is_named(rendered):
 
 
 def test_a_store_that_is_no_folder_is_not_taken_for_an_empty_one(rendered):
-    """The tables would lose their rows."""
     rendered.store.rename(rendered.folder / "moved")
     rendered.store.symlink_to("nowhere")
     with pytest.raises(InputError, match="runs: not a folder"):
-        reporting.update()
+        reporting.rows("course")
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_without_any_result_no_table_is_changed(rendered, check):
+    """Each would lose its rows."""
+    rendered.store.rename(rendered.folder / "moved")
+    before = (rendered.folder / "README.md").read_text()
+    with pytest.raises(InputError, match="runs: there are no results, so no table is changed"):
+        reporting.update(check)
+    assert (rendered.folder / "README.md").read_text() == before
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes in the file system")

@@ -28,12 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     from utils.experiments.checkpoint_folder import DEFAULT
     from utils.experiments.exporting import export_checkpoint, keep_exported
-    from utils.files import check_target
 
     checkpoint = given.checkpoint or DEFAULT
     if given.keep and (given.output or given.int8):
         raise InputError("--keep goes with neither --output nor --int8")
-    if given.output is not None:
-        check_target(given.output)
     path = keep_exported(checkpoint) if given.keep else export_checkpoint(checkpoint, given.output, given.int8)
     print(f"{path}: {path.stat().st_size:,} bytes")

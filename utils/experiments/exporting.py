@@ -6,7 +6,7 @@ from utils.data.audio import read_audio
 from utils.experiments.checkpoint_folder import CHECKSUMS, EXPORTED, SNAPSHOT, WEIGHTS, exported_sum, find
 from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.clips import synthetic_voices
-from utils.files import sha256, write_json
+from utils.files import check_target, sha256, write_json
 from utils.inference.export import export, export_strings
 from utils.inference.strings import StringRecogniser
 
@@ -24,9 +24,13 @@ def export_checkpoint(checkpoint: str | Path, path: str | Path | None = None, in
 
     Returns:
         The path of the file.
+
+    Raises:
+        InputError: as for `load_recogniser` and `export`.
     """
     recogniser = load_recogniser(checkpoint)
     path = path or f"{recogniser.name}{'-int8' if int8 else ''}.onnx"
+    check_target(path)
     if isinstance(recogniser, StringRecogniser):
         return export_strings(path, recogniser, int8)
     clips = []

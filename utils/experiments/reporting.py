@@ -83,10 +83,15 @@ def update(check: bool = False, project: Path = PROJECT, store: Path = results.S
 
     Returns:
         The names of the files that changed.
+
+    Raises:
+        InputError: also if there are no results at all, as every table would lose its rows.
     """
-    changed = []
+    changed, paths = [], sorted(store.glob("*/*/seed-*.json"))
+    if not paths:
+        raise InputError(f"{store}: there are no results, so no table is changed; `sdr reproduce` makes them")
     if check:
-        for path in Progress(sorted(store.glob("*/*/seed-*.json")), "checking results"):
+        for path in Progress(paths, "checking results"):
             results.verify(path)
     pages = [project / "README.md", *sorted((project / "docs").glob("*.md"))]
     for path in [*pages, *sorted((project / "notebooks").glob("*.ipynb"))]:

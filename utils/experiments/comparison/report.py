@@ -49,7 +49,7 @@ def summary(pair: dict) -> str:
 
 def write_page(comparison: Comparison, path: Path) -> None:
     """Write the comparison as a web page, atomically. The players look for the clips where they are now."""
-    write_text(path, page(comparison, path.resolve().parent))
+    write_text(path, page(comparison, path.parent.resolve()))
 
 
 def page(comparison: Comparison, folder: Path) -> str:

@@ -19,7 +19,7 @@ WIDTH, HEIGHT, LEFT, BOTTOM = 320, 150, 34, 20  # of a chart
 
 def write_page(report: Report, path: Path) -> None:
     """Write the report as a web page, atomically. The players look for the clips where they are now."""
-    write_text(path, page(report, path.resolve().parent))
+    write_text(path, page(report, path.parent.resolve()))
 
 
 def page(report: Report, folder: Path) -> str:

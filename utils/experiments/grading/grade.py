@@ -32,7 +32,7 @@ class Grade:
         model: the name of its network.
         measured: see `utils.evaluation.metrics.metrics`; `interval` is that of `clustered_interval`.
         claimed: the accuracy that is claimed, or None.
-        broken: for each promise of the contract and rule of conduct, how it was broken, or None.
+        broken: for each promise of the contract, rule of conduct and `metrics`, how it was broken, or None.
         references: by name, the comparison with the project's own checkpoints.
         leakage: what training and test clips have in common.
         changed: files of the fork that differ from the grader's, which are used instead.
@@ -102,7 +102,7 @@ def grade(
         changed = change(clips["path"].to_numpy()[few], submission.features)
         answers = ask(submission, [features[i] for i in order], changed, limits)
         leakage = find_leakage(submission, clips)
-        claimed = stated_accuracy(submission) if claimed is None else claimed
+        stated, problem = stated_accuracy(submission)
         name, table, differing = submission.name, submission.data.metadata, submission.changed()
     logits = np.empty_like(answers.logits["alone"])
     logits[order] = answers.logits["alone"]
@@ -115,8 +115,8 @@ def grade(
         name=name,
         model=facts["model"],
         measured=measured,
-        claimed=claimed,
-        broken=facts["contract"] | judge(answers),
+        claimed=stated if claimed is None else claimed,
+        broken=facts["contract"] | judge(answers) | {"metrics": problem},
         references=compare_with(predicted, labels, speakers, known),
         leakage=leakage,
         changed=tuple(differing),

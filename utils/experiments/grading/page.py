@@ -17,7 +17,7 @@ from utils.files import write_text
 
 def write_page(grade: Grade, path: Path) -> None:
     """Write the grade as a web page, atomically. The players look for the clips where they are now."""
-    write_text(path, page(grade, path.resolve().parent))
+    write_text(path, page(grade, path.parent.resolve()))
 
 
 def page(grade: Grade, folder: Path) -> str:

@@ -1,5 +1,6 @@
 """What was handed in: a checkpoint, a fork of the repository with one, or a ZIP of either."""
 
+import os
 import shutil
 import stat
 import tempfile
@@ -17,7 +18,7 @@ from utils.experiments.renames import current_names
 from utils.features.log_mel import FeatureConfig
 from utils.files import files_in, read_json, sha256
 from utils.paths import CHECKPOINTS, PROJECT
-from utils.settings import build, load_yaml
+from utils.settings import as_mapping, build, load_yaml
 from utils.training.pretraining import PretrainingConfig, WordsConfig
 
 MODELS = "model_neural"
@@ -170,10 +171,18 @@ def read_settings(path: Path) -> tuple[FeatureConfig, DataConfig, WordsConfig | 
     )
 
 
-def stated_accuracy(submission: Submission) -> float | None:
-    """The accuracy on TEST that the submission's own `metrics.json` states, if it has one."""
+def stated_accuracy(submission: Submission) -> tuple[float | None, str | None]:
+    """The accuracy on TEST that the submission's own `metrics.json` states, if any, or why it cannot be told."""
+    path = submission.checkpoint / METRICS
+    if not os.path.lexists(path):
+        return None, None
     try:
-        stated = read_json(submission.checkpoint / METRICS)["TEST"]["accuracy"]  # type: ignore[index]
-    except (InputError, LookupError, TypeError):
-        return None
-    return float(stated) if isinstance(stated, int | float) and 0 <= stated <= 1 else None
+        test = as_mapping(as_mapping(read_json(path), METRICS).get("TEST", {}), f"{METRICS}: TEST")
+    except InputError as error:
+        return None, str(error).replace(f"{submission.checkpoint}/", "")
+    if "accuracy" not in test:
+        return None, None
+    stated = test["accuracy"]
+    if type(stated) not in (int, float) or not 0 <= stated <= 1:
+        return None, f"{METRICS}: TEST: accuracy: expected a number from 0 to 1, not {repr(stated)[:60]}"
+    return float(stated), None
