@@ -1,5 +1,6 @@
 """`sdr calibrate`: the temperature and the threshold of a trained model, and the probabilities of digits in strings."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 from conftest import RATE, SEEN, experiment_of, give_defaults
@@ -26,6 +27,10 @@ def test_the_threshold_comes_from_the_training_speakers(sdr, project, write_conf
     sdr("calibrate", config, "--jobs", 1).refused("other settings")
     write_config("cnn1d", "mine")
     sdr("calibrate", write_config("cnn1d", "left", data={"protocol": "loso", "fold": "ada"})).refused("'course'")
+    (blocked := Path(folder) / "calibration.json").mkdir()
+    sdr("calibrate", config, "--jobs", 1).refused("calibration.json: not a regular file")  # before the work
+    assert not list(project.store.rglob("inside-train*"))
+    blocked.rmdir()
     done = sdr("calibrate", config, "--jobs", 1)
     made = checkpoints.load_calibration(folder, checkpoints.load(folder)[1])
     assert done.status == 0 and 0 < made.threshold < 1 and f"{made.threshold:.1%}" in done.out

@@ -376,6 +376,13 @@ def test_a_hostile_calibration_is_refused(folder, text):
         checkpoints.load_recogniser(folder)
 
 
+@pytest.mark.parametrize("text", ["null", "[]", "{}", "5", '"sums"'])
+def test_checksums_that_are_none_are_not_blamed_on_the_weights(folder, text):
+    (folder / "checksums.json").write_text(text)
+    with pytest.raises(InputError, match="checksums.json: (expected|has no checksum of best_model.pt)"):
+        checkpoints.load_recogniser(folder)
+
+
 @pytest.mark.parametrize("name", ["calibration.json", "checksums.json"])
 def test_a_folder_in_place_of_an_optional_file_is_refused(trained, tmp_path, name):
     """It is not taken for a file that is not there."""

@@ -13,6 +13,7 @@ from utils import InputError
 from utils.data.metadata import read_metadata
 from utils.evaluation import results
 from utils.experiments import checkpoints
+from utils.experiments.checkpoint_folder import CALIBRATION
 from utils.experiments.clips import room_noises, split_clips
 from utils.experiments.config import Experiment
 from utils.experiments.runs import checkpoint_folder, has_run, run
@@ -20,6 +21,7 @@ from utils.features.augmentation import Augmenter
 from utils.features.batches import SpokenDigits
 from utils.features.extraction import clip_features
 from utils.features.strings import StringComposer
+from utils.files import check_target
 from utils.inference import calibration
 from utils.inference.calibration import ACCEPTED, AS_IS, Calibration
 from utils.paths import find_metadata
@@ -129,10 +131,14 @@ def recognised(model: nn.Module, experiment: Experiment, digits: pd.DataFrame) -
 
 
 def _trained(experiment: Experiment, seed: int) -> tuple[Path, nn.Module]:
-    """The checkpoint of a run and its model. Raises `InputError` if there is none with these settings."""
+    """The checkpoint of a run and its model.
+
+    Raises `InputError` if there is none with these settings, or its calibration cannot be written.
+    """
     folder = checkpoint_folder(experiment, experiment.data.split_name, seed)
     if not folder.exists():
         raise InputError(f"{folder}: no such checkpoint; train it first (`sdr train`)")
+    check_target(folder / CALIBRATION)
     model, trained = checkpoints.load(folder)
     if trained != experiment:
         raise InputError(f"{folder}: trained with other settings than those of the config now; train it again")

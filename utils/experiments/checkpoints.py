@@ -152,9 +152,12 @@ def _check_sums(folder: Path) -> None:
     """Compare the weights and the snapshot with their checksums. Last, as other errors say better what is wrong."""
     if not os.path.lexists(folder / CHECKSUMS):
         return
-    sums = read_json(folder / CHECKSUMS)
+    where = str(folder / CHECKSUMS)
+    sums = as_mapping(read_json(where), where)
     for name in (WEIGHTS, SNAPSHOT):
-        if not isinstance(sums, dict) or sums.get(name) != sha256(folder / name):
+        if name not in sums:
+            raise InputError(f"{where}: has no checksum of {name}; if you trust the weights, delete this file")
+        if sums[name] != sha256(folder / name):
             raise InputError(f"{folder / name}: damaged, or edited since: its checksum is not that of {CHECKSUMS}")
 
 
