@@ -134,15 +134,15 @@ def accuracy_by_snr(rows: Sequence[dict], ax: Axes | None = None, title: str = "
         rows: of the table `noise` (`utils.experiments.reporting.rows`). Conditions without a ratio are left out.
     """
     ax = ax or new_axes(5, 3)
+    ax.set_prop_cycle(plt.cycler(linestyle=("-", "--")) * plt.cycler(color=COLOURS))  # for more models than colours
     for row in rows:
         ratios = [name for name in ("20", "10", "5", "0", "-5") if name in row["conditions"]]
         if not ratios:  # of a peer that has not been tested in noise yet
             continue
         percent = 100 * np.array([row["conditions"][name] for name in ratios])  # (ratios, seeds)
         deviation = percent.std(1, ddof=1) if percent.shape[1] > 1 else None
-        ax.errorbar(
-            [float(name) for name in ratios], percent.mean(1), deviation, fmt=".-", label=row["model"], capsize=2
-        )
+        ratios_db = [float(name) for name in ratios]
+        ax.errorbar(ratios_db, percent.mean(1), deviation, marker=".", label=row["model"], capsize=2)
     ax.set(title=title, xlabel="signal-to-noise ratio / dB", ylabel="accuracy / %", ylim=(0, 100))
     ax.invert_xaxis()
     ax.legend()
