@@ -104,6 +104,12 @@ def test_accuracy_by_snr_has_a_line_for_each_model_from_quiet_to_loud_noise():
         assert container[0].get_xydata() == pytest.approx(np.array([[snr, 60.0] for snr in (20, 10, 5, 0, -5)]))
 
 
+def test_no_two_models_have_the_same_line_even_if_there_are_more_than_colours():
+    rows = [{"model": str(number), "conditions": {"10": [0.5]}} for number in range(2 * len(figures.COLOURS))]
+    lines = [container[0] for container in figures.accuracy_by_snr(rows).containers]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(rows)
+
+
 def test_detection_error_has_a_curve_for_each_kind_of_non_digit():
     ax = figures.detection_error(np.linspace(0.5, 1, 20), {"words": np.linspace(0, 0.9, 20), "noises": np.full(5, 0.1)})
     assert ax.get_legend_handles_labels()[1] == ["words", "noises"]
