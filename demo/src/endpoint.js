@@ -15,7 +15,7 @@ const SILENCE = -90; // dB, of a band without any sound
 const RANGE = 20; // dB; a band further above its floor counts as this far, so that one band alone makes no word
 const [BEGIN, END] = [6, 4]; // dB above the floor, root mean square over the bands: a word begins, and it may have ended
 const PAUSE = 16; // frames of quiet that end a word; the stop closure within "eight" or "six" is shorter
-const WORD = 14; // frames; shorter sounds, such as clicks, are ignored (spectra smear a sound by 50 ms)
+const WORD = 15; // frames; shorter sounds, such as clicks, are ignored (spectra smear a sound by 50 ms)
 const LONGEST = 300; // frames, after which a sound without a pause is cut
 export const MARGIN = 0.06; // s kept on both sides of a word, for weak onsets and endings
 

@@ -24,7 +24,7 @@ LEAST_FLOOR = -75.0  # dB; after digital silence, the noise of a sound card must
 RANGE = 20.0  # dB; a band further above its floor counts as this far, so that one band alone makes no word
 BEGIN, END = 6.0, 4.0  # dB above the floor, root mean square over the bands: a word begins, and it may have ended
 PAUSE = 0.16  # seconds of quiet that end a word; the stop closure within "eight" or "six" is shorter
-WORD = 0.14  # seconds; shorter sounds, such as clicks, are ignored (spectra smear a sound by 50 ms)
+WORD = 0.15  # seconds; shorter sounds, such as clicks, are ignored (spectra smear a sound by 50 ms)
 LONGEST = 3.0  # seconds, after which a sound without a pause is cut
 MARGIN = 0.06  # seconds kept on both sides of a word, for weak onsets and endings
 
