@@ -203,6 +203,7 @@ def test_the_floor_is_the_lowest_feature():
         ({"f_min": 4000.0}, "f_min"),
         ({"hop_length": 0}, "hop_length"),
         ({"win_length": 300}, "win_length"),
+        ({"n_fft": 257}, "n_fft even"),
         ({"range_db": 0.0}, "range_db"),
         ({"trim_db": -3.0}, "trim_db"),
         ({"n_mels": 0}, "n_mels"),

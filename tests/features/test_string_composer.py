@@ -98,7 +98,7 @@ def test_a_batch_is_padded_after_each_strings_end_and_last_digit():
     ("setting", "why"),
     [
         ({"pause": [0.5, 0.1]}, "pause must be a range of seconds"),
-        ({"connected": 1.5}, "connected must be a share"),
+        ({"connected": 1.5}, "connected is 1.5; it must be from 0 to 1"),
         ({"some_non_digits": 0.6, "only_non_digits": 0.6}, "at most 1"),
         ({"most_word": 3}, "most_words"),
     ],

@@ -67,7 +67,7 @@ def test_a_calibration_is_stored_with_its_checkpoint(corpus, tmp_path):
     assert checkpoints.load_calibration(tmp_path, rejecting) == scaled
     for text, why in (
         ("{", "not JSON"),
-        ('{"temperature": 0}', "temperature > 0"),
+        ('{"temperature": 0}', "temperature is 0"),
         ('{"treshold": 1}', "threshold"),
         ('{"strings": {"slope": 0}}', "strings: need slope"),
     ):

@@ -38,15 +38,17 @@ from utils.features.spectrogram_augmentations import (
 from utils.features.waveform_augmentations import add_noise, change_gain, change_speed, equalise, shift_pitch
 from utils.settings import check_limits
 
-DECIBELS = (
-    "gain_db",
-    "noise_snr_db",
-    "equaliser_db",
-    "spectral_tilt_db",
-    "noise_gate_db",
-    "room_snr_db",
-    "fricatives_db",
-)
+LIMITS: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(("gain_db", "noise_snr_db", "room_snr_db"), (-200, 200)),
+    **dict.fromkeys(("equaliser_db", "spectral_tilt_db", "noise_gate_db", "fricatives_db"), (0, 200)),
+    **dict.fromkeys(("speed", "pitch", "stretch", "vtlp"), (0.5, 2)),
+    **dict.fromkeys(("room", "clicks", "offset", "clipping", "telephone"), (0, 1)),
+    "jitter_frames": (0, 1000),
+    "mask_frames": (0, 10_000),
+    "mask_bands": (0, 1024),
+    "shift_bands": (0, 1024),
+    "room_seconds": (0, 10),
+}
 
 
 @dataclass(frozen=True)
@@ -86,22 +88,12 @@ class AugmentationConfig:
             value = getattr(self, field.name)
             if isinstance(value, tuple) and value[0] > value[1]:
                 raise ValueError(f"{field.name} must be a range from low to high, not {value}")
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{field.name} must not be negative, but is {value}")
-        check_limits(self, jitter_frames=(0, 1000), mask_frames=(0, 10_000), room_seconds=(0, 10))
-        check_limits(self, mask_bands=(0, 1024), shift_bands=(0, 1024), **dict.fromkeys(DECIBELS, (-200, 200)))
-        for name in ("speed", "pitch", "stretch", "vtlp"):
-            factors = getattr(self, name)
-            if factors is not None and not 0.5 <= factors[0] <= factors[1] <= 2:
-                raise ValueError(f"{name} must be a range of factors between 0.5 and 2, not {factors}")
+        check_limits(self, **LIMITS)
         if not 0 < self.noise_probability <= 1:
             raise ValueError(
                 f"noise_probability must be above 0 and at most 1, not {self.noise_probability}; "
                 "to add no noise, set noise_snr_db: null"
             )
-        for name in ("room", "clicks", "offset", "clipping", "telephone"):
-            if getattr(self, name) > 1:
-                raise ValueError(f"{name} must be a probability, not {getattr(self, name)}")
         if self.warp_time is not None and not 0 < self.warp_time < 1:
             raise ValueError(f"warp_time must be between 0 and 1, not {self.warp_time}")
 

@@ -44,10 +44,8 @@ class FeatureConfig:
             raise ValueError(f"level must be {' or '.join(LEVELS)}, not {self.level!r}")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(f"need 0 <= f_min < f_max <= sample_rate / 2, not {self.f_min} and {self.f_max} Hz")
-        if self.n_mels < 1:
-            raise ValueError("n_mels must be at least 1")
-        if not 0 < self.hop_length <= self.win_length <= self.n_fft:
-            raise ValueError("need 0 < hop_length <= win_length <= n_fft")
+        if not 0 < self.hop_length <= self.win_length <= self.n_fft or self.n_fft % 2:
+            raise ValueError("need 0 < hop_length <= win_length <= n_fft, and n_fft even")
         check_limits(self, sample_rate=(1, 192_000), n_fft=(1, 2**16), n_mels=(1, 1024), seconds=(0, 60))
         if self.sample_rate // self.hop_length * self.n_fft > MAX_BINS:
             raise ValueError(f"hop_length is too small: sample_rate / hop_length * n_fft is at most {MAX_BINS:,}")

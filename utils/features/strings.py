@@ -38,12 +38,10 @@ class StringConfig:
             low, high = getattr(self, name)
             if not 0 <= low <= high <= 10:
                 raise ValueError(f"{name} must be a range of seconds between 0 and 10, not {(low, high)}")
-        for name in ("long_silences", "connected", "some_non_digits", "only_non_digits"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be a share between 0 and 1, not {getattr(self, name)}")
-        if self.number < 1 or self.most_words < 1 or self.some_non_digits + self.only_non_digits > 1:
-            raise ValueError("need number >= 1, most_words >= 1 and at most 1 for the shares of non-digits together")
         check_limits(self, number=(1, 10**7), most_words=(1, 100), level_db=(0, 60))
+        check_limits(self, long_silences=(0, 1), connected=(0, 1), some_non_digits=(0, 1), only_non_digits=(0, 1))
+        if self.some_non_digits + self.only_non_digits > 1:
+            raise ValueError("some_non_digits and only_non_digits must be at most 1 together")
 
 
 @dataclass(frozen=True)

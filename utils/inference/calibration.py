@@ -26,9 +26,7 @@ class Calibration:
     strings: PlattScaling = PlattScaling()  # of the probabilities of digits in strings
 
     def __post_init__(self):
-        if self.temperature <= 0 or not 0 <= self.threshold <= 1:
-            raise ValueError("need temperature > 0 and threshold within [0, 1]")
-        check_limits(self, temperature=(0.001, 1000))
+        check_limits(self, temperature=(0.001, 1000), threshold=(0, 1))
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits (clips, 10) to probabilities (clips, 10); the remainder up to 1 is the probability of a non-digit."""

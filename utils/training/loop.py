@@ -47,15 +47,11 @@ class Optimisation:
     def __post_init__(self):
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}, not {self.schedule!r}")
-        if self.epochs < 1 or self.batch_size < 2 or self.learning_rate <= 0 or self.weight_decay < 0:
-            raise ValueError("need epochs >= 1, batch_size >= 2, learning_rate > 0 and weight_decay >= 0")
-        if self.min_steps < 0 or not 0 <= self.ema_decay < 1:
-            raise ValueError("need min_steps >= 0 and ema_decay within [0, 1)")
+        if self.learning_rate <= 0 or self.weight_decay < 0 or not 0 <= self.ema_decay < 1:
+            raise ValueError("need learning_rate > 0, weight_decay >= 0 and ema_decay within [0, 1)")
         if self.clip_norm is not None and self.clip_norm <= 0:
             raise ValueError("clip_norm must be positive, or null")
-        if self.patience is not None and self.patience < 1:
-            raise ValueError("patience must be at least 1 epoch, or null")
-        check_limits(self, epochs=(1, 100_000), batch_size=(2, 2**16), min_steps=(0, 10**7))
+        check_limits(self, epochs=(1, 100_000), patience=(1, 100_000), batch_size=(2, 2**16), min_steps=(0, 10**7))
 
 
 def train(

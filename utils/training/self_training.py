@@ -19,8 +19,8 @@ class SelfTrainingConfig:
     neighbours: int = 20  # clips whose posteriors are averaged, including the clip itself; 1: no smoothing
 
     def __post_init__(self):
-        if not self.rounds or not all(0 < share <= 1 for share in self.rounds) or self.neighbours < 1:
-            raise ValueError("need rounds above 0 and at most 1, and neighbours >= 1")
+        if not self.rounds or not all(0 < share <= 1 for share in self.rounds):
+            raise ValueError("need rounds above 0 and at most 1")
         check_limits(self, neighbours=(1, 10_000))
 
 
