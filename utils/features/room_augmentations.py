@@ -9,18 +9,16 @@ import torch
 from torch import Tensor
 
 from utils.features.log_mel import Padded, fast_length, valid_frames
+from utils.features.waveform_augmentations import power_law_noise
 
 
-def speech_power(waveforms: Tensor, sample_rate: int, window: float = 0.02) -> Tensor:
+def speech_power(waveforms: Tensor, sample_rate: int) -> Tensor:
     """The power of the speech in each clip (batch,): the mean over the windows at most 15 dB below the loudest one.
 
-    A simple form of the active speech level (ITU-T P.56): pauses and padding do not count.
-
-    Args:
-        sample_rate: in Hz.
-        window: of the measurement, in seconds.
+    A simple form of the active speech level (ITU-T P.56): pauses and padding do not count. A window lasts 20 ms; the
+    sample rate is in Hz.
     """
-    size = round(window * sample_rate)
+    size = round(0.02 * sample_rate)
     power = waveforms.square().unfold(1, min(size, waveforms.shape[1]), size).mean(2)  # (batch, windows)
     active = power >= power.amax(1, keepdim=True) * 10**-1.5
     return (power * active).sum(1) / active.sum(1)
@@ -74,23 +72,19 @@ def recorded_noise(recordings: Sequence[Tensor], clips: int, samples: int, gener
 
 def coloured_noise(clips: int, samples: int, generator: torch.Generator) -> Tensor:
     """Noise (clips, samples): its power falls as 1/f^slope, slope from -0.5 (bluish) to 2 (brown); half swells."""
-    n = fast_length(samples)
-    frequency = torch.arange(1, n // 2 + 2) / n
-    slope = -0.5 + 2.5 * torch.rand(clips, 1, generator=generator)
-    spectrum = torch.randn(clips, n // 2 + 1, dtype=torch.cfloat, generator=generator)
-    noise = torch.fft.irfft(spectrum * frequency ** (-slope / 2), n)[:, :samples]
+    noise = power_law_noise(-0.5 + 2.5 * torch.rand(clips, generator=generator), samples, generator)
     knots = 0.02 + 0.98 * torch.rand(clips, 1, 8, generator=generator)
     swelling = torch.nn.functional.interpolate(knots, samples, mode="linear", align_corners=True).squeeze(1)
     return torch.where(torch.rand(clips, 1, generator=generator) < 0.5, noise * swelling, noise)
 
 
-def babble(waveforms: Tensor, samples: int, generator: torch.Generator, most: int = 5) -> Tensor:
-    """Talkers in the background (clips, samples): two to `most` other clips of the batch at once, shifted in time."""
+def babble(waveforms: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    """Talkers in the background (clips, samples): two to five clips of the batch at once, shifted in time."""
     clips = len(waveforms)
     voices = waveforms / waveforms.square().mean(1, keepdim=True).clamp_min(1e-12).sqrt()
     total = voices.new_zeros(clips, samples)
-    talkers = torch.randint(2, most + 1, (clips, 1), generator=generator)
-    for talker in range(most):
+    talkers = torch.randint(2, 6, (clips, 1), generator=generator)
+    for talker in range(5):
         chosen = voices[torch.randint(clips, (clips,), generator=generator)]
         start = torch.randint(waveforms.shape[1], (clips, 1), generator=generator)
         index = (torch.arange(samples) + start) % waveforms.shape[1]

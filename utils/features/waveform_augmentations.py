@@ -22,17 +22,18 @@ def change_gain(waveforms: Tensor, lengths: Tensor, gain_db: Tensor) -> Padded:
 
 
 def add_noise(waveforms: Tensor, lengths: Tensor, snr_db: Tensor, slope: Tensor, generator: torch.Generator) -> Padded:
-    """Add Gaussian noise at a signal-to-noise ratio of `snr_db` (batch,) dB over the whole clip.
-
-    `slope` (batch,) sets the colour of the noise: its power falls as 1/f^slope (0 white, 1 pink, 2 brown).
-    """
-    n = fast_length(waveforms.shape[1])
-    frequency = torch.arange(1, n // 2 + 2) / n
-    spectrum = torch.randn(len(waveforms), n // 2 + 1, dtype=torch.cfloat, generator=generator)
-    noise = torch.fft.irfft(spectrum * frequency ** (-slope.unsqueeze(1) / 2), n)[:, : waveforms.shape[1]]
-    noise = noise * valid_frames(lengths, waveforms.shape[1])
+    """Add noise of the `slope` (batch,) (see `power_law_noise`), `snr_db` (batch,) dB below the whole clip's mean."""
+    noise = power_law_noise(slope, waveforms.shape[1], generator) * valid_frames(lengths, waveforms.shape[1])
     power = waveforms.square().sum(1) / noise.square().sum(1).clamp_min(1e-12)  # the ratio of their energies
     return waveforms + noise * (power * 10 ** (-snr_db / 10)).sqrt().unsqueeze(1), lengths
+
+
+def power_law_noise(slope: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+    """Gaussian noise (clips, samples) whose power falls as 1/f^slope: `slope` (clips,) 0 white, 1 pink, 2 brown."""
+    n = fast_length(samples)
+    frequency = torch.arange(1, n // 2 + 2) / n
+    spectrum = torch.randn(len(slope), n // 2 + 1, dtype=torch.cfloat, generator=generator)
+    return torch.fft.irfft(spectrum * frequency ** (-slope.unsqueeze(1) / 2), n)[:, :samples]
 
 
 def equalise(waveforms: Tensor, lengths: Tensor, bands_db: Tensor) -> Padded:
