@@ -13,7 +13,7 @@ from conftest import settings
 
 from utils import InputError
 from utils.paths import PROJECT
-from utils.training import contrastive_objectives, loop
+from utils.training import loop
 from utils.training.distributed import Process
 
 TRAIN = """
@@ -108,7 +108,7 @@ def test_a_batch_is_split_among_the_processes():
     assert torch.equal(shares[1][0], batch[1::2])
 
 
-def test_contrastive_learning_refuses_to_split_its_batch(monkeypatch):
-    monkeypatch.setattr(contrastive_objectives, "this_process", lambda: Process(0, 2, torch.device("cpu")))
+def test_contrastive_learning_refuses_to_split_its_batch():
+    assert Process(0, 1, torch.device("cpu")).whole(torch.arange(3))[0].tolist() == [0, 1, 2]
     with pytest.raises(InputError, match="in a single process"):
-        contrastive_objectives.whole_batch(torch.zeros(4, 3))
+        Process(0, 2, torch.device("cpu")).whole(torch.arange(3))

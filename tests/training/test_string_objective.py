@@ -13,7 +13,7 @@ from utils.features.augmentation import AugmentationConfig
 from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig
 from utils.features.strings import StringConfig
-from utils.training import contrastive_objectives, string_objective
+from utils.training import string_objective
 from utils.training.distributed import Process
 from utils.training.loop import train
 from utils.training.objectives import TrainingConfig
@@ -137,7 +137,7 @@ def test_logit_adjustment_raises_the_log_odds_that_the_loss_sees(words, monkeypa
 
 
 def test_strings_are_not_shared_among_processes(words, monkeypatch):
-    monkeypatch.setattr(contrastive_objectives, "this_process", lambda: Process(0, 2, torch.device("cpu")))
+    monkeypatch.setattr(string_objective, "this_process", lambda: Process(0, 2, torch.device("cpu")))
     made = objective(words)
     with pytest.raises(InputError, match="in a single process"):
         made.loss(CRNN(CRNNConfig(n_mels=20)), next(iter(made.batches)))

@@ -33,8 +33,8 @@ class ContrastiveConfig:
     def __post_init__(self):
         if self.loss not in LOSSES:
             raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {self.loss!r}")
-        if self.temperature <= 0 or self.margin <= 0 or min(self.dims, self.prototypes) < 2:
-            raise ValueError("need temperature > 0, margin > 0, dims >= 2 and prototypes >= 2")
+        if self.temperature <= 0 or self.margin <= 0:
+            raise ValueError("need temperature > 0 and margin > 0")
         check_limits(self, dims=(2, 4096), prototypes=(2, 4096))
 
 
@@ -60,8 +60,8 @@ class Contrastive(ClipObjective):
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
         (waveforms, lengths), labels, speakers = batch
-        inputs, frames = whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
-        labels, speakers = whole_batch(labels, speakers)
+        inputs, frames = this_process().whole(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = this_process().whole(labels, speakers)
         z = self.projection(embed_of(model)(inputs, frames))
         match self.config.loss:
             case "nt-xent":
@@ -97,24 +97,10 @@ class Joint(ClipObjective):
 
     def loss(self, model: nn.Module, batch: tuple) -> Tensor:
         (waveforms, lengths), labels, speakers = batch
-        inputs, frames = whole_batch(*two_views(self.augment, waveforms, lengths, self.floor))
-        labels, speakers = (numbers.repeat(2) for numbers in whole_batch(labels, speakers))
+        inputs, frames = this_process().whole(*two_views(self.augment, waveforms, lengths, self.floor))
+        labels, speakers = (numbers.repeat(2) for numbers in this_process().whole(labels, speakers))
         embedding = embed_of(model)(inputs, frames)
         cross_entropy = F.cross_entropy(head_of(model)(embedding), labels, label_smoothing=self.config.label_smoothing)
         z = self.projection(embedding)
         contrastive = supervised_contrastive(z, labels, self.contrastive.temperature, speakers)
         return cross_entropy + self.config.contrastive_weight * contrastive
-
-
-def whole_batch(*batch: Tensor) -> tuple[Tensor, ...]:
-    """A batch on this process's device, undivided: a contrastive loss, for example, compares all of its clips.
-
-    Raises `InputError` if there are several processes.
-    """
-    process = this_process()
-    if process.world_size > 1:
-        raise InputError(
-            "pre-training, contrastive learning and training on strings run in a single process; start it without "
-            "torchrun"
-        )
-    return process.share(*batch)

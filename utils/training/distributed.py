@@ -17,6 +17,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from utils import InputError
+
 
 @dataclass(frozen=True)
 class Process:
@@ -30,6 +32,18 @@ class Process:
         """This process's share of a batch's tensors, on its device."""
         return tuple(part[self.rank :: self.world_size].to(self.device) for part in batch)
 
+    def whole(self, *batch: Tensor) -> tuple[Tensor, ...]:
+        """A batch's tensors, undivided, on this device: a contrastive loss, for example, compares all of its clips.
+
+        Raises `InputError` if there are several processes.
+        """
+        if self.world_size > 1:
+            raise InputError(
+                "pre-training, contrastive learning and training on strings run in a single process; start it without "
+                "torchrun"
+            )
+        return self.share(*batch)
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """Wrap the model for training by several processes; with a single process, return it as it is."""
         if self.world_size == 1:
@@ -40,8 +54,10 @@ class Process:
 
     def sync_buffers(self, *models: nn.Module) -> None:
         """Adopt the first process's running statistics, so that all processes get the same validation results."""
-        for buffer in (buffer for model in models for buffer in model.buffers() if self.world_size > 1):
-            dist.broadcast(buffer, 0)
+        if self.world_size > 1:
+            for model in models:
+                for buffer in model.buffers():
+                    dist.broadcast(buffer, 0)
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:

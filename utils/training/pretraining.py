@@ -10,7 +10,8 @@ from utils.features.augmentation import AugmentationConfig
 from utils.features.batches import SpokenDigits
 from utils.features.log_mel import FeatureConfig
 from utils.settings import check_limits
-from utils.training.contrastive_objectives import ContrastiveConfig, whole_batch
+from utils.training.contrastive_objectives import ContrastiveConfig
+from utils.training.distributed import this_process
 from utils.training.loop import Optimisation
 from utils.training.objectives import ClipObjective
 from utils.training.prediction import embed_of
@@ -69,6 +70,6 @@ class WordClassification(ClipObjective):
         clips, labels, _ = batch
         with torch.no_grad():
             inputs, frames = self.augment(*clips)
-        inputs, frames, labels = whole_batch(inputs, frames, labels)
+        inputs, frames, labels = this_process().whole(inputs, frames, labels)
         logits = self.head(embed_of(model)(inputs, frames))
         return F.cross_entropy(logits, labels, label_smoothing=LABEL_SMOOTHING)

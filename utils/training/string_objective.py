@@ -9,11 +9,10 @@ from torch import Tensor, nn
 
 from utils.features.augmentation import AugmentationConfig, Augmenter
 from utils.features.batches import SpokenDigits
-from utils.features.log_mel import FeatureConfig
+from utils.features.log_mel import FeatureConfig, valid_frames
 from utils.features.spectrogram_augmentations import stretch_time, warp_time
 from utils.features.strings import DigitStrings, StringComposer, StringConfig
-from utils.training.contrastive_objectives import whole_batch
-from utils.training.distributed import unwrapped
+from utils.training.distributed import this_process, unwrapped
 from utils.training.objectives import Objective, TrainingConfig, adjust
 from utils.training.precision import arithmetic
 
@@ -50,7 +49,7 @@ class Strings(Objective):
             inputs, frames = self.augmenter.front_end(*waveforms)
             inputs, frames, starts, ends = self.move(inputs, frames, batch.starts, batch.ends)
             inputs, frames = self.augmenter.change_features(inputs, frames)
-        inputs, frames, starts, ends, digits = whole_batch(inputs, frames, starts, ends, batch.labels)
+        inputs, frames, starts, ends, digits = this_process().whole(inputs, frames, starts, ends, batch.labels)
         network: Any = unwrapped(model)
         with arithmetic(self.config.precision):
             encoded, steps = network.encode(inputs, frames)
@@ -76,8 +75,7 @@ class Strings(Objective):
             rates = draw(1 - config.warp_time, 1 + config.warp_time, n, self.augmenter.KNOTS)
             both, frames = warp_time(both, frames, rates)
         inputs, ramp = both[..., :-1].contiguous(), both[..., -1]
-        inside = torch.arange(ramp.shape[1]) < frames.unsqueeze(1)
-        ramp = ramp.where(inside, torch.inf).contiguous()
+        ramp = ramp.where(valid_frames(frames, ramp.shape[1]), torch.inf).contiguous()
         hop = self.features.hop_length
         moved = [torch.searchsorted(ramp, times / hop) * hop / self.features.sample_rate for times in (starts, ends)]
         return inputs, frames, *moved
