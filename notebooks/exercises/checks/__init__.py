@@ -30,8 +30,9 @@ def right(what: str) -> None:
 
 def array(answer: Any, shape: tuple[int, ...], what: str) -> np.ndarray:
     """The answer, a NumPy array or a tensor, as an array of float64. It must be finite and have this shape."""
-    require(answer is not None, f"{what} returns nothing. Does it end with `return ...`?")
+    require(answer is not None, f"{what} is nothing. Does your function end with `return ...`?")
     values = np.asarray(answer.detach() if isinstance(answer, torch.Tensor) else answer)
+    require(values.dtype != object, f"{what} is of the type {type(answer).__name__}, and not numbers.")
     require(values.shape == shape, f"{what} has the shape {values.shape}, not {shape}.")
     values = values.astype(float)
     require(bool(np.isfinite(values).all()), f"{what} has values that are infinite or not a number.")

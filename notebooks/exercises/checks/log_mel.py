@@ -26,14 +26,20 @@ def cut(answer: Function, waveform: np.ndarray) -> None:
             "Are there zeros at both ends, so that the first and last windows may reach beyond the clip?",
         )
         array(found, (1 + samples // hop, n_fft), "what `cut` returns")
-    found = array(answer(np.ones(20 * hop)), (21, n_fft), "what `cut` returns")[10]
-    require(near(found, WINDOW), "a window of a constant waveform is not `window`: is each one multiplied by it?")
+    constant = array(answer(np.ones(20 * hop)), (21, n_fft), "what `cut` returns")
+    require(
+        near(constant[10], WINDOW), "a window of a constant waveform is not `window`: is each one multiplied by it?"
+    )
     impulse = np.zeros(20 * hop)
     impulse[10 * hop] = 1.0
     at = int(np.abs(array(answer(impulse), (21, n_fft), "what `cut` returns")[10]).argmax())
     require(
         at == n_fft // 2,
         f"frame 10 has sample {10 * hop} of the clip at index {at} of its window, not in the middle, at {n_fft // 2}.",
+    )
+    require(
+        not constant[0, : n_fft // 2].any(),
+        "the first window is not zero before the clip begins: outside, a clip is taken to be zero.",
     )
     right("each frame is centred on its sample, and faded in and out.")
 
@@ -55,7 +61,7 @@ def power(answer: Function) -> None:
 
 def mel_filters(answer: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
     """Triangles (mels, bins) from their edges (mels + 2,) and the frequencies of the bins (bins,)."""
-    edges, hertz = np.array([100.0, 200.0, 400.0, 800.0]), np.arange(0.0, 1001.0)
+    edges, hertz = np.array([100.0, 200.0, 400.0, 800.0]), np.arange(0.0, 1001.0, 2.0)
     found = array(answer(edges, hertz), (2, len(hertz)), "what `mel_filters` returns")
     require(bool((found >= 0).all()), "some weights are negative: outside its triangle a filter is zero.")
     for row, low, peak, high in zip(found, edges, edges[1:], edges[2:], strict=False):
@@ -69,11 +75,14 @@ def mel_filters(answer: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
             f"the triangle from {low:.0f} to {high:.0f} Hz has its peak at {hertz[row.argmax()]:.0f} Hz, "
             f"not at {peak:.0f}.",
         )
-    heights, areas = found.max(1), found.sum(1)
+    heights, areas = found.max(1), 2.0 * found.sum(1)
     require(not near(heights, np.ones(2)), "all triangles have the height 1. It is their area that should be 1.")
     areas_are = " and ".join(f"{area:.3f}" for area in areas)
-    require(near(areas, np.ones(2), 1e-3), f"the areas of two triangles are {areas_are}; both should be 1.")
-    halfway = found[0, [150, 300]] / heights[0]
+    require(
+        near(areas, np.ones(2), 1e-3),
+        f"over frequency in Hz, two triangles have the areas {areas_are}; both should be 1.",
+    )
+    halfway = found[0, [75, 150]] / heights[0]
     require(near(halfway, np.full(2, 0.5)), "half-way up and down, a triangle should have half its height.")
     right("triangles between their edges, each of area 1.")
 

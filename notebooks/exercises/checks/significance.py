@@ -52,6 +52,9 @@ def bootstrap(answer: Callable[..., np.ndarray]) -> None:
         "are accuracies from 0 to 1, of `one` minus `other`, and scatter around the difference observed.",
     )
     require(found.std() > 0, "all draws are the same: clips are drawn with replacement.")
+    require(
+        bool((call(one, other) == found).all()), "the same generator gives other draws: draw all of them by `random`."
+    )
     paired = _deviation([(one - other)[speakers == name] for name in ("ada", "bo")])
     require(
         found.std() < 1.5 * paired,
@@ -63,6 +66,10 @@ def bootstrap(answer: Callable[..., np.ndarray]) -> None:
     require(
         by_speaker.std() < 1e-9,
         "the number of clips of each speaker changes from draw to draw: draw among the clips of each speaker.",
+    )
+    require(
+        near(by_speaker, np.full(100, -0.4)),
+        "a speaker with few clips counts as much as one with many: the accuracy is the mean over all clips.",
     )
     right("the same clips for both models, and as many of each speaker as there are.")
 
