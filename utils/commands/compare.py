@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MODEL",
         help="a checkpoint, a folder of checkpoints or of results by seed, a result, or a model of the tables",
     )
-    add("--table", default="course", help="whose runs are compared, of models with several (default: %(default)s)")
+    add("--table", default="course", help="the table whose runs are compared (default: %(default)s)")
     add(
         "--split",
         default="TEST",

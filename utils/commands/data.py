@@ -11,7 +11,7 @@ CORPORA = {
     "arabic": "verify Arabic Speech Commands",
     "speech_commands": "download Google's Speech Commands, or verify it",
     "noises": "download recordings of noise (ESC-10), and verify those of the other corpora",
-    "synthetic": "generate speech by eSpeak NG",
+    "synthetic": "generate English digits spoken by eSpeak NG",
 }
 
 

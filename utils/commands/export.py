@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--keep",
         action="store_true",
-        help="put it into the checkpoint's folder, and `sdr predict` and `sdr listen` start at once",
+        help="put it into the checkpoint's folder, for `sdr predict` and `sdr listen` to answer from",
     )
     add("--int8", action="store_true", help="quantise weights and activations to 8-bit integers, for a smaller file")
 

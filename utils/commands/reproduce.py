@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--clips",
         type=arguments.whole(),
-        help="of each test of the peers, so many clips drawn by a seed (default: all)",
+        help="clips of each test that the peers get, drawn by a seed (default: all)",
     )
 
 
