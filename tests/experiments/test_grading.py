@@ -17,6 +17,7 @@ from grading_helpers import HONEST, forged, input_error, means, state_accuracy, 
 
 import model_neural
 from utils.data.metadata import read_split
+from utils.experiments.contract import CHECKS
 from utils.experiments.grading import conduct, sandbox, seal, worker
 from utils.experiments.grading.grade import grade
 from utils.experiments.grading.page import PICTURES, write_page
@@ -293,6 +294,43 @@ def test_what_a_model_leaves_in_place_of_answers_harms_nobody(graded, corpus, tm
     assert message in input_error(graded, fork)
 
 
+UNREADABLE = "its answers cannot be read"
+WRONG_SHAPE = "must return logits (batch, 10)"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda answer, logits: answer.update(parameters="410"), UNREADABLE),
+        (lambda answer, logits: answer.update(seconds_per_clip=-1), UNREADABLE),
+        (lambda answer, logits: answer.update(contract={}), UNREADABLE),
+        (lambda answer, logits: answer["contract"].update(shapes=False), UNREADABLE),
+        (lambda answer, logits: answer.pop("model"), UNREADABLE),
+        (lambda answer, logits: logits.pop("again"), UNREADABLE),
+        (lambda answer, logits: logits.update(alone=logits["alone"].astype(complex)), UNREADABLE),
+        (lambda answer, logits: logits.update(again=logits["again"][:7]), WRONG_SHAPE),
+        (lambda answer, logits: logits.update(changed=logits["changed"][None]), WRONG_SHAPE),
+        (lambda answer, logits: logits["together"].fill(np.nan), "not finite"),
+    ],
+)
+def test_forged_answers_are_told_in_one_line(here, graded, corpus, tmp_path, monkeypatch, change, message):
+    """A model can write what it likes in place of its answers, and end its process."""
+    honest = sandbox._run
+
+    def forge(work: Path, limits: Limits) -> str:
+        honest(work, limits)
+        answer = json.loads((work / seal.ANSWER).read_text())
+        with np.load(work / worker.LOGITS) as stored:
+            logits = dict(stored)
+        change(answer, logits)
+        (work / seal.ANSWER).write_text(json.dumps(answer))
+        np.savez(work / worker.LOGITS, **logits)
+        return ""
+
+    monkeypatch.setattr(sandbox, "_run", forge)
+    assert message in input_error(graded, write_fork(tmp_path / "fork", corpus))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="Landlock is part of Linux")
 @pytest.mark.slow
 def test_the_kernel_refuses_what_gets_around_python(graded, corpus, tmp_path):
@@ -446,7 +484,8 @@ def test_clips_that_are_not_trained_on_are_no_leakage(here, graded, corpus, tmp_
 def test_conduct_says_how_a_rule_was_broken():
     logits = np.eye(10, dtype=np.float32)[np.arange(50) % 10]
     names = ("alone", "together", "again", "training", "changed", *(f"shuffled_{n}" for n in range(5)))
-    answers = sandbox.Answers({"still_training": []}, {name: logits.copy() for name in names}, (), ())
+    facts = sandbox.Facts("mean", 0.001, (), 410, 400, dict.fromkeys(CHECKS))
+    answers = sandbox.Answers(facts, {name: logits.copy() for name in names}, (), ())
     assert conduct.judge(answers)["weights"].startswith("100% of the predictions stay whatever the weights")
     for number in range(5):
         answers.logits[f"shuffled_{number}"][:] = 0

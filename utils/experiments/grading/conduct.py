@@ -6,6 +6,7 @@ import numpy as np
 
 from utils.experiments.contract import TOLERANCE
 from utils.experiments.grading.sandbox import Answers
+from utils.experiments.grading.worker import SHUFFLED
 
 # Shares of predictions; docs/grading.md reports how far this project's own models are from them
 MOST_WITHOUT_WEIGHTS = 0.05  # that stay whatever the weights
@@ -38,8 +39,8 @@ def batch_mates(answers: Answers) -> Iterator[str]:
 
 def evaluation_mode(answers: Answers) -> Iterator[str]:
     """In evaluation mode all parts are in that mode, and the same clips get the same logits."""
-    if still := answers.facts["still_training"]:
-        yield f"`model.eval()` leaves {', '.join(map(str, still))[:100]} in training mode"
+    if still := answers.facts.still_training:
+        yield f"`model.eval()` leaves {', '.join(still)[:100]} in training mode"
     change = np.abs(answers.logits["again"] - answers.logits["together"]).max()
     if change > 0:
         yield f"the same clips get other logits the second time, by up to {change:.2g}"
@@ -61,8 +62,7 @@ def small_changes(answers: Answers) -> Iterator[str]:
 
 def weights(answers: Answers) -> Iterator[str]:
     """With the weights in disorder nothing is recognised."""
-    shuffles = [name for name in answers.logits if name.startswith("shuffled")]
-    share = np.all([_alike(answers, name) for name in shuffles], axis=0).mean()
+    share = np.all([_alike(answers, name) for name in SHUFFLED], axis=0).mean()
     if share > MOST_WITHOUT_WEIGHTS:
         yield f"{share:.0%} of the predictions stay whatever the weights, so they do not follow from the weights"
 

@@ -15,30 +15,39 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from utils import InputError
+from utils import InputError, plain
 from utils.experiments import checkpoints
+from utils.experiments.contract import CHECKS
 from utils.experiments.grading import seal
 from utils.experiments.grading.seal import ANSWER, MOST_FILE, REQUEST, STARTED
 from utils.experiments.grading.submission import Submission
-from utils.experiments.grading.worker import CHECKPOINT, CLIPS, LOGITS, MODELS, NO_MEMORY
+from utils.experiments.grading.worker import (
+    CHECKPOINT,
+    CLIPS,
+    EVALUATED,
+    LOGITS,
+    MODELS,
+    NO_MEMORY,
+    SHUFFLED,
+    TRAINING,
+)
 from utils.files import read_json
 from utils.paths import PROJECT
+from utils.settings import build, check_limits
 
 START = "import sys; _, code, folder = sys.argv; sys.path.insert(0, code); from {0} import main; main(folder)"
 # namespaces without a network, and in which all processes end with the first
 UNSHARED = ("unshare", "--user", "--map-current-user", "--net", "--ipc", "--pid", "--fork", "--kill-child")
 THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
 STARTING = 120  # seconds, at most, until the submission's code is reached
-LONGEST = 300  # characters of a message
-# errors raised by reading answers: the code can write what it likes
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, MemoryError, zipfile.BadZipFile)
+LONGEST = 1000  # characters of a message
 
 
 @dataclass(frozen=True)
@@ -54,17 +63,42 @@ _running: set[subprocess.Popen] = set()
 
 
 @dataclass(frozen=True)
+class Facts:
+    """What `worker.run` finds out besides logits.
+
+    Attributes:
+        model: the name of its network.
+        seconds_per_clip: to recognise a clip alone.
+        still_training: parts that evaluation mode leaves in training mode.
+        parameters, multiply_adds: see `utils.evaluation.metrics.cost`.
+        contract: for each promise, how it was broken, or None.
+    """
+
+    model: str
+    seconds_per_clip: float
+    still_training: tuple[str, ...]
+    parameters: int
+    multiply_adds: int
+    contract: dict
+
+    def __post_init__(self):
+        check_limits(self, seconds_per_clip=(0, 10**6), parameters=(0, 10**12), multiply_adds=(0, 10**18))
+        if self.contract.keys() != CHECKS.keys() or {*map(type, self.contract.values())} - {str, type(None)}:
+            raise ValueError("contract: expected a text or null for each promise")
+
+
+@dataclass(frozen=True)
 class Answers:
     """What came back from the sandbox.
 
     Attributes:
-        facts: from `worker.run`.
-        logits: by circumstance, (clips, 10).
+        facts: see `Facts`.
+        logits: by circumstance, finite (clips, 10).
         attempts: what the code tried beyond computing, and was refused.
         kept_by: the limits that were in force, in words.
     """
 
-    facts: dict
+    facts: Facts
     logits: dict[str, np.ndarray]
     attempts: tuple[str, ...]
     kept_by: tuple[str, ...]
@@ -84,16 +118,19 @@ def ask(submission: Submission, clips: Sequence[Tensor], changed: Sequence[Tenso
             raise InputError(f"{submission.name}: {problem if answer is None else _line(answer['problem'])}")
         try:
             logits = _read_logits(work / LOGITS)
-            wrong = [name for name, found in logits.items() if found.ndim != 2 or found.shape[1] != 10]
-            if wrong or len(logits["alone"]) != len(clips):
-                raise InputError(f"{submission.name}: `forward` must return logits (batch, 10)")
+            facts = _read_facts(answer)
             kept = {"files": "no files but its own", "resources": f"{limits.memory / 2**30:g} GB of memory"}
             inside = [text for key, text in kept.items() if answer["limits"][key]]
-            outside = ["no network"] if can_unshare() else []
-            told = (*outside, *inside, f"{limits.seconds} s")
-            return Answers(answer, logits, tuple(map(_line, answer["attempts"])), told)
-        except UNREADABLE:
+            attempts = tuple(map(_line, answer["attempts"]))
+        except Exception:  # the code can have written what it likes, of which each decompressor raises its own kinds
             raise InputError(f"{submission.name}: its answers cannot be read") from None
+    rows = {name: len(clips if name == "alone" else changed) for name in logits}
+    if any(found.shape != (rows[name], 10) for name, found in logits.items()):
+        raise InputError(f"{submission.name}: `forward` must return logits (batch, 10)")
+    if not all(np.isfinite(logits[name]).all() for name in EVALUATED):  # nothing differs from NaN, nor is like it
+        raise InputError(f"{submission.name}: its logits are not finite (NaN or infinite)")
+    outside = ["no network"] if can_unshare() else []
+    return Answers(facts, logits, attempts, (*outside, *inside, f"{limits.seconds} s"))
 
 
 @contextlib.contextmanager
@@ -181,14 +218,26 @@ def _read_answer(path: Path) -> dict | None:
 
 
 def _read_logits(path: Path) -> dict[str, np.ndarray]:
-    """The logits that the process left, by circumstance."""
+    """The logits that the process left, by circumstance, as they are. Errors are of any kind."""
     if not _is_file(path):
         raise FileNotFoundError(path)
     with zipfile.ZipFile(path) as parts:
         if sum(part.file_size for part in parts.infolist()) > MOST_FILE:
             raise ValueError(f"more than {MOST_FILE} bytes")
     with np.load(path, allow_pickle=False) as stored:
-        return {name: np.asarray(stored[name], np.float32) for name in stored.files}
+        logits = {name: stored[name] for name in (*EVALUATED, *SHUFFLED, TRAINING)}
+    if wrong := [name for name, found in logits.items() if found.dtype != np.float32]:
+        raise TypeError(f"not float32: {wrong}")
+    return logits
+
+
+def _read_facts(answer: dict) -> Facts:
+    """The facts among the answers. Raises `KeyError` or `InputError` if they are none."""
+    facts = build(Facts, {field.name: answer[field.name] for field in fields(Facts)}, "facts")
+    contract = {name: message and _line(message) for name, message in facts.contract.items()}
+    return replace(
+        facts, model=_line(facts.model), contract=contract, still_training=tuple(map(_line, facts.still_training))
+    )
 
 
 def _is_file(path: Path) -> bool:
@@ -206,4 +255,4 @@ def can_unshare() -> bool:
 
 
 def _line(text: object) -> str:
-    return " ".join(str(text).split())[:LONGEST]
+    return plain(" ".join(str(text).split()))[:LONGEST]

@@ -24,7 +24,10 @@ from utils.experiments.models import find_model
 from utils.features.log_mel import pad
 
 CHECKPOINT, MODELS, CLIPS, LOGITS = "checkpoint", "model_neural", "clips.npz", "logits.npz"  # in the folder
-SHUFFLES = 5  # of the weights
+# under what circumstances logits are asked for: in evaluation mode, with the weights in disorder, in training mode
+EVALUATED = ("alone", "together", "again", "changed")
+SHUFFLED = tuple(f"shuffled_{number}" for number in range(5))
+TRAINING = "training"
 BATCH = 32  # clips
 LONGEST = 300  # characters of a message
 NO_MEMORY = ("allocate memory", "unable to mmap", "Cannot allocate")
@@ -60,11 +63,11 @@ def run(work: Path) -> dict:
     logits["together"] = in_batches(model, first, floor)
     logits["again"] = in_batches(model, first, floor)
     logits["changed"] = in_batches(model, changed, floor)
-    for number in range(SHUFFLES):
-        logits[f"shuffled_{number}"] = in_batches(shuffled(model, experiment, number), first, floor)
+    for number, name in enumerate(SHUFFLED):
+        logits[name] = in_batches(shuffled(model, experiment, number), first, floor)
     counted = cost(model, experiment.features)
     broken = contract(experiment, work)
-    logits["training"] = in_batches(model.train(), first, floor)
+    logits[TRAINING] = in_batches(model.train(), first, floor)
     np.savez(work / LOGITS, **logits)
     facts = {"model": experiment.model_name, "seconds_per_clip": seconds, "still_training": still_training}
     return facts | counted | {"contract": broken}
