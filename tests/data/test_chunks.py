@@ -1,6 +1,7 @@
 """Sound in chunks: resampled as it would be in one piece."""
 
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -59,3 +60,17 @@ def test_a_damaged_mp3_is_refused_in_one_line(tmp_path, capfd):
 def test_raw_samples_at_an_absurd_rate_are_refused(rate):
     with pytest.raises(InputError, match=f"a sample rate of {rate:,} Hz"):
         next(read_pcm(io.BytesIO(bytes(100)), rate, 8000))
+
+
+def test_raw_samples_from_a_pipe_that_does_not_wait():
+    """Whatever has come is read, half samples among it, as when the pipe waits."""
+    raw = (32767 * speak(3, "eve", 0)).astype("<i2").tobytes()
+    given = [raw[:801], None, raw[801:802], None, raw[802:], b""]
+    chunks = list(read_pcm(SimpleNamespace(read=lambda size: given.pop(0)), 8000, 8000))
+    np.testing.assert_array_equal(np.concatenate(chunks), np.frombuffer(raw, "<i2") / 32768)
+
+
+@pytest.mark.parametrize("raw", [b"", b"x"])
+def test_raw_samples_that_are_none_are_refused(raw):
+    with pytest.raises(InputError, match="standard input is empty"):
+        list(read_pcm(io.BytesIO(raw), 8000, 8000))

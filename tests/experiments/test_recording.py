@@ -174,6 +174,9 @@ def test_the_words_of_a_folder_stay(session):
     assert Session(session.folder).words == words
     with pytest.raises(InputError, match="other words"):
         Session(session.folder, tuple((word,) for word in recording_session.DIGITS))
+    with pytest.raises(InputError, match="other words"):
+        keep(session, "bob")  # English, begun before there were any words
+    assert read_metadata(session.metadata)["speaker"].tolist() == ["ada"]
 
 
 def test_a_speaker_stays_in_one_split(session):
@@ -401,6 +404,17 @@ def test_wrong_parameters_are_refused(server, session, change):
     assert ask(server, "/api/clips", wav(), right | change)[0] in (400, 409)
     assert ask(server, "/api/clips", wav())[0] == 400
     assert files(session) == []
+
+
+def test_speakers_at_the_same_time_are_kept_without_a_word_in_the_terminal(server, session, capfd):
+    def read_one(name: str) -> int:
+        parameters = {"speaker": name, "consent": "publish", "digit": session.prompts(name)[0].digit, "done": 0}
+        return ask(server, "/api/clips", wav(), parameters)[0]
+
+    names = ("ada", "bob", "cy")
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(read_one, names)) == [200, 200, 200]
+    assert set(read_metadata(session.metadata)["speaker"]) == set(names) and capfd.readouterr().err == ""
 
 
 def test_a_recording_of_two_words_is_not_kept(server, session):

@@ -3,6 +3,7 @@
 import http.client
 import importlib.util
 import json
+import queue
 import re
 import socket
 import struct
@@ -61,6 +62,16 @@ def test_the_page_is_served_on_this_machine(built_page, capsys):
         answer = connection.getresponse()
         assert answer.status == status, host
         assert answer.headers["Content-Security-Policy"] == "frame-ancestors 'none'"
+
+
+def test_a_browser_that_waits_for_the_page_gets_it(built_page, monkeypatch):
+    """As one in the terminal does, which returns only when it is closed."""
+    seen = queue.Queue()
+    monkeypatch.setattr(demo.webbrowser, "open", lambda page: seen.put(urllib.request.urlopen(page, timeout=5).read()))
+    with demo.LocalServer(0, partial(demo.Quiet, directory=str(built_page))) as server:
+        threading.Thread(target=server.run, args=(True,), daemon=True).start()
+        assert seen.get(timeout=10) == b"<title>a page</title>"
+        server.shutdown()
 
 
 @pytest.mark.parametrize("path", ["/index.html%00.js", "/../test_serving.py", "/%2e%2e/x", "//[", "http://["])

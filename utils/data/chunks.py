@@ -1,6 +1,7 @@
 """Sound that arrives in chunks: the sample rate converted as it comes, files and raw samples read piece by piece."""
 
 import math
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -73,11 +74,19 @@ def read_pcm(stream: BinaryIO, rate: int, sample_rate: int) -> Iterator[np.ndarr
         float32 (samples,) at `sample_rate` in Hz.
 
     Raises:
-        InputError: the rate is none that sound has.
+        InputError: the rate is none that sound has, or there is not a single sample.
     """
     if not RATES[0] <= rate <= RATES[1]:
         raise InputError(f"a sample rate of {rate:,} Hz; it must be from {RATES[0]:,} to {RATES[1]:,}")
-    resampler = Resampler(rate, sample_rate)
-    while chunk := stream.read(2 * round(PCM_CHUNK * rate)):
-        yield resampler.push(np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2").astype(np.float32) / 32768)
+    resampler, begun, rest = Resampler(rate, sample_rate), False, b""
+    while (read := stream.read(2 * round(PCM_CHUNK * rate))) != b"":
+        if read is None:  # there is nothing yet in a pipe that does not wait for more
+            time.sleep(PCM_CHUNK)
+            continue
+        chunk = rest + read
+        whole = len(chunk) // 2 * 2
+        begun, rest = begun or whole > 0, chunk[whole:]
+        yield resampler.push(np.frombuffer(chunk[:whole], "<i2").astype(np.float32) / 32768)
+    if not begun:
+        raise InputError("standard input is empty, so there is nothing to listen to")
     yield resampler.flush()

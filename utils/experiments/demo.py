@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,12 +37,9 @@ def serve(port: int, build: bool = False, browser: bool = True) -> None:
         server = LocalServer(port, partial(Quiet, directory=str(PAGE)))
     except OSError as error:
         raise InputError(f"port {port}: {error.strerror}; choose another with --port") from None
-    address = f"http://localhost:{port}/"
-    print(f"The page is at {address} (Ctrl+C stops the server). Your recordings stay on this machine.")
-    if browser:
-        webbrowser.open(address)
-    with server, suppress(KeyboardInterrupt):
-        server.serve_forever()
+    with server:
+        print(f"The page is at {server.address} (Ctrl+C stops the server). Your recordings stay on this machine.")
+        server.run(browser)
 
 
 class LocalServer(ThreadingHTTPServer):
@@ -52,6 +50,18 @@ class LocalServer(ThreadingHTTPServer):
 
     def __init__(self, port: int, handler: Callable[..., BaseHTTPRequestHandler]):
         super().__init__(("127.0.0.1", port), handler)
+
+    @property
+    def address(self) -> str:
+        """Of the page, for a browser on this machine."""
+        return f"http://localhost:{self.server_port}/"
+
+    def run(self, browser: bool) -> None:
+        """Answer until interrupted, and open the page in a browser if `browser` is set."""
+        with suppress(KeyboardInterrupt):
+            if browser:  # in a thread: some browsers, such as those in the terminal, return only when they are closed
+                threading.Thread(target=webbrowser.open, args=(self.address,), daemon=True).start()
+            self.serve_forever()
 
     def handle_error(self, request, client_address) -> None:
         """One line instead of a traceback; a browser that has left is no error."""

@@ -5,9 +5,7 @@ import json
 import sys
 import tempfile
 import threading
-import webbrowser
 from collections.abc import Callable
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qs, urlsplit
@@ -38,13 +36,9 @@ HEADERS = {
 def serve(session: Session, port: int, speaker: str | None = None, browser: bool = True) -> None:
     """Serve the page until interrupted. Raises `InputError` if the port is taken."""
     with make_server(session, port, speaker) as server:
-        address = f"http://localhost:{server.server_port}/"
-        print(f"The page is at {address} (Ctrl+C ends it). Recordings go to {session.folder}.")
+        print(f"The page is at {server.address} (Ctrl+C ends it). Recordings go to {session.folder}.")
         print("Nothing leaves this machine.", flush=True)
-        if browser:
-            webbrowser.open(address)
-        with suppress(KeyboardInterrupt):
-            server.serve_forever()
+        server.run(browser)
 
 
 def make_server(session: Session, port: int, speaker: str | None = None) -> "Server":
@@ -62,7 +56,7 @@ class Server(LocalServer):
         self.session = session
         self.suggested = speaker or ""
         self.files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in TYPES}
-        self.lock = threading.Lock()  # one recording at a time is analysed
+        self.lock = threading.Lock()  # one recording at a time is analysed, and one is kept
         super().__init__(port, Handler)
 
 
@@ -173,13 +167,15 @@ class Handler(BaseHTTPRequestHandler):
         utterance = self._utterance()
         if utterance.problem:
             raise Refused(400, utterance.problem)
-        self.server.session.keep(name, consent, _number(digit), _number(done), utterance.clip)
+        with self.server.lock:
+            self.server.session.keep(name, consent, _number(digit), _number(done), utterance.clip)
         return self._state(name)
 
     def _undo(self) -> dict:
         name, done = map(self._parameter, ("speaker", "done"))
         self._body()
-        self.server.session.undo(name, _number(done))
+        with self.server.lock:
+            self.server.session.undo(name, _number(done))
         return self._state(name)
 
     def _parameter(self, name: str) -> str:

@@ -88,13 +88,8 @@ class Session:
         self.repetitions = repetitions
         self.split = split
         check_writable(self.folder)
-        earlier = read_words(self.words_file) if self.words_file.exists() else None
-        if earlier and words and words != earlier:
-            raise InputError(
-                f"{self.folder}: was begun with other words ({self.words_file.name}); "
-                "leave --words out, or record to another folder"
-            )
-        self.words = words or earlier or tuple((word,) for word in DIGITS)
+        self.words = words or self._earlier_words() or tuple((word,) for word in DIGITS)
+        self._check_words()
         self._read()  # a table that is wrong is reported before anybody speaks
 
     def speakers(self) -> list[Speaker]:
@@ -128,7 +123,8 @@ class Session:
 
         Raises:
             OutOfStep: this is not the speaker's next prompt, for example because the clip has already been kept.
-            InputError: the name or consent cannot be used, or the disk is full. Nothing has been written.
+            InputError: the name or consent cannot be used, the folder has other words by now, or the disk is full.
+                Nothing has been written.
         """
         with one_process(self.metadata):  # two sessions may record to one folder
             table = self._read()
@@ -153,6 +149,7 @@ class Session:
             }
             if "sha256" in table.columns:  # a table from elsewhere
                 row["sha256"] = hashlib.sha256(encoded).hexdigest()
+            self._check_words()  # again, as two sessions may have begun the folder
             if not self.words_file.exists():
                 write_text(self.words_file, words_as_text(self.words))
             write_atomically(path, lambda file: file.write_bytes(encoded))
@@ -176,6 +173,17 @@ class Session:
                 raise InputError(f"{path}: was not recorded here, so it is not deleted")
             self._write(table.drop(index=last))  # first, so that the table never lists a clip that is gone
             path.unlink(missing_ok=True)
+
+    def _earlier_words(self) -> tuple[tuple[str, ...], ...] | None:
+        """The words that the folder was begun with, if it was."""
+        return read_words(self.words_file) if self.words_file.exists() else None
+
+    def _check_words(self) -> None:
+        if self._earlier_words() not in (None, self.words):
+            raise InputError(
+                f"{self.folder}: was begun with other words ({self.words_file.name}); "
+                "leave --words out, or record to another folder"
+            )
 
     def _progress(self, name: str, table: pd.DataFrame) -> Speaker:
         if not SPEAKER.fullmatch(name) or len(name) > LONGEST_NAME:
