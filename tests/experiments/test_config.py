@@ -229,7 +229,7 @@ def test_an_unknown_name_suggests_the_closest_known_one(values, parts):
         ("training", "epochs", 0, "epochs"),
         ("training", "schedule", "linear", "one-cycle"),
         ("features", "f_max", 9000, "f_max"),
-        ("features", "n_mels", -3, "at least 1"),
+        ("features", "n_mels", -3, "from 1 to 1,024"),
         ("features", "n_mels", 300, "bands"),
         ("features", "f_min", 3999, "n_mels = 40 bands"),
         ("model", "n_mels", 41, "the features have 40"),
@@ -362,7 +362,9 @@ def test_the_check_of_the_size_draws_no_random_numbers(name):
         ({"features": {"level": "none"}}, "trim_db: null"),
         ({"features": {"trim_db": None}}, "level: none"),
         ({"augmentation": {"speed": [0.9, 1.1]}}, "augmentation: speed"),
+        ({"augmentation": {"jitter_frames": 2}}, "augmentation: jitter_frames"),
         ({"training": {"mixup": 0.2}}, "training: mixup"),
+        ({"training": {"balance": True}}, "training: balance"),
         ({"strings": {"numbr": 3}}, "numbr"),
     ],
 )

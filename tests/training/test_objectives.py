@@ -169,7 +169,9 @@ def test_joint_loss_is_cross_entropy_plus_the_weighted_contrastive_loss(dataset,
     torch.testing.assert_close(losses[2] - losses[0], 3 * contrastive)
 
 
-@pytest.mark.parametrize("other", [{"mixup": 0.3}, {"only_head": True}, {"logit_adjustment": (1.0,) * 10}])
+@pytest.mark.parametrize(
+    "other", [{"mixup": 0.3}, {"only_head": True}, {"logit_adjustment": (1.0,) * 10}, {"balance": True}]
+)
 def test_joint_training_rejects_settings_that_it_would_ignore(other):
     with pytest.raises(ValueError, match="contrastive_weight cannot be combined"):
         TrainingConfig(contrastive_weight=0.5, **other)

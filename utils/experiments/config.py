@@ -197,8 +197,8 @@ def _check_strings(network: type[nn.Module], values: dict, where: str) -> None:
         raise InputError(
             f"{where}: strings: need features: {{level: none}}, as a sound's peak is not known before its end"
         )
-    ignored = ("mixup", "only_head", "contrastive_weight")
-    for section, keys in {"augmentation": ("speed",), "training": ignored}.items():
+    ignored = ("mixup", "only_head", "contrastive_weight", "balance")
+    for section, keys in {"augmentation": ("speed", "jitter_frames"), "training": ignored}.items():
         given = as_mapping(values.get(section, {}), f"{where}: {section}")
         for key in keys:
             if given.get(key):

@@ -44,9 +44,9 @@ class FeatureConfig:
             raise ValueError(f"level must be {' or '.join(LEVELS)}, not {self.level!r}")
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
             raise ValueError(f"need 0 <= f_min < f_max <= sample_rate / 2, not {self.f_min} and {self.f_max} Hz")
+        check_limits(self, sample_rate=(1, 192_000), n_fft=(1, 2**16), n_mels=(1, 1024), seconds=(0, 60))
         if not 0 < self.hop_length <= self.win_length <= self.n_fft or self.n_fft % 2:
             raise ValueError("need 0 < hop_length <= win_length <= n_fft, and n_fft even")
-        check_limits(self, sample_rate=(1, 192_000), n_fft=(1, 2**16), n_mels=(1, 1024), seconds=(0, 60))
         if self.sample_rate // self.hop_length * self.n_fft > MAX_BINS:
             raise ValueError(f"hop_length is too small: sample_rate / hop_length * n_fft is at most {MAX_BINS:,}")
         positive = (self.range_db, self.std_db, self.min_power, 1.0 if self.trim_db is None else self.trim_db)

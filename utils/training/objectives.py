@@ -48,8 +48,9 @@ class TrainingConfig(Optimisation):
         if self.logit_adjustment and len(self.logit_adjustment) != 10:
             raise ValueError(f"logit_adjustment must be ten numbers, one a digit, not {len(self.logit_adjustment)}")
         check_limits(self, logit_adjustment=(-20, 20))
-        if self.contrastive_weight and (self.mixup or self.only_head or self.logit_adjustment):
-            raise ValueError("contrastive_weight cannot be combined with mixup, only_head or logit_adjustment")
+        ignored = ("mixup", "only_head", "logit_adjustment", "balance")
+        if self.contrastive_weight and any(getattr(self, name) for name in ignored):
+            raise ValueError(f"contrastive_weight cannot be combined with {', '.join(ignored)}")
 
 
 class Objective(nn.Module):

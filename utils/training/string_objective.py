@@ -40,7 +40,7 @@ class Strings(Objective):
         self.batches = StringComposer(words, features.sample_rate, strings, config.batch_size, self.generator)
         # those that move digits in time are applied here, where the digits' times are moved as well
         self.moving = augmentation
-        still = replace(augmentation, stretch=None, warp_time=None, jitter_frames=None, room_seconds=0.0)
+        still = replace(augmentation, stretch=None, warp_time=None, room_seconds=0.0)
         self.augmenter = Augmenter(still, features, self.generator, words.noises)
 
     def loss(self, model: nn.Module, batch: DigitStrings) -> Tensor:
