@@ -1,12 +1,15 @@
 """The augmenter draws a strength for each clip and applies every augmentation, reproducibly."""
 
+from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from augmentation_helpers import batch, seeded, unpadded
-from conftest import speak, tone
+from conftest import speak
 
+from utils.features import augmentation
 from utils.features.augmentation import AugmentationConfig, Augmenter
 from utils.features.log_mel import FeatureConfig, LogMel
 
@@ -115,13 +118,75 @@ def test_an_invalid_range_is_rejected(name, invalid):
         AugmentationConfig(**{name: invalid})
 
 
-def test_noise_is_added_with_the_given_probability():
-    waveforms, lengths = batch(*[tone(500, 0.2)] * 400)
-    config = AugmentationConfig(noise_snr_db=(0.0, 0.0), noise_probability=0.25)
-    features, frames = Augmenter(config, FEATURES, seeded())(waveforms, lengths)
-    clean, _ = LogMel(FEATURES)(waveforms, lengths)
-    unchanged = sum(torch.equal(clip, other) for clip, other in zip(features, clean, strict=True))
-    assert 0.68 < unchanged / 400 < 0.82
+@pytest.mark.parametrize(
+    ("used", "share"),
+    [
+        ({"noise_snr_db": (0.0, 0.0), "noise_probability": 0.25}, 0.25),
+        ({"clicks": 0.25}, 0.25 * 7 / 8),  # of three clicks, each with a probability of one half
+        ({"offset": 0.25}, 0.25),
+        ({"clipping": 0.25}, 0.25),
+        ({"telephone": 0.25}, 0.25),
+        ({"noise_gate_db": 12.0}, 0.5),
+        ({"fricatives_db": 30.0}, 0.5),
+    ],
+    ids=str,
+)
+def test_a_share_of_the_clips_is_changed(used, share):
+    waveforms, lengths = batch(*[speak(3, "ada", 0)] * 400)
+    untrimmed = replace(FEATURES, trim_db=None)  # so that all have equally many frames
+    features, _ = Augmenter(AugmentationConfig(**used), untrimmed, seeded())(waveforms, lengths)
+    clean, _ = LogMel(untrimmed)(waveforms, lengths)
+    changed = [not torch.equal(clip, other) for clip, other in zip(features, clean, strict=True)]
+    assert np.mean(changed) == pytest.approx(share, abs=0.07)
+
+
+@pytest.mark.parametrize("name", ["spectral_tilt_db", "noise_gate_db"])
+def test_strengths_in_decibels_do_not_depend_on_the_scale_of_the_features(name):
+    scaled = replace(FEATURES, mean_db=-45.0, std_db=5.0)
+    levels_db = [
+        augmented(0, config, **NOTHING | {name: EVERY[name]})[0] * config.std_db + config.mean_db
+        for config in (FEATURES, scaled)
+    ]
+    torch.testing.assert_close(*levels_db, atol=1e-3, rtol=0)
+
+
+def test_a_room_surrounds_the_clips_of_a_batch_by_silence_of_equal_length():
+    config = AugmentationConfig(room=1.0, room_seconds=0.5, room_snr_db=(100.0, 100.0))
+    rooms, (clips, lengths) = Augmenter(config, FEATURES, seeded()), CLIPS
+    silences = []
+    for _ in range(30):
+        placed, longer = rooms.change_waveforms(clips, lengths)
+        (silence,) = (longer - lengths).unique().tolist()
+        silences.append(silence)
+        before = (placed.abs() > 0.1).int().argmax(1) - (clips.abs() > 0.1).int().argmax(1)
+        assert (before <= silence).all() and (silence < 100 or before.float().std() > 10)
+    assert min(silences) < 400 and 3600 < max(silences) <= 4000
+
+
+NOISES = {"recorded_noise": 0.5, "coloured_noise": 0.25, "babble": 0.15, "bursts": 0.1}
+
+
+def test_rooms_have_recorded_or_synthetic_noise_and_some_clips_reverberation(monkeypatch):
+    made, levels = Counter(), []
+
+    def spy(name):
+        change = getattr(augmentation, name)
+        monkeypatch.setattr(augmentation, name, lambda *given: made.update([name]) or change(*given))
+
+    def reverberate(waveforms, lengths, decay, level, generator):
+        levels.append(level)
+        return waveforms, lengths
+
+    for name in NOISES:
+        spy(name)
+    monkeypatch.setattr(augmentation, "reverberate", reverberate)
+    rooms = Augmenter(AugmentationConfig(room=1.0), FEATURES, seeded(), [torch.randn(8000)])
+    for _ in range(300):
+        rooms.change_waveforms(*CLIPS)
+    assert {name: made[name] / 300 for name in NOISES} == pytest.approx(NOISES, abs=0.07)
+    level = torch.cat(levels)
+    assert (level > 0).float().mean().item() == pytest.approx(rooms.REVERBERANT, abs=0.05)
+    assert level[level > 0].min() >= rooms.LEVEL[0] and level.max() <= rooms.LEVEL[1]
 
 
 @pytest.mark.parametrize(

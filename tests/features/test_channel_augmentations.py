@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from augmentation_helpers import seeded
 from conftest import RATE, tone
 
 from utils.features import channel_augmentations as channel
@@ -14,10 +15,6 @@ def batch(*hertz: float, seconds: float = 0.3) -> tuple[torch.Tensor, torch.Tens
     return torch.nn.functional.pad(clips, (0, RATE // 10)), torch.full((len(hertz),), clips.shape[1])
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def test_clicks_are_few_short_and_inside_the_clip():
     waveforms, lengths = batch(*[440.0] * 50)
     clicked, _ = channel.add_clicks(waveforms, lengths, seeded(), most=3)
@@ -25,7 +22,15 @@ def test_clicks_are_few_short_and_inside_the_clip():
     changed = (added.abs() > 1e-6).sum(1)
     assert changed.max() <= 3 * 4 and 0 < (changed > 0).float().mean() < 1
     assert not added[:, int(lengths[0]) :].any()
-    assert 0.3 * 0.5 <= added.abs().max() <= 3 * 1.5 * 0.5 + 1e-6  # of a tone with a peak of 0.5
+
+
+def test_a_click_is_up_or_down_and_as_high_as_the_peak_or_so():
+    waveforms, lengths = batch(*[440.0] * 200)
+    added = channel.add_clicks(waveforms, lengths, seeded(), most=1)[0] - waveforms
+    assert (added.abs() > 1e-6).sum(1).unique().tolist() == [0, 1, 2, 3, 4]
+    heights = added.sum(1)[added.any(1)] / (added.abs() > 1e-6).sum(1)[added.any(1)] / 0.5  # of a tone of that peak
+    assert 0.3 <= heights.abs().min() < 0.4 and 1.4 < heights.abs().max() <= 1.5
+    assert 0.3 < (heights > 0).float().mean() < 0.7
 
 
 def test_the_offset_is_a_share_of_the_peak():
@@ -62,6 +67,8 @@ def test_a_telephone_has_eight_bits():
     draw = torch.rand(1, 4000, generator=seeded()) - 0.5
     called, _ = channel.telephone(draw, torch.tensor([4000]), RATE)
     assert len(called.unique()) <= channel.MU_LAW_LEVELS
+    softer, _ = channel.telephone(draw / 128, torch.tensor([4000]), RATE)
+    assert torch.equal(128 * softer, called)  # the levels are those of the clip's peak
     silence, _ = channel.telephone(torch.zeros(1, 100), torch.tensor([100]), RATE)
     assert silence.isfinite().all()
 

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 from augmentation_helpers import seeded
-from conftest import tone
+from conftest import RATE, pitch_of, tone
 
 from utils import InputError
 from utils.features.batches import SpokenDigits
 from utils.features.strings import StringComposer, StringConfig, collate
 from utils.settings import build
 
-RATE = 8000
 CONFIG = StringConfig(number=40, most_words=4, level_db=0.0, some_non_digits=0.0, only_non_digits=0.0)
 
 
@@ -32,11 +31,6 @@ def words(non_digits: int = 0) -> SpokenDigits:
 
 def composer(config: StringConfig = CONFIG, seed: int = 0, non_digits: int = 0) -> StringComposer:
     return StringComposer(words(non_digits), RATE, config, 8, seeded(seed))
-
-
-def pitch(samples: torch.Tensor) -> float:
-    spectrum = np.abs(np.fft.rfft(samples.numpy() * np.hanning(len(samples)), 8 * RATE))
-    return float(spectrum.argmax()) / 8
 
 
 def test_a_share_of_the_batches_has_long_silences_around_the_words():
@@ -58,14 +52,14 @@ def test_each_digit_is_where_the_string_says_and_of_one_speaker(connected):
         for string in range(len(labels)):
             present = labels[string] >= 0
             spans = list(zip(batch.starts[string][present], batch.ends[string][present], strict=True))
-            heard = [pitch(waveforms[string, start:end]) for start, end in spans]
+            heard = [pitch_of(waveforms[string, start:end]) for start, end in spans]
             off = [
                 hertz - 300 - 400 * label for hertz, label in zip(heard, labels[string][present].tolist(), strict=True)
             ]
             speakers = {round(each / 200) for each in off}
             assert len(speakers) == 1 and np.allclose(off, 200 * speakers.pop(), atol=20)
             gaps = [(later[0] - earlier[1]).item() / RATE for earlier, later in zip(spans, spans[1:], strict=False)]
-            low, high = (-0.051, 0.0) if connected else (0.0, 0.601)
+            low, high = (-0.051, -0.004) if connected else (0.0, 0.601)
             assert all(low <= gap <= high for gap in gaps)
             outside = torch.cat([waveforms[string, : spans[0][0]], waveforms[string, spans[-1][1] :]])
             assert not outside.any()
@@ -75,6 +69,42 @@ def test_the_same_state_of_the_generator_gives_the_same_strings():
     first, again, other = (next(iter(composer(seed=seed))) for seed in (0, 0, 1))
     assert torch.equal(first.waveforms[0], again.waveforms[0]) and torch.equal(first.ends, again.ends)
     assert not torch.equal(first.labels, other.labels) or not torch.equal(first.starts, other.starts)
+
+
+def test_all_digits_are_equally_likely_and_of_other_speakers_where_their_own_has_none():
+    unequal, kept = words(), [0, 1, 3]  # zero and one by the first speaker, zero by the second
+    unequal.waveforms = [unequal.waveforms[index] for index in kept]
+    unequal.labels, unequal.speakers = unequal.labels[kept], unequal.speakers[kept]
+    made, draw = StringComposer(unequal, RATE, CONFIG, 8, seeded()), np.random.default_rng(0)
+    strings = [made.choose(8, draw).tolist() for _ in range(200)]
+    assert np.mean([clip == 1 for string in strings for clip in string]) == pytest.approx(0.5, abs=0.05)
+    assert {frozenset(string) for string in strings if len(set(string)) > 1} == {frozenset({0, 1}), frozenset({1, 2})}
+
+
+@pytest.mark.parametrize("level_db", [0.0, 6.0])
+def test_words_are_as_loud_as_the_levels_say_and_fade_at_both_ends(level_db):
+    made, draw = composer(replace(CONFIG, level_db=level_db, connected=0.0)), np.random.default_rng(0)
+    levels = []
+    for _ in range(40):
+        string = made.compose([0, 4], draw, CONFIG.around)
+        for start, end in zip(string.starts[0], string.ends[0], strict=True):
+            word = string.waveforms[0][0, start:end]
+            levels.append(20 * word[400:-400].square().mean().sqrt().log10().item())
+            assert word[0] == word[-1] == 0 and word[:20].abs().max() < 0.6 * word.abs().max()
+    quiet = 20 * np.log10(0.05)
+    assert min(levels) == pytest.approx(quiet - level_db, abs=0.7)
+    assert max(levels) == pytest.approx(quiet + level_db, abs=0.7)
+
+
+def test_a_word_is_cut_anywhere_between_two_levels():
+    """A breath before it, 32 dB below its peak, is a part of it or not."""
+    dataset, quiet = words(), np.zeros(800, np.float32)
+    breath = tone(200, 0.2, level=0.5 * 10 ** (-32 / 20))
+    dataset.waveforms[0] = torch.from_numpy(np.concatenate([quiet, breath, tone(500, 0.3), quiet]))
+    made, draw = StringComposer(dataset, RATE, CONFIG, 8, seeded()), np.random.default_rng(0)
+    strings = [made.compose([0], draw, CONFIG.around) for _ in range(100)]
+    seconds = [(string.ends - string.starts).item() / RATE for string in strings]
+    assert 0.29 < min(seconds) < 0.34 and 0.46 < max(seconds) < 0.53
 
 
 def test_non_digits_are_heard_but_not_labelled():
