@@ -26,7 +26,7 @@ class LinearConfig:
     n_mels: int = 40
     view: str = "pool"  # or "truncate"
     size: int = 10  # frames that "truncate" keeps, or segments that "pool" averages over
-    loss: str = "logistic"  # or "hinge"
+    loss: str = "logistic"  # or "hinge", squared as in scikit-learn's LinearSVC
     strength: float = 0.01  # inverse of the regularisation strength (scikit-learn's C): smaller regularises more
 
     def __post_init__(self):
@@ -108,7 +108,8 @@ def make_classifier(config: LinearConfig) -> Pipeline:
     """The scikit-learn pipeline that `fit` trains."""
     if config.loss == "logistic":
         return make_pipeline(StandardScaler(), LogisticRegression(C=config.strength, max_iter=5000))
-    return make_pipeline(StandardScaler(), LinearSVC(C=config.strength, max_iter=20000))
+    # with fewer clips than features, its solver draws random numbers
+    return make_pipeline(StandardScaler(), LinearSVC(C=config.strength, max_iter=20000, random_state=0))
 
 
 def fit(config: LinearConfig, features: Sequence[Tensor], labels: Tensor, floor: float) -> Linear:

@@ -75,6 +75,12 @@ def test_the_module_predicts_the_same_as_the_scikit_learn_pipeline(examples, vie
         np.testing.assert_allclose(predict(model, features, floor), pipeline.predict_proba(views), atol=1e-3)
 
 
+@pytest.mark.parametrize("loss", ["logistic", "hinge"])
+def test_the_same_clips_give_the_same_weights(examples, loss):
+    models = [model_baseline.fit(LinearConfig(n_mels=MELS, loss=loss), *examples) for _ in range(2)]
+    assert torch.equal(models[0].head.weight, models[1].head.weight)
+
+
 def test_the_floor_is_saved_with_the_weights(examples):
     features, labels, floor = examples
     config = LinearConfig(n_mels=MELS, view="truncate", size=60, strength=1e-5)
