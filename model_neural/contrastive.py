@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+ASSIGNMENT_TEMPERATURE = 0.05  # of `swav`; the lower it is, the closer an assignment is to a single group
+
 
 class Projection(nn.Module):
     """Projects a model's last hidden layer to the unit sphere, where clips are compared. Discarded after training."""
@@ -62,9 +64,9 @@ def supervised_contrastive(z: Tensor, groups: Tensor, temperature: float, speake
 def triplet(z: Tensor, groups: Tensor, margin: float) -> Tensor:
     """Triplet loss (Schroff et al. 2015), averaged over all triplets that violate the margin.
 
-    This is the "batch all" loss without the easy triplets (Hermans et al. 2017, eq. 4). An anchor has to be closer to
-    each point of its own group than to any other point, by at least `margin`. Triplets that satisfy this are left out
-    of the mean: they are many and would dilute it.
+    This is the "batch all" loss without the easy triplets (Hermans et al. 2017, section 2). An anchor has to be closer
+    to each point of its own group than to any other point, by at least `margin`. Triplets that satisfy this are left
+    out of the mean: they are many and would dilute it.
 
     Args:
         z: (n, dims).
@@ -78,7 +80,7 @@ def triplet(z: Tensor, groups: Tensor, margin: float) -> Tensor:
     return violated.sum() / max(1, len(violated))
 
 
-def swav(similarity: Tensor, speakers: Tensor, temperature: float, assignment_temperature: float = 0.05) -> Tensor:
+def swav(similarity: Tensor, speakers: Tensor, temperature: float) -> Tensor:
     """Swapped prediction (SwAV; Caron et al. 2020, eq. 1 and 2): each view has to predict the group of the other view.
 
     Each group has a prototype, a point on the sphere that is learned with the network. Views are assigned to groups by
@@ -89,20 +91,19 @@ def swav(similarity: Tensor, speakers: Tensor, temperature: float, assignment_te
         similarity: (2N, prototypes) cosines, all first views before all second ones.
         speakers: (N,) speaker numbers.
         temperature: of the predictions.
-        assignment_temperature: of the assignments. The lower it is, the closer they are to a single group each.
     """
     first, second = similarity.float().chunk(2)  # balancing needs more than half precision
-    assigned = [_assignment(view, speakers, assignment_temperature) for view in (first, second)]
+    assigned = [_assignment(view, speakers) for view in (first, second)]
     return (F.cross_entropy(first / temperature, assigned[1]) + F.cross_entropy(second / temperature, assigned[0])) / 2
 
 
 @torch.no_grad()
-def _assignment(similarity: Tensor, speakers: Tensor, temperature: float) -> Tensor:
+def _assignment(similarity: Tensor, speakers: Tensor) -> Tensor:
     """The probability that each view belongs to each group (N, prototypes), balanced for each speaker."""
     assignment = torch.empty_like(similarity)
     for speaker in speakers.unique():
         part = similarity[speakers == speaker]
-        assignment[speakers == speaker] = balance(((part - part.max()) / temperature).exp(), iterations=3)
+        assignment[speakers == speaker] = balance(((part - part.max()) / ASSIGNMENT_TEMPERATURE).exp(), iterations=3)
     return assignment
 
 

@@ -42,11 +42,9 @@ def main(name: str) -> int:
             return 1
         print(f"{title:12} kept: {(check.__doc__ or '').strip()}")
     counted = cost(make(), FEATURES)
-    print(
-        f"\n{counted['parameters']:,} parameters, {counted['multiply_adds'] / 1e6:.2f} M multiply-adds for 1 s, ",
-        end="",
-    )
-    print(f"{_milliseconds(make().eval()):.2f} ms a clip in batches of 32")
+    per_second = f"{counted['multiply_adds'] / 1e6:.2f} M multiply-adds for 1 s"
+    milliseconds = f"{_milliseconds(make().eval()):.2f} ms a clip in batches of 32"
+    print(f"\n{counted['parameters']:,} parameters, {per_second}, {milliseconds}")
     if experiment is None:
         print(f"No file of configs/ has an experiment '{name}': write configs/{name}.yaml to train it.")
     return 0

@@ -11,7 +11,6 @@ from torch import nn
 from model_neural.gru import GRU, GRUConfig
 from utils.evaluation.metrics import bootstrap_interval, cost, metrics
 from utils.features.log_mel import FeatureConfig
-from utils.training.prediction import predict
 
 # Metrics
 
@@ -116,32 +115,6 @@ def test_the_interval_of_accuracy_0_or_1_is_a_point(right, expected):
 def test_the_interval_is_deterministic():
     correct, speakers = np.arange(90) % 3 > 0, np.repeat(["a", "b"], 45)
     assert bootstrap_interval(correct, speakers) == bootstrap_interval(correct, speakers)
-
-
-# Predictions
-
-
-class Peak(nn.Module):
-    """Predicts the band with the highest level in the last frame; in training mode all logits are zero."""
-
-    def forward(self, features, lengths):
-        last = features[torch.arange(len(features)), lengths - 1]
-        return last if not self.training else torch.zeros_like(last)
-
-
-def test_predictions_are_in_the_order_of_the_clips():
-    random = torch.Generator().manual_seed(0)
-    digits = torch.randint(10, (50,), generator=random)
-    lengths = torch.randint(1, 30, (50,), generator=random)
-    clips = [torch.zeros(int(n), 10) for n in lengths]
-    for clip, digit in zip(clips, digits, strict=True):
-        clip[-1, digit] = 3.0
-    model = Peak().train()
-    probabilities = predict(model, clips, floor=-1.0, batch_size=8)
-    assert torch.equal(probabilities.argmax(1), digits)
-    torch.testing.assert_close(probabilities.sum(1), torch.ones(50))
-    assert probabilities.max() == pytest.approx(np.exp(3) / (np.exp(3) + 9))
-    assert not model.training and not probabilities.requires_grad
 
 
 # Cost

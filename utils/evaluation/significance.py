@@ -11,6 +11,7 @@ from scipy import stats
 from utils import InputError
 from utils.evaluation import results
 
+DRAWS = 10_000  # of a bootstrap
 ROUNDING = 1e-9  # differences of accuracies below this are due to rounding
 
 
@@ -44,7 +45,7 @@ def correct_by_seed(predictions: Mapping[int, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(columns).sort_index(axis=1).reset_index("speaker")
 
 
-def clustered_interval(correct: np.ndarray, speakers: np.ndarray, draws: int = 10_000) -> list[float]:
+def clustered_interval(correct: np.ndarray, speakers: np.ndarray) -> list[float]:
     """A 95 % interval for the accuracy, [low, high], by a speaker-clustered bootstrap.
 
     In two stages (Davison and Hinkley 1997, section 3.8): speakers are resampled, and within each the clips, so that it
@@ -58,7 +59,7 @@ def clustered_interval(correct: np.ndarray, speakers: np.ndarray, draws: int = 1
     random = np.random.default_rng(0)
     _, which = np.unique(speakers, return_inverse=True)
     sizes = np.bincount(which)
-    times = random.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=draws)  # each speaker is drawn
+    times = random.multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=DRAWS)  # each speaker is drawn
     hits = random.binomial(times * sizes, np.bincount(which, weights=correct) / sizes)
     return [float(bound) for bound in np.quantile(hits.sum(1) / (times @ sizes), [0.025, 0.975])]
 
@@ -77,7 +78,7 @@ def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def paired_bootstrap(
-    one: np.ndarray, other: np.ndarray, speakers: np.ndarray, draws: int = 10_000
+    one: np.ndarray, other: np.ndarray, speakers: np.ndarray, draws: int = DRAWS
 ) -> tuple[float, float, float, float]:
     """A paired bootstrap test (Efron 1979) of how much more often `one` is correct than `other`.
 
