@@ -219,3 +219,5 @@ def test_languages_are_listed_with_their_engines(monkeypatch):
     (german,) = (line for line in lines if line.startswith("de "))
     assert "Polish" in polish and polish.endswith(" espeak") and german.endswith(" espeak, pico")
     assert lines[-1] == "not installed: gone (pip install missing)"
+    names, start = lines[: lines.index("")], lines[0].index("language")
+    assert all(line[start - 1] == " " != line[start] and "//" not in line for line in names)

@@ -122,16 +122,16 @@ def list_languages() -> str:
     ready = [engine for engine in engines().values() if not engine.available()]
     have = {name: {row.language for row in voice_table() if row.engine == name} for name in engines()}
     any_language = [engine.name for engine in ready if engine.notation == "ipa"]
-    lines = []
+    width = max(map(len, languages()))
+    lines = [f"{'code':{width}} {'language':36} {'words':10} installed engines"]
     for code, name in languages().items():
         listed = [
             engine.name for engine in ready if engine.name == "espeak" or code in have[engine.name] - set(any_language)
         ]
         spoken = ", ".join(dict.fromkeys([*listed, *any_language]))
-        lines.append(f"{code:8} {name:36} {'table' if code in table_languages() else 'eSpeak NG':10} {spoken}")
-    header = f"{'code':8} {'language':36} {'words':10} installed engines"
+        lines.append(f"{code:{width}} {name:36} {'table' if code in table_languages() else 'eSpeak NG':10} {spoken}")
     hints = [f"not installed: {engine.name} ({why})" for engine in engines().values() if (why := engine.available())]
-    return "\n".join([header, *lines, "", *hints]).rstrip()
+    return "\n".join([*lines, "", *hints]).rstrip()
 
 
 def _find_words(code: str, folder: Path, words: str | Path | None) -> Lexicon:

@@ -56,7 +56,8 @@ def languages() -> dict[str, Language]:
     folder = Path(espeakng_loader.get_data_path()) / "lang"
     found = {}
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        lines = [line.split(maxsplit=1) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+        text = file.read_text(encoding="utf-8", errors="replace")
+        lines = [line.partition("//")[0].split(maxsplit=1) for line in text.splitlines()]  # without comments
         facts = [(words[0], words[1].strip()) for words in lines if len(words) == 2]
         names = [value for key, value in facts if key == "name"]
         codes = tuple(value.split()[0] for key, value in facts if key == "language")
