@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 from plots import drawn, labels, project_style  # noqa: F401
+from scipy.stats import norm
 
 from utils.evaluation import figures
 
@@ -42,11 +43,14 @@ def test_learning_curves():
     plain = [{"epoch": n, "loss": 1 / n, "learning_rate": 0.1, "seconds": 1.0} for n in (1, 2)]
     axes = figures.learning_curves({"seed 0": plain})
     assert [labels(ax) for ax in axes] == [("epoch", "loss"), ("epoch", "learning rate")]
-    validated = [row | {"validation_loss": 1.0, "validation_accuracy": 0.5} for row in plain]
+    validated = [row | {"validation_loss": 2.0, "validation_accuracy": 0.5} for row in plain]
     axes = figures.learning_curves({"seed 0": validated, "seed 1": validated[:1]})
     assert [ax.get_ylabel() for ax in axes] == ["loss", "validation accuracy", "learning rate"]
     names = [text.get_text() for text in axes[0].get_legend().get_texts()]
     assert names == ["seed 0", "seed 0, validation", "seed 1", "seed 1, validation"]
+    drawn_losses = [line.get_xydata().tolist() for line in axes[0].lines]
+    assert drawn_losses == [[[1, 1], [2, 0.5]], [[1, 2], [2, 2]], [[1, 1]], [[1, 2]]]
+    assert axes[1].lines[0].get_ydata().tolist() == [0.5, 0.5]
     drawn(axes[0])
 
 
@@ -96,12 +100,13 @@ def test_compress_makes_a_figure_smaller_and_keeps_its_look():
 
 
 def test_accuracy_by_snr_has_a_line_for_each_model_from_quiet_to_loud_noise():
-    names = ("clean", "20", "10", "5", "0", "-5", "babble-10")
-    rows = [{"model": name, "conditions": dict.fromkeys(names, [0.5, 0.7])} for name in ("one", "two")]
-    ax = figures.accuracy_by_snr(rows)
+    means = {"clean": 0.8, "20": 0.7, "10": 0.6, "5": 0.5, "0": 0.4, "-5": 0.3, "babble-10": 0.2}
+    shares = {name: [mean - 0.1, mean, mean + 0.1] for name, mean in means.items()}
+    ax = figures.accuracy_by_snr([{"model": name, "conditions": shares} for name in ("one", "two")])
     assert ax.get_legend_handles_labels()[1] == ["one", "two"] and ax.xaxis_inverted()
-    for container in ax.containers:
-        assert container[0].get_xydata() == pytest.approx(np.array([[snr, 60.0] for snr in (20, 10, 5, 0, -5)]))
+    for line, _, (bars,) in ax.containers:
+        assert line.get_xydata() == pytest.approx(np.array([[20, 70], [10, 60], [5, 50], [0, 40], [-5, 30]]))
+        assert bars.get_segments()[0] == pytest.approx(np.array([[20, 60], [20, 80]]))  # one standard deviation
 
 
 def test_no_two_models_have_the_same_line_even_if_there_are_more_than_colours():
@@ -110,9 +115,25 @@ def test_no_two_models_have_the_same_line_even_if_there_are_more_than_colours():
     assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(rows)
 
 
+def test_accuracy_by_cost_has_a_circle_for_each_model_and_a_hollow_one_in_noise():
+    rows = [{"model": name, "milliseconds": 2.0 + at, "accuracy_mean": 0.9} for at, name in enumerate(("mine", "peer"))]
+    ax = figures.accuracy_by_cost([*rows, {"model": "unmeasured"}], ["peer"], {"peer": 0.5})
+    circles = {tuple(map(float, line.get_xydata()[0])): line for line in ax.lines if line.get_marker() == "o"}
+    assert {place: line.get_color() for place, line in circles.items()} == {
+        (2, 90): figures.COLOURS[0],
+        (3, 90): figures.COLOURS[1],
+        (3, 50): figures.COLOURS[1],
+    }
+    assert circles[3, 50].get_markerfacecolor() == "white"
+    assert [text.get_text() for text in ax.texts] == ["mine", "peer"]
+
+
 def test_detection_error_has_a_curve_for_each_kind_of_non_digit():
-    ax = figures.detection_error(np.linspace(0.5, 1, 20), {"words": np.linspace(0, 0.9, 20), "noises": np.full(5, 0.1)})
+    digits = np.array([0.3] * 10 + [0.9] * 90)
+    ax = figures.detection_error(digits, {"words": np.array([0.5] * 30 + [0.1] * 70), "noises": np.full(5, 0.1)})
     assert ax.get_legend_handles_labels()[1] == ["words", "noises"]
+    rates = norm.cdf(ax.lines[0].get_xydata()).round(6).tolist()
+    assert [0.3, 0.1] in rates  # at a threshold between 0.3 and 0.5: words accepted, digits rejected
 
 
 @pytest.mark.filterwarnings("error")  # Matplotlib warns of more open figures than a limit, of 20 unless it is set

@@ -22,7 +22,7 @@ def posteriors_of(*digits: int, confidence: float = 0.9) -> torch.Tensor:
 def test_posteriors_are_averaged_over_the_nearest_neighbours():
     embeddings = torch.tensor([[1.0, 0.1], [1.0, 0.0], [1.0, -0.1], [-1.0, 0.1], [-1.0, 0.0], [-1.0, -0.1]])
     posteriors = posteriors_of(3, 3, 8, 8, 8, 8)
-    smoothed = smooth_over_neighbours(posteriors, embeddings, 3)
+    smoothed = smooth_over_neighbours(posteriors, embeddings + 50, 3)  # their mean does not matter
     torch.testing.assert_close(smoothed[:3], posteriors[:3].mean(0).expand(3, -1))  # two against one
     torch.testing.assert_close(smoothed[3:], posteriors[3:])
     torch.testing.assert_close(smooth_over_neighbours(posteriors, embeddings, 1), posteriors)
@@ -61,6 +61,17 @@ def test_adaptation_corrects_predictions_by_the_speakers_other_clips():
     assert torch.equal(adapted_posteriors(probabilities, embeddings, speakers).argmax(1), digits)
     one_clip = adapted_posteriors(probabilities[:1], embeddings[:1], speakers[:1])
     assert one_clip.shape == (1, 10) and one_clip.isfinite().all()
+
+
+def test_adaptation_averages_over_half_as_many_neighbours_as_there_are_clips_of_a_digit():
+    numbers = {"eve": 10, "finn": 80, "gus": 600}
+    speakers = np.repeat(list(numbers), list(numbers.values()))
+    probabilities, embeddings = torch.rand(690, 10).softmax(1), torch.randn(690, 5)
+    adapted = adapted_posteriors(probabilities, embeddings, speakers)
+    for name, neighbours in (("eve", 1), ("finn", 4), ("gus", 20)):
+        own = speakers == name
+        expected = smoothed_posteriors(probabilities[own], embeddings[own], speakers[own], neighbours)
+        assert torch.equal(adapted[own], expected)
 
 
 @pytest.mark.parametrize("invalid", [{"rounds": ()}, {"rounds": (0.5, 1.2)}, {"rounds": (0.0,)}, {"neighbours": 0}])

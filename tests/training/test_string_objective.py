@@ -77,6 +77,32 @@ def test_the_loss_of_the_times_counts_the_steps_at_which_a_digit_may_be_named():
     assert (late - true).item() == pytest.approx(TIMES_WEIGHT * 2 * (1.0 - 0.025), rel=1e-4)
 
 
+def test_a_step_at_which_two_digits_may_be_named_learns_the_times_of_the_nearer_end():
+    labels, passed = random_labels(30), torch.zeros(1, 30, 2)
+    starts, ends = torch.tensor([[0.2, 0.5]]), torch.tensor([[0.6, 0.74]])
+    time = SECONDS * torch.arange(30)
+    passed[0] = torch.stack([time - 0.2, time - 0.6], 1).where(time.unsqueeze(1) < 0.67, 0)
+    passed[0] += torch.stack([time - 0.5, time - 0.74], 1).where(time.unsqueeze(1) > 0.67, 0)
+    batch = torch.tensor([30]), torch.tensor([[5, 7]]), starts, ends, SECONDS
+    assert time_loss(labels, passed, *batch) == pytest.approx(0, abs=1e-5)
+    assert time_loss(labels, passed + 0.1 * (time > 0.67).view(1, 30, 1), *batch) > 0.01
+
+
+def time_loss(labels: Tensor, passed: Tensor, *batch) -> float:
+    """What the times add to the loss of the labels, the same for any times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(string_objective, "TIMES_WEIGHT", 0.0)
+        alone = string_loss(labels, passed, *batch)
+    return (string_loss(labels, passed, *batch) - alone).item()
+
+
+def test_a_digit_that_ends_after_the_last_step_may_be_named_at_the_last_step(monkeypatch):
+    monkeypatch.setattr(string_objective, "TIMES_WEIGHT", 0.0)
+    labels = random_labels(3)
+    expected = -(labels[0, :2, BLANK].sum() + labels[0, 2, 6]).item()
+    assert loss_of(labels, [6], [0.0], [1.0]) == pytest.approx(expected, rel=1e-4)
+
+
 def test_a_string_without_digits_costs_the_steps_that_are_not_blank():
     labels = random_labels(6)
     none = torch.zeros(1, 0)
@@ -119,6 +145,14 @@ def test_a_change_of_tempo_moves_the_digits_with_their_sound(words):
             frame = round(time.item() * 100)
             assert moved[string, frame - 2 : frame + 2].max() > 1.0
     assert (new_ends > new_starts).all()
+
+
+def test_nothing_else_moves_the_digits(words):
+    made = objective(words, stretch=(1.3, 1.4), warp_time=0.5, room=1.0, room_seconds=0.9)
+    waveforms, lengths = next(iter(made.batches)).waveforms
+    changed, same = made.augmenter.change_waveforms(waveforms, lengths)
+    features, frames = made.augmenter.front_end(changed, same)
+    assert torch.equal(same, lengths) and torch.equal(made.augmenter.change_features(features, frames)[1], frames)
 
 
 def test_logit_adjustment_raises_the_log_odds_that_the_loss_sees(words, monkeypatch):
