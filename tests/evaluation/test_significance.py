@@ -111,6 +111,16 @@ def test_compare_puts_the_better_model_first(put, tmp_path):
     assert table["p McNemar"].iloc[2] >= alone  # corrected for three pairs
 
 
+def test_models_without_a_common_seed_are_compared_run_by_run():
+    identifiers = [f"clip {i}" for i in range(100)]
+    scores = {
+        name: pd.DataFrame({"speaker": SPEAKERS} | runs, index=identifiers)
+        for name, runs in (("a", {0: correct(60), 1: correct(60)}), ("b", {2: correct(90), 3: correct(90)}))
+    }
+    (p,) = significance.compare_scores(scores)["p McNemar"]
+    assert p == significance.mcnemar(correct(90), correct(60))
+
+
 def test_compare_names_the_experiment_without_runs(put, tmp_path):
     put("a", 60)
     with pytest.raises(InputError, match="no run of b"):

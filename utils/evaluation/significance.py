@@ -120,9 +120,9 @@ def compare(experiments: Sequence[str], split: str = "course", store: Path = res
     Returns:
         One row per pair: `better` and `worse` (by mean accuracy); the `difference` in percentage points with its
         interval `low` to `high` and `p bootstrap`, all computed on the mean over each model's seeds; and `p McNemar`,
-        the median over pairs of runs with the same seed, or over all pairs if one model has a single seed. Both are
-        corrected for the number of pairs (see `holm`). `p McNemar` is descriptive: it shows what a typical pair of runs
-        would suggest, but a median of p-values is not itself a valid p-value.
+        the median over pairs of runs with the same seed, or over all pairs if there are none or one model has a single
+        seed. Both are corrected for the number of pairs (see `holm`). `p McNemar` is descriptive: it shows what a
+        typical pair of runs would suggest, but a median of p-values is not itself a valid p-value.
     """
     return compare_scores({name: correct(name, split, store=store) for name in experiments})
 
@@ -138,8 +138,9 @@ def compare_scores(scores: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         difference, low, high, p = paired_bootstrap(
             better.mean(axis=1).to_numpy(), worse.mean(axis=1).to_numpy(), scores[names[0]]["speaker"].to_numpy()
         )
-        seeds = [(a, b) for a in better for b in worse if a == b or 1 in (better.shape[1], worse.shape[1])]
-        tests = [mcnemar(better[a].to_numpy(), worse[b].to_numpy()) for a, b in seeds]
+        all_seeds = list(itertools.product(better, worse))
+        same = [(a, b) for a, b in all_seeds if a == b and 1 not in (better.shape[1], worse.shape[1])]
+        tests = [mcnemar(better[a].to_numpy(), worse[b].to_numpy()) for a, b in same or all_seeds]
         rows.append((*names, 100 * difference, 100 * low, 100 * high, p, float(np.median(tests))))
     table = pd.DataFrame(rows, columns=["better", "worse", "difference", "low", "high", "p bootstrap", "p McNemar"])
     for column in ("p bootstrap", "p McNemar"):
