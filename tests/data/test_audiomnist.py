@@ -155,15 +155,25 @@ def test_a_file_in_place_of_a_folder_is_reported(archive, tmp_path):
     assert archive.served == []
 
 
-def test_a_disk_that_fills_up_leaves_nothing(archive, tmp_path, monkeypatch):
+def test_a_disk_that_fills_up_leaves_nothing_but_the_archive(archive, tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
     folder = tmp_path / "data" / "audiomnist"
-    message = input_error(audiomnist.fetch, folder, url=archive.url, commit="abc", progress=False)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_bytes", full)
+        message = input_error(audiomnist.fetch, folder, url=archive.url, commit="abc", progress=False)
     assert "No space left" in message
     assert not folder.exists()
+    assert audiomnist.fetch(folder, url=archive.url, commit="abc", progress=False).clips == 40
+    assert len(archive.served) == 1  # the archive was kept
+
+
+def test_other_files_in_the_folder_are_reported_before_the_download(archive, tmp_path):
+    (tmp_path / "audiomnist").mkdir()
+    (tmp_path / "audiomnist" / "notes.txt").write_text("mine")
+    assert "'notes.txt'" in input_error(audiomnist.fetch, tmp_path / "audiomnist", url=archive.url, commit="abc")
+    assert archive.served == []
 
 
 # The mirror's parquet files
@@ -200,7 +210,7 @@ def test_parquet_files_become_clips(parquet):
     assert Path(clips.loc["3_04_1", "path"]).read_bytes() == wav_bytes(4)
     assert clips.loc["3_03_0", "age"] == "" and clips.loc["3_04_0", "accent"] == "German"
     for path in parquet.glob("*.parquet"):
-        path.write_bytes(b"not read again")
+        path.unlink()  # they are not needed any more
     assert audiomnist.fetch(parquet, progress=False).clips == 12
 
 

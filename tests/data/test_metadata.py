@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from data_helpers import input_error
 
 from utils import InputError
 from utils.data.metadata import COLUMNS, read_metadata, read_rows, read_split, verify, write_table
@@ -351,6 +352,7 @@ def test_rows_read_back_as_they_were_written(tmp_path):
     rows = [{"word": '"oh', "digit": "0"}, {"word": "siero'", "digit": "0"}]
     write_table(tmp_path / "words.tsv", ("word", "digit"), rows)
     assert read_rows(tmp_path / "words.tsv", ("digit", "word")) == rows
+    assert "a tab or a line break" in input_error(write_table, tmp_path / "words.tsv", ("word",), [{"word": "a\tb"}])
 
 
 @pytest.mark.parametrize(

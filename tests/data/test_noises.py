@@ -92,7 +92,7 @@ def test_bad_input_is_reported(folder, table, tmp_path):
     (folder / "noises" / "rain-2-7-A.ogg").unlink()
     assert "rain-2-7-A.ogg: no such recording" in input_error(noises.read_noises, ["esc10"], table)
     (tmp_path / "other.tsv").write_text("identifier\tfile\na\tb\n")
-    assert "the columns must be" in input_error(noises.read_noises, ["esc10"], tmp_path / "other.tsv")
+    assert "no column 'source'" in input_error(noises.read_noises, ["esc10"], tmp_path / "other.tsv")
     assert "none.tsv" in input_error(noises.read_noises, ["esc10"], tmp_path / "none.tsv")
     table.write_text(table.read_text().replace("12.00", "twelve"))
     assert "'seconds'" in input_error(noises.read_noises, ["esc10"], table)

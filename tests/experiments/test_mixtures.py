@@ -87,7 +87,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(made, clips,
 
 
 def test_an_identifier_need_not_be_the_name_of_a_file(clips, tmp_path):
-    odd = clips.assign(identifier="set 1/" + clips["identifier"])
+    odd = clips.assign(identifier='set "1"/' + clips["identifier"])
     table = read_metadata(make(tmp_path / "odd", odd) / "clean" / "metadata.tsv")
     assert table["identifier"].tolist() == odd["identifier"].tolist()
 

@@ -147,7 +147,11 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> None:
-    """Write rows as a TSV, without the values that belong to none of the columns."""
+    """Write rows as a TSV, without the values that belong to none of the columns.
+
+    Raises:
+        InputError: a value has a tab or a line break in it.
+    """
     with open(path, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(
             file,
@@ -160,7 +164,10 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict]) -> Non
             quotechar=None,
         )
         writer.writeheader()
-        writer.writerows(rows)
+        try:
+            writer.writerows(rows)
+        except csv.Error:
+            raise InputError(f"{path.parent}: a tab or a line break is in a name, which no table can list") from None
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[dict]:

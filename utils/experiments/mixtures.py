@@ -20,6 +20,7 @@ import torch
 from utils import InputError
 from utils.data.audio import read_audio
 from utils.data.corpora import noises
+from utils.data.metadata import COLUMNS, write_table
 from utils.experiments.fingerprints import short_key
 from utils.features import room_augmentations
 from utils.features.room_augmentations import mix_in, speech_power
@@ -84,8 +85,7 @@ def make_mixtures(
             composed = _strings(part, waveforms, recordings, seed, strings)
             _write(Progress(composed, f"{split} strings", strings * len(STRINGS)), new, rows)
         for condition, listed in rows.items():
-            table = pd.DataFrame(listed, columns=["identifier", "speaker", "split", "label", "file"])
-            table.to_csv(new / condition / "metadata.tsv", sep="\t", index=False, lineterminator="\n")
+            write_table(new / condition / "metadata.tsv", COLUMNS, listed)
 
 
 def cached_mixtures(clips: pd.DataFrame, sources: Sequence[str]) -> Path:
@@ -102,8 +102,8 @@ def _write(recordings: Iterable[Recording], folder: Path, rows: dict[str, list])
     for recording in recordings:
         name = f"{quote(recording.identifier, safe=' ')}.wav"  # an identifier may have a slash
         soundfile.write(folder / recording.condition / name, recording.samples, RATE, subtype="PCM_16")
-        row = (recording.identifier, recording.speaker, recording.split, recording.label, name)
-        rows[recording.condition].append(row)
+        facts = (recording.identifier, recording.speaker, recording.split, recording.label, name)
+        rows[recording.condition].append(dict(zip(COLUMNS, facts, strict=True)))
 
 
 def _in_noise(

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from utils import InputError
-from utils.data.corpora.download import check_disk_space, download
+from utils.data.corpora.download import filled_from_archive
 from utils.data.corpora.report import Report
-from utils.data.metadata import COLUMNS, read_metadata
+from utils.data.metadata import COLUMNS, read_metadata, write_table
 from utils.data.splits import deal
 from utils.files import atomic_folder, read_json, write_atomically
 from utils.progress import Progress
@@ -47,19 +47,16 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progres
             `tabulate` or `unpack`. The folder is filled completely or not at all.
     """
     folder = Path(folder)
+    table = folder / "metadata.tsv"
+    if table.exists() and (folder / "clips").is_dir():  # unpacked from parquet files, which may be gone
+        clips = read_metadata(table)
+        return Report(table, len(clips), clips["speaker"].nunique())
     if not _speakers_in(folder):
-        parquet = sorted(folder.rglob("*.parquet")) if folder.is_dir() else []
-        if parquet:
+        if parquet := sorted(folder.rglob("*.parquet")):
             return unpack(parquet, folder, progress)
-        beside = folder.parent
-        check_disk_space(beside, DISK_SPACE, "AudioMNIST")
-        archive = download(url, beside, folder, progress)
-        try:
-            with atomic_folder(folder) as filled:
-                _unzip(archive, filled, url, commit, progress)
-                tabulate(filled)
-        finally:
-            archive.unlink(missing_ok=True)  # either unpacked or unusable
+        with filled_from_archive(folder, url, DISK_SPACE, progress) as (archive, filled):
+            _unzip(archive, filled, url, commit, progress)
+            tabulate(filled)
     return tabulate(folder)
 
 
@@ -100,16 +97,12 @@ def tabulate(folder: Path) -> Report:
 
 
 def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
-    """Unpack the mirror's parquet files to `clips/` and `metadata.tsv` in `folder`, unless that has been done.
+    """Unpack the mirror's parquet files to `clips/` and `metadata.tsv` in `folder`.
 
     Raises:
         InputError: pyarrow is not installed, or a file is not parquet, lacks a column or has an invalid row. No clip is
             written then.
     """
-    table = folder / "metadata.tsv"
-    if table.exists() and (folder / "clips").is_dir():
-        clips = read_metadata(table)
-        return Report(table, len(clips), clips["speaker"].nunique())
     rows, repetitions = [], dict[tuple[str, int], int]()
     with atomic_folder(folder / "clips", patterns=("*/?_*_*.wav",)) as filled:
         for file in Progress(files, "unpacking", unit="file", shown=progress):
@@ -140,10 +133,10 @@ def _write_table(folder: Path, rows: list[dict], notes: list[str]) -> Report:
         splits = dict.fromkeys(speakers, "TEST")
     else:
         splits = deal(speakers, SPLIT_SEED)
-    clips = pd.DataFrame([row | {"split": splits[row["speaker"]]} for row in rows])
-    columns = [*COLUMNS, *(column for column in SPEAKER_COLUMNS if column in clips.columns)]
+    clips = [row | {"split": splits[row["speaker"]]} for row in rows]
+    columns = [*COLUMNS, *(name for name in SPEAKER_COLUMNS if any(name in row for row in rows))]
     path = folder / "metadata.tsv"
-    write_atomically(path, lambda file: clips[columns].to_csv(file, sep="\t", index=False))
+    write_atomically(path, lambda new: write_table(new, columns, clips))
     read_metadata(path)
     return Report(path, len(clips), len(speakers), tuple(notes))
 
@@ -162,7 +155,10 @@ def _read_particulars(path: Path) -> tuple[dict[str, dict], list[str]]:
             notes.append(f"{path.name}: speaker {speaker} cannot be {age!r} years old: the age is left empty")
             facts["age"] = ""
         facts["native_speaker"] = facts.pop("native speaker", "")
-    return {speaker: {key: facts.get(key, "") for key in SPEAKER_COLUMNS} for speaker, facts in known.items()}, notes
+    particulars = {
+        speaker: {key: _plain(facts.get(key)) for key in SPEAKER_COLUMNS} for speaker, facts in known.items()
+    }
+    return particulars, notes
 
 
 def _read_parquet(file: Path) -> pd.DataFrame:
@@ -179,8 +175,8 @@ def _read_parquet(file: Path) -> pd.DataFrame:
 
 
 def _plain(value: object) -> str:
-    """A cell of a TSV: text without tabs; empty for missing values."""
-    return "" if value is None or value != value else str(value).replace("\t", " ")
+    """A cell of a TSV: one line of text without tabs; empty for missing values."""
+    return "" if value is None or value != value else " ".join(str(value).split())
 
 
 def _unzip(archive: Path, folder: Path, url: str, commit: str, progress: bool) -> None:

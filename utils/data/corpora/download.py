@@ -5,14 +5,15 @@ import hashlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 import pooch
 import requests
 
 from utils import InputError
-from utils.files import sha256, write_atomically
+from utils.files import atomic_folder, check_replaceable, sha256, write_atomically
 from utils.progress import Progress
 
 TIMEOUT = 30  # seconds without any data before giving up on the server
@@ -88,15 +89,40 @@ def _resume(url: str, output_file: str, _: object, *, part: Path, progress: bool
     os.replace(part, output_file)
 
 
-def check_disk_space(folder: Path, needed: int, corpus: str) -> None:
-    """Raise `InputError` if a folder, which is created if necessary, has fewer than `needed` bytes of free disk."""
+@contextmanager
+def filled_from_archive(
+    folder: Path, url: str, needed: int, progress: bool, checksum: str | None = None
+) -> Iterator[tuple[Path, Path]]:
+    """Download an archive, and fill a folder from it, completely or not at all.
+
+    Args:
+        folder: the folder of a corpus, not there yet or empty.
+        url, progress, checksum: as for `download`. The archive goes beside the folder. It is deleted when it has been
+            unpacked or proves unusable, but not if the disk is full or the program is interrupted.
+        needed: bytes of free disk.
+
+    Yields:
+        The archive, and a temporary folder, which becomes `folder` if the block ends without an error.
+
+    Raises:
+        InputError: the folder cannot be filled or has too little disk space, or as for `download`.
+    """
+    beside = folder.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        beside.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise InputError(f"{folder}: {corpus} needs {needed / 1e9:.0f} GB of disk, and {free / 1e9:.1f} GB are free")
+        raise InputError(f"{error.filename or beside}: {error.strerror or error}") from None
+    check_replaceable(folder, ())
+    if (free := shutil.disk_usage(beside).free) < needed:
+        raise InputError(f"{folder}: needs {needed / 1e9:.0f} GB of disk, and {free / 1e9:.1f} GB are free")
+    archive = download(url, beside, folder, progress, checksum)
+    with atomic_folder(folder) as filled:
+        try:
+            yield archive, filled
+        except InputError:
+            archive.unlink()
+            raise
+    archive.unlink()
 
 
 def fetch_clips(
@@ -134,7 +160,7 @@ def fetch_clips(
                 archive.unlink()  # so that the next run downloads it again
                 raise
             for name in Progress(clips, "writing clips", unit="clip", shown=progress):
-                _write(folder / name, clips[name])
+                write_atomically(folder / name, lambda new, name=name: new.write_bytes(clips[name]))  # type: ignore[misc]
             archive.unlink()
     except OSError as error:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
@@ -165,7 +191,3 @@ def _read_clips(
         if hashlib.sha256(clips[name]).hexdigest() != expected:
             raise InputError(f"{url}: the archive's clip {name} has the wrong checksum; the archive was deleted")
     return clips
-
-
-def _write(clip: Path, content: bytes) -> None:
-    write_atomically(clip, lambda path: path.write_bytes(content))

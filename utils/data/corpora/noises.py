@@ -16,7 +16,8 @@ from utils import InputError
 from utils.data.audio import read_audio
 from utils.data.corpora.download import fetch_clips
 from utils.data.corpora.report import FetchReport
-from utils.data.metadata import locate, verify
+from utils.data.metadata import COLUMNS as CLIP_COLUMNS
+from utils.data.metadata import locate, read_rows, verify, write_table
 from utils.files import fill_once, sha256
 
 COMMIT = "c6371fcfe5198bcdf6a6ae41f628275c6d3a335d"  # of ESC-50, while its recordings were still OGG
@@ -94,12 +95,7 @@ def read_noises(sources: Iterable[str] = tuple(SOURCES), table: Path = TABLE) ->
 
 def _read_table(table: Path) -> pd.DataFrame:
     """All rows of a table of noises, with the column `path`, whether or not the recordings are there."""
-    try:
-        noises = pd.read_csv(table, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
-    except (OSError, ValueError) as error:  # no UTF-8 and no table are ValueErrors
-        raise InputError(f"{table}: not a tab-separated table ({str(error).strip().splitlines()[0]})") from None
-    if tuple(noises.columns) != COLUMNS:
-        raise InputError(f"{table}, row 1: the columns must be {', '.join(COLUMNS)}, separated by tabs")
+    noises = pd.DataFrame(read_rows(table, COLUMNS), columns=list(COLUMNS))
     try:
         noises["seconds"] = noises["seconds"].astype(float)
     except ValueError as error:
@@ -180,6 +176,6 @@ def _cut(noises: pd.DataFrame, folder: Path) -> None:
             clip, name = recording[start : start + size], f"{noise.identifier}_{start}"
             if clip.any():  # digital silence is not a clip
                 soundfile.write(folder / f"{name}.wav", clip, CLIP_RATE, subtype="PCM_16")
-                rows.append((name, noise.identifier, "TRAIN", "noise", f"{name}.wav"))
-    table = pd.DataFrame(rows, columns=["identifier", "speaker", "split", "label", "file"])
-    table.to_csv(folder / "metadata.tsv", sep="\t", index=False)
+                facts = (name, noise.identifier, "TRAIN", "noise", f"{name}.wav")
+                rows.append(dict(zip(CLIP_COLUMNS, facts, strict=True)))
+    write_table(folder / "metadata.tsv", CLIP_COLUMNS, rows)

@@ -5,6 +5,7 @@ four digits, `speech_commands_words.tsv` those of five other words. Both follow 
 the piece has none of its TEST speakers. With the whole corpus, `fetch` writes a table of all digits and speakers.
 """
 
+import gzip
 import hashlib
 import re
 import tarfile
@@ -15,11 +16,11 @@ from pathlib import Path
 import pandas as pd
 
 from utils import InputError
-from utils.data.corpora.download import check_disk_space, download
+from utils.data.corpora.download import filled_from_archive
 from utils.data.corpora.report import Report
-from utils.data.metadata import read_metadata, verify
+from utils.data.metadata import read_metadata, verify, write_table
 from utils.data.synthesis.words import DIGITS
-from utils.files import atomic_folder, sha256, write_atomically
+from utils.files import sha256, write_atomically
 from utils.progress import Progress
 
 ARCHIVE_URL = "http://download.tensorflow.org/data/speech_commands_v0.01.tar.gz"
@@ -62,13 +63,8 @@ def fetch(
     """
     folder = Path(folder)
     if not any(folder.glob("*/*_nohash_*.wav")):
-        check_disk_space(folder.parent, DISK_SPACE, "Speech Commands")
-        archive = download(url, folder.parent, folder, progress, checksum)
-        try:
-            with atomic_folder(folder) as filled:
-                _unpack(archive, filled, url, progress)
-        finally:
-            archive.unlink(missing_ok=True)  # either unpacked or unusable
+        with filled_from_archive(folder, url, DISK_SPACE, progress, checksum) as (archive, filled):
+            _unpack(archive, filled, url, progress)
     clips = read_metadata(table)
     verify(clips)
     verify(read_metadata(words, digits=False))
@@ -77,7 +73,7 @@ def fetch(
         return Report(table, len(clips), clips["speaker"].nunique(), (note,))
     whole = tabulate(folder, DIGITS, progress)
     path = folder / "metadata.tsv"
-    write_atomically(path, lambda file: whole.to_csv(file, sep="\t", index=False))
+    write_atomically(path, lambda new: write_table(new, list(whole), whole.to_dict("records")))
     return Report(path, len(whole), whole["speaker"].nunique())
 
 
@@ -134,5 +130,5 @@ def _unpack(archive: Path, folder: Path, url: str, progress: bool) -> None:
                 if name is not None and content is not None:
                     (folder / name["folder"]).mkdir(exist_ok=True)
                     (folder / name["folder"] / name["name"]).write_bytes(content.read())
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise InputError(f"{url}: not a gzipped tar archive, or a damaged one ({type(error).__name__})") from None

@@ -20,7 +20,7 @@ import soundfile
 
 from utils import InputError
 from utils.data.digit_words import read_words, words_as_text
-from utils.data.metadata import COLUMNS, SPLITS, read_metadata
+from utils.data.metadata import COLUMNS, SPLITS, read_metadata, write_table
 from utils.data.synthesis.words import DIGITS
 from utils.files import check_writable, one_process, write_atomically, write_text
 
@@ -249,8 +249,7 @@ class Session:
         if table.empty:
             return self.metadata.unlink()
         plain = table.drop(columns="path").fillna("")
-        lines = ["\t".join(map(str, row)) for row in [plain.columns, *plain.itertuples(index=False)]]
-        write_text(self.metadata, "\n".join(lines) + "\n")
+        write_atomically(self.metadata, lambda new: write_table(new, list(plain), plain.to_dict("records")))
 
 
 def encode_wav(clip: np.ndarray) -> bytes:
