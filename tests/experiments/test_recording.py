@@ -113,14 +113,14 @@ def test_what_a_killed_session_left_is_not_overwritten(session):
 def test_if_the_table_cannot_be_written_there_is_no_clip_either(session, monkeypatch):
     keep(session, "ada")
     before = files(session)
-    write = recording_session.write_text
+    write_atomically = recording_session.write_atomically
 
-    def full(path, content):
+    def full(path, write):
         if path == session.metadata:
             raise InputError("the disk is full")
-        write(path, content)
+        write_atomically(path, write)
 
-    monkeypatch.setattr(recording_session, "write_text", full)
+    monkeypatch.setattr(recording_session, "write_atomically", full)
     with pytest.raises(InputError, match="full"):
         keep(session, "ada")
     assert files(session) == before and len(read_metadata(session.metadata)) == 1
@@ -290,7 +290,7 @@ def test_a_taken_port_is_refused(sdr, tmp_path):
 
 @pytest.fixture
 def server(session):
-    with recording_server.make_server(session, 0, "ada") as running:
+    with recording_server.Server(session, 0, "ada") as running:
         threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield running
         running.shutdown()
@@ -445,7 +445,7 @@ def test_sizes_are_limited(server, monkeypatch):
 
 def test_a_port_belongs_to_one_server(server, session):
     with pytest.raises(InputError, match=f"port {server.server_port}: .* choose another"):
-        recording_server.make_server(session, server.server_port)
+        recording_server.Server(session, server.server_port)
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/../session.py", "/%2e%2e/session.py", "/api/nothing", "//etc/passwd"])

@@ -19,7 +19,7 @@ from conftest import RATE, speak
 
 from utils.data.metadata import read_metadata
 from utils.experiments.recording import server as recording_server
-from utils.experiments.recording.server import PAGE, make_server
+from utils.experiments.recording.server import PAGE, Server
 from utils.experiments.recording.session import Session
 from utils.paths import PROJECT
 
@@ -148,7 +148,7 @@ def served(tmp_path):
     running = []
 
     def serve(words: tuple | None = None, port: int = 0) -> recording_server.Server:
-        server = make_server(Session(tmp_path / "corpus", words, repetitions=1), port)
+        server = Server(Session(tmp_path / "corpus", words, repetitions=1), port)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         running.append(server)
         return server

@@ -11,6 +11,7 @@ import sys
 import threading
 import types
 import urllib.request
+import webbrowser
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from utils import InputError
 from utils.experiments import demo
 from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.demo import serve
+from utils.experiments.local_server import LocalServer
 from utils.paths import PROJECT
 
 sys.path.insert(0, str(PROJECT / "demo"))  # the app is a script, not a part of a package
@@ -67,8 +69,8 @@ def test_the_page_is_served_on_this_machine(built_page, capsys):
 def test_a_browser_that_waits_for_the_page_gets_it(built_page, monkeypatch):
     """As one in the terminal does, which returns only when it is closed."""
     seen = queue.Queue()
-    monkeypatch.setattr(demo.webbrowser, "open", lambda page: seen.put(urllib.request.urlopen(page, timeout=5).read()))
-    with demo.LocalServer(0, partial(demo.Quiet, directory=str(built_page))) as server:
+    monkeypatch.setattr(webbrowser, "open", lambda page: seen.put(urllib.request.urlopen(page, timeout=5).read()))
+    with LocalServer(0, partial(demo.Quiet, directory=str(built_page))) as server:
         threading.Thread(target=server.run, args=(True,), daemon=True).start()
         assert seen.get(timeout=10) == b"<title>a page</title>"
         server.shutdown()
@@ -76,7 +78,7 @@ def test_a_browser_that_waits_for_the_page_gets_it(built_page, monkeypatch):
 
 @pytest.mark.parametrize("path", ["/index.html%00.js", "/../test_serving.py", "/%2e%2e/x", "//[", "http://["])
 def test_an_address_of_nothing_is_not_found(built_page, capfd, path):
-    with demo.LocalServer(0, partial(demo.Quiet, directory=str(built_page))) as server:
+    with LocalServer(0, partial(demo.Quiet, directory=str(built_page))) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
         connection.request("GET", path, headers={"Host": "localhost"})
@@ -85,7 +87,7 @@ def test_an_address_of_nothing_is_not_found(built_page, capfd, path):
 
 
 def test_a_browser_that_leaves_in_the_middle_is_no_error(built_page, capfd):
-    server = demo.LocalServer(0, partial(demo.Quiet, directory=str(built_page)))
+    server = LocalServer(0, partial(demo.Quiet, directory=str(built_page)))
     server.daemon_threads = False  # closing it waits for the thread that answers
     with server, socket.create_connection(server.server_address) as browser:
         browser.send(b"GET / HTTP/1.1\r\n")  # half of a request

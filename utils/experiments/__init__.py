@@ -9,6 +9,6 @@ experiments    config, models, contract, clips, fitting, stages, mixtures, field
 tables         reproducing, cluster, peer_results, reporting, verification, comparison/
 checkpoints    checkpoints, checkpoint_folder, model_card, hub, published, calibrating, exporting
 judging        grading/, leakage, open_set
-reports        web_page, which comparison/, corpus_check/ and grading/ fill
+pages          web_page, which comparison/, corpus_check/ and grading/ fill; local_server, of demo and recording/
 applications   quickstart, demo, benchmark; recording/, language/, corpus_check/, synthesis_check
 """

@@ -1,16 +1,12 @@
 """The demo: a web page that runs the exported model in the browser, or a Gradio app if the page cannot be built."""
 
-import re
 import shutil
 import subprocess
 import sys
-import threading
-import webbrowser
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ from utils import InputError
 from utils.experiments.checkpoint_folder import DEFAULT, STRINGS
 from utils.experiments.checkpoints import load_recogniser
 from utils.experiments.exporting import export_checkpoint
+from utils.experiments.local_server import LocalServer, is_local
 from utils.files import write_json
 from utils.inference.strings import StringRecogniser
 from utils.paths import PROJECT
@@ -33,45 +30,9 @@ def serve(port: int, build: bool = False, browser: bool = True) -> None:
             print("Building the demo page needs Node.js, and there is no npm here. This is the Gradio app instead.")
             return gradio(port, browser)
         build_page()
-    try:
-        server = LocalServer(port, partial(Quiet, directory=str(PAGE)))
-    except OSError as error:
-        raise InputError(f"port {port}: {error.strerror}; choose another with --port") from None
-    with server:
+    with LocalServer(port, partial(Quiet, directory=str(PAGE))) as server:
         print(f"The page is at {server.address} (Ctrl+C stops the server). Your recordings stay on this machine.")
         server.run(browser)
-
-
-class LocalServer(ThreadingHTTPServer):
-    """Answers this machine only. Raises `OSError` if another program has the port."""
-
-    # which Windows, unlike others, understands as leave to share a port with a server that is running
-    allow_reuse_address = sys.platform != "win32"
-
-    def __init__(self, port: int, handler: Callable[..., BaseHTTPRequestHandler]):
-        super().__init__(("127.0.0.1", port), handler)
-
-    @property
-    def address(self) -> str:
-        """Of the page, for a browser on this machine."""
-        return f"http://localhost:{self.server_port}/"
-
-    def run(self, browser: bool) -> None:
-        """Answer until interrupted, and open the page in a browser if `browser` is set."""
-        with suppress(KeyboardInterrupt):
-            if browser:  # in a thread: some browsers, such as those in the terminal, return only when they are closed
-                threading.Thread(target=webbrowser.open, args=(self.address,), daemon=True).start()
-            self.serve_forever()
-
-    def handle_error(self, request, client_address) -> None:
-        """One line instead of a traceback; a browser that has left is no error."""
-        if not isinstance(error := sys.exception(), ConnectionError | TimeoutError):
-            print(f"sdr: a request failed ({type(error).__name__}: {error})", file=sys.stderr)
-
-
-def is_local(host: str) -> bool:
-    """Whether the `Host` of a request is this machine, and not a site whose name was made to point here."""
-    return re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d{1,5})?", host, re.ASCII) is not None
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -14,7 +14,7 @@ import soundfile
 
 from utils import InputError
 from utils.data.audio import read_audio
-from utils.experiments.demo import LocalServer, is_local
+from utils.experiments.local_server import LocalServer, is_local
 from utils.experiments.recording.session import CONSENT, RATE, OutOfStep, Session, encode_wav
 from utils.inference.utterance import Utterance, find_utterance
 
@@ -35,24 +35,16 @@ HEADERS = {
 
 def serve(session: Session, port: int, speaker: str | None = None, browser: bool = True) -> None:
     """Serve the page until interrupted. Raises `InputError` if the port is taken."""
-    with make_server(session, port, speaker) as server:
+    with Server(session, port, speaker) as server:
         print(f"The page is at {server.address} (Ctrl+C ends it). Recordings go to {session.folder}.")
         print("Nothing leaves this machine.", flush=True)
         server.run(browser)
 
 
-def make_server(session: Session, port: int, speaker: str | None = None) -> "Server":
-    """The server, listening. Port 0 is any free one."""
-    try:
-        return Server(session, port, speaker)
-    except OSError as error:
-        raise InputError(f"port {port}: {error.strerror}; choose another with --port") from None
-
-
 class Server(LocalServer):
     """Answers the page about one session."""
 
-    def __init__(self, session: Session, port: int, speaker: str | None):
+    def __init__(self, session: Session, port: int, speaker: str | None = None):
         self.session = session
         self.suggested = speaker or ""
         self.files = {path.name: path.read_bytes() for path in PAGE.iterdir() if path.suffix in TYPES}
