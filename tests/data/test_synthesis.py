@@ -215,7 +215,7 @@ def test_1200_clips_are_spoken_in_15_seconds(tmp_path):
 
 
 def test_non_digits_share_neither_words_nor_voices_between_train_and_test(tmp_path):
-    clips = read_metadata(corpus.speak_non_digits(tmp_path, clips=20, progress=False), digits=False)
+    clips = read_metadata(corpus.speak_non_digits(tmp_path, clips=20), digits=False)
     train, test = (clips[clips["split"] == split] for split in ("TRAIN", "TEST"))
     assert (len(train), len(test)) == (25, 5)
     assert (clips["label"] == "noise").sum() == 6
@@ -223,13 +223,13 @@ def test_non_digits_share_neither_words_nor_voices_between_train_and_test(tmp_pa
     assert set(train["label"]) & set(test["label"]) == {"noise"}
     assert all(len(read_audio(path, 8000)) > 1000 for path in clips["path"])
     files = {path.name: path.read_bytes() for path in tmp_path.glob("*.wav")}
-    corpus.speak_non_digits(tmp_path, clips=20, progress=False)
+    corpus.speak_non_digits(tmp_path, clips=20)
     assert files == {path.name: path.read_bytes() for path in tmp_path.glob("*.wav")}
 
 
 def test_music_is_made_of_tones(tmp_path):
     """A quarter of the frequencies have nearly all of the power, which in noise all have."""
-    clips = read_metadata(corpus.make_music_clips(tmp_path, clips=20, progress=False), digits=False)
+    clips = read_metadata(corpus.make_music_clips(tmp_path, clips=20), digits=False)
     assert clips["split"].value_counts().to_dict() == {"TRAIN": 20, "TEST": 4}
     assert set(clips["label"]) == {"music"}
     sounds = [read_audio(path, 8000) for path in clips["path"]]
@@ -241,7 +241,7 @@ def test_music_is_made_of_tones(tmp_path):
 
 
 def test_the_reader_rejects_words_among_digits_and_digits_among_words(tmp_path):
-    table = corpus.speak_non_digits(tmp_path, clips=5, progress=False)
+    table = corpus.speak_non_digits(tmp_path, clips=5)
     with pytest.raises(InputError, match="row 2, column 'label': 'yes' is not a digit"):
         read_metadata(table)
     table.write_text(table.read_text().replace("\tyes\t", "\t7\t"))

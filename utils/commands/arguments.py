@@ -17,6 +17,11 @@ class Parser(argparse.ArgumentParser):
         print(self.format_help(), end="", file=file)  # argparse's own ignores errors
 
 
+def add_command(commands: Any, name: str, does: str) -> argparse.ArgumentParser:
+    """A parser among `commands`; `does` says what it is for, in the list of commands and in its own help."""
+    return commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
+
+
 def whole(low: int = 1, high: int = 10**9) -> Callable[[str], int]:
     """Reads a whole number within limits."""
 

@@ -3,6 +3,7 @@
 import argparse
 
 from utils.commands import arguments, data_check, data_mixtures, data_voices
+from utils.commands.arguments import add_command
 
 HELP = "download or synthesise a corpus, and check it"
 CORPORA = {
@@ -17,17 +18,15 @@ CORPORA = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(required=True, dest="corpus", metavar="CORPUS", parser_class=arguments.Parser)
-    parsers = {
-        name: commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}.")
-        for name, does in CORPORA.items()
-    }
+    parsers = {name: add_command(commands, name, does) for name, does in CORPORA.items()}
     add = parsers["synthetic"].add_argument
     add("--speakers", type=arguments.whole(), default=12, help="number of voices (default: %(default)s)")
     add("--repetitions", type=arguments.whole(), default=10, help="of each digit by each voice (default: %(default)s)")
     add("--seed", type=arguments.seed, default=0, help="the same seed gives the same clips (default: %(default)s)")
     for name, module in (("check", data_check), ("mixtures", data_mixtures), ("voices", data_voices)):
-        does = module.HELP
-        module.add_arguments(commands.add_parser(name, help=does, description=f"{does[0].upper()}{does[1:]}."))
+        command = add_command(commands, name, module.HELP)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
 
 
 def run(given: argparse.Namespace) -> None:
@@ -49,9 +48,3 @@ def run(given: argparse.Namespace) -> None:
             print(noises.fetch(speech_data()))
         case "synthetic":
             print(corpus.speak(folder, speakers=given.speakers, repetitions=given.repetitions, seed=given.seed))
-        case "check":
-            data_check.run(given)
-        case "mixtures":
-            data_mixtures.run(given)
-        case "voices":
-            data_voices.run(given)

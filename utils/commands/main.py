@@ -12,9 +12,9 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import NoReturn
 
-from utils import InputError, plain
+from utils import InputError
 from utils.commands import output
-from utils.commands.arguments import Parser
+from utils.commands.arguments import Parser, add_command
 
 EMPTY = re.compile("--[a-z-]+=")  # an option without its value
 COMMANDS = (
@@ -66,7 +66,7 @@ def _run(arguments: list[str] | None) -> None:
     except BrokenPipeError:  # the reader closed the pipe, for example in `sdr report | head`
         pass
     except OSError as error:  # for example, the output goes to a full disk
-        _fail(f"sdr: {plain(str(error))}", 2)
+        _fail(f"sdr: {InputError(error)}", 2)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -101,7 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(required=True, metavar="COMMAND", parser_class=Parser)
     for name in COMMANDS:
         module = importlib.import_module(f"utils.commands.{name}")
-        parser = commands.add_parser(name, help=module.HELP, description=f"{module.HELP[0].upper()}{module.HELP[1:]}.")
+        parser = add_command(commands, name, module.HELP)
         module.add_arguments(parser)
         parser.set_defaults(name=name, run=module.run, resumes=getattr(module, "RESUMES", False))
     return root

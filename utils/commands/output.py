@@ -9,13 +9,9 @@ from typing import Any, TextIO
 
 from utils import plain
 
-HALF = 900  # characters that are shown at each end of a longer message: a name in it may be as long as one likes
-
 
 def complain(message: str) -> None:
     """Print to standard error, unless it is full, or closed by the other end."""
-    if len(message) > 2 * HALF:
-        message = f"{message[:HALF]} ... {message[-HALF:]}"
     with suppress(OSError, ValueError):
         print(message, file=sys.stderr, flush=True)
 

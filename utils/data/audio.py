@@ -2,11 +2,9 @@
 
 import functools
 import math
-import os
 import re
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ import soundfile
 from utils import InputError, plain
 from utils.data import ffmpeg
 from utils.data.audio_lengths import TRUNCATED, UNKNOWN, check_length, check_log
+from utils.data.standard_error import standard_error_to
 from utils.files import check_file
 
 LOUDEST = 1e9  # limit for floating-point samples: the power of anything larger overflows, and NaN fails the comparison
@@ -26,7 +25,6 @@ OPPOSITE = -0.5  # a channel whose correlation with the loudest is below this is
 MP3 = re.compile(rb"ID3|\xff[\xe0-\xff]")  # the first bytes
 UNDECODED, RESYNC = re.compile(rb"part2_3_length|dequantization failed"), re.compile(rb"Skipped \d+ bytes")  # mpg123
 CHAINED = "Junk after the last page"  # in libsndfile's log: Ogg files that were put together
-CATCHING = threading.Lock()  # standard error is one for all threads
 ZEROS, ROLLOFF = 6, 0.99  # of the filter of `convert_rate`: zero crossings on each side, and where it begins to fall
 
 
@@ -143,28 +141,14 @@ def _decoder(path: Path, seconds: float | None) -> Iterator[tuple[soundfile.Soun
 def _quiet(catch: bool) -> Iterator[list[bytes]]:
     """Catch what a library in C writes to standard error; the list holds it afterwards."""
     said: list[bytes] = []
-    if catch:
-        with CATCHING:
-            yield from _catch(said)
-    else:
-        yield said
-
-
-def _catch(said: list[bytes]) -> Iterator[list[bytes]]:
-    try:
-        kept = os.dup(2)
-    except OSError:  # it is closed
+    if not catch:
         yield said
         return
     with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-        try:
+        with standard_error_to(file):
             yield said
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            file.seek(0)
-            said.append(file.read())
+        file.seek(0)
+        said.append(file.read())
 
 
 def read_samples(file: soundfile.SoundFile, most: int) -> tuple[np.ndarray, bytes]:
@@ -217,13 +201,13 @@ def convert_rate(waveform: np.ndarray, rate: int, target_rate: int) -> np.ndarra
     which follows J. O. Smith, https://ccrma.stanford.edu/~jos/resample/. This needs no PyTorch, which takes seconds to
     load.
     """
-    if rate // math.gcd(rate, target_rate) > 5000:  # for odd rates such as 44,101 Hz the filter would take gigabytes
-        rate = max(round(rate, -2), 100)
-    if (factor := math.gcd(rate, target_rate)) and rate // factor * (target_rate // factor) > 250_000_000:
+    rate = round_rate(rate, target_rate)
+    factor = math.gcd(rate, target_rate)
+    step, phases = rate // factor, target_rate // factor  # `phases` samples become of every `step` samples
+    if step * phases > 250_000_000:
         raise InputError(f"cannot convert {rate:,} Hz to {target_rate:,} Hz; choose a sample_rate in whole hundreds")
     if rate == target_rate:
         return waveform
-    step, phases = rate // factor, target_rate // factor  # `phases` samples become of every `step` samples
     filters, offsets = _filters(step, phases), np.arange(phases) * step // phases
     rows, taps = len(waveform) // step + 1, filters.shape[1]
     padded = np.pad(np.asarray(waveform, np.float32), (taps // 2 - 1, taps + step))
@@ -232,6 +216,11 @@ def convert_rate(waveform: np.ndarray, rate: int, target_rate: int) -> np.ndarra
     for phase, offset in enumerate(offsets):
         converted[:, phase] = windows[offset::step][:rows] @ filters[phase]
     return converted.ravel()[: -(-len(waveform) * target_rate // rate)]
+
+
+def round_rate(rate: int, target_rate: int) -> int:
+    """The rate that a conversion takes for `rate`: odd ones, such as 44,101 Hz, would need a filter of gigabytes."""
+    return max(round(rate, -2), 100) if rate // math.gcd(rate, target_rate) > 5000 else rate
 
 
 @functools.lru_cache(maxsize=4)

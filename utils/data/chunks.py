@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 
 from utils import InputError
-from utils.data.audio import LOUDEST, RATES, check_end, convert_rate, open_audio, read_samples, to_mono
+from utils.data.audio import LOUDEST, RATES, check_end, convert_rate, open_audio, read_samples, round_rate, to_mono
 
 CONTEXT = 0.02  # seconds before and after a chunk that the filter of `convert_rate` sees
 CHUNK = 1.0  # seconds read from a file at a time
@@ -20,9 +20,7 @@ class Resampler:
     """`convert_rate` for a sound in chunks: the same samples as of the whole sound, 20 ms later."""
 
     def __init__(self, rate: int, target_rate: int):
-        self.rate, self.target_rate = rate, target_rate
-        if rate // math.gcd(rate, target_rate) > 5000:  # as `convert_rate` rounds odd rates such as 44,101 Hz
-            self.rate = max(round(rate, -2), 100)
+        self.rate, self.target_rate = round_rate(rate, target_rate), target_rate
         self.step = self.rate // math.gcd(self.rate, target_rate)  # samples in, for a whole number of samples out
         self.context = math.ceil(CONTEXT * self.rate / self.step) * self.step
         self.kept = np.zeros(self.context, np.float32)  # what lies before the sound is silence

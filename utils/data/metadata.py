@@ -64,8 +64,8 @@ def read_metadata(
         """Raise an error about the first row where `wrong` is true. `{cell}` in `why` stands for the cell's content."""
         if wrong.any():
             first = int(wrong.to_numpy().argmax())
-            cell = table[column].iloc[first]
-            raise InputError(f"{path}, row {rows[first]}, column '{column}': {why.format(cell=repr(cell))}")
+            why = why.replace("{cell}", repr(table[column].iloc[first]))
+            raise InputError(f"{path}, row {rows[first]}, column '{column}': {why}")
 
     for column in COLUMNS:
         stripped = table[column].str.strip()
@@ -95,7 +95,7 @@ def read_metadata(
             "fetch the clips of a known corpus with `sdr data`, correct the column 'file', or point to the clips with "
             "the variable SDR_SPEECH_DATA or `sdr evaluate --root`"
         )
-        refuse(missing_clip, "file", f"no clip at {where}{more}; {advice}".replace("{", "{{").replace("}", "}}"))
+        refuse(missing_clip, "file", f"no clip at {where}{more}; {advice}")
     return table
 
 

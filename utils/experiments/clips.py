@@ -122,12 +122,12 @@ def synthetic_speakers(data: DataConfig) -> set[str]:
 def synthetic_non_digits(number: int) -> pd.DataFrame:
     """Synthetic words other than digits, and noises (see `corpus.speak_non_digits`). Kept in `.cache/` as well."""
     folder = CACHE / f"others-{number}"  # the name that earlier versions gave it
-    return read_metadata(corpus.speak_non_digits(folder, clips=number, progress=False), digits=False)
+    return read_metadata(corpus.speak_non_digits(folder, clips=number), digits=False)
 
 
 def synthetic_music(number: int) -> pd.DataFrame:
     """Tones, chords and whistles (see `corpus.make_music_clips`). Kept in `.cache/` as well."""
-    return read_metadata(corpus.make_music_clips(CACHE / f"music-{number}", clips=number, progress=False), digits=False)
+    return read_metadata(corpus.make_music_clips(CACHE / f"music-{number}", clips=number), digits=False)
 
 
 def word_clips(words: WordsConfig, data: DataConfig) -> pd.DataFrame:

@@ -5,7 +5,7 @@ ESC-10 is the part of ESC-50 (Piczak 2015) whose licence allows any use. The tab
 noises of some sources and tested on those of others has met neither the recordings nor their kinds.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -72,13 +72,12 @@ def fetch(recordings: Path, *, url: str = ARCHIVE_URL, table: Path = TABLE, prog
     return FetchReport(folder, len(checksums), fetched, tuple(notes))
 
 
-def read_noises(sources: Iterable[str] = tuple(SOURCES), table: Path = TABLE) -> pd.DataFrame:
+def read_noises(sources: Sequence[str], table: Path = TABLE) -> pd.DataFrame:
     """The recordings of some sources: the columns of `noises.tsv`, and `path`, the location of the recording.
 
     Raises:
         InputError: an unknown source, a faulty table, or a recording that is missing or wrong.
     """
-    sources = list(sources)
     unknown = [source for source in sources if source not in SOURCES]
     if unknown or not sources:
         found = repr(unknown[0]) if unknown else "nothing"

@@ -32,8 +32,9 @@ def plan_speakers(engine: Engine, language: str, *, each: int, blends: int = 0, 
     Raises:
         InputError: the engine has no voice for the language.
     """
+    installed = engine.voices(language)
     rows = [row for row in voice_table() if (row.engine, row.language) == (engine.name, language)]
-    rows = [row for row in rows if row.voice in engine.voices(language)]
+    rows = [row for row in rows if row.voice in installed]
     if not rows:
         raise InputError(f"{engine.name} has no voice for the language '{language}'")
     speakers = []
@@ -56,12 +57,12 @@ def plan_speakers(engine: Engine, language: str, *, each: int, blends: int = 0, 
     return speakers
 
 
-def plan_utterances(engine: Engine, speaker: Speaker, repetitions: int = 1, seed: int = 0) -> Iterator[Utterance]:
+def plan_utterances(engine: Engine, speaker: Speaker, repetitions: int = 1) -> Iterator[Utterance]:
     """What a speaker says: every digit, each time in one of its pronunciations and with another intonation."""
     for repetition in range(repetitions):
         for digit in range(10):
             clip = f"{digit}_{speaker.name}_{repetition}"
-            draw = drawing(seed, clip)
+            draw = drawing(0, clip)
             ways = find_pronunciations(speaker.language, speaker.accent, digit, engine.notation)
             text = ways[draw.integers(len(ways))] + str(draw.choice(engine.endings))
             rate = speaker.rate * draw.uniform(0.92, 1.08)
@@ -69,7 +70,7 @@ def plan_utterances(engine: Engine, speaker: Speaker, repetitions: int = 1, seed
             yield Utterance(clip, digit, text, rate, pitch, seed=int(draw.integers(2**31)))
 
 
-def accented_voices(number: int, language: str = "en", seed: int = 0, cache: Path = CACHE) -> Path:
+def accented_voices(number: int, language: str = "en", cache: Path = CACHE) -> Path:
     """One clip of each digit by each of `number` speakers of eSpeak NG, spoken once and kept in the cache.
 
     Its voices of other languages read the words as spelled there, so that English has over a dozen accents. All accents
@@ -78,7 +79,6 @@ def accented_voices(number: int, language: str = "en", seed: int = 0, cache: Pat
     Args:
         number: of speakers, at least 1.
         language: ISO 639-1 code.
-        seed: of the speakers.
         cache: where the clips are kept.
 
     Returns:
@@ -91,18 +91,18 @@ def accented_voices(number: int, language: str = "en", seed: int = 0, cache: Pat
         raise InputError(f"{number} speakers; at least 1 is needed")
     sources = [Path(__file__).with_name(name) for name in SOURCES]
     version = hashlib.sha256("".join(map(sha256, sources)).encode()).hexdigest()[:8]
-    folder = cache / f"accents-{language}-{number}-{seed}-{version}"
-    return fill_once(folder, lambda new: _speak(number, language, seed, new)) / "metadata.tsv"
+    folder = cache / f"accents-{language}-{number}-{version}"
+    return fill_once(folder, lambda new: _speak(number, language, new)) / "metadata.tsv"
 
 
-def _speak(number: int, language: str, seed: int, folder: Path) -> None:
+def _speak(number: int, language: str, folder: Path) -> None:
     """Write the clips of `accented_voices` and their table into `folder`."""
     engine = Espeak()
     voices = len(plan_speakers(engine, language, each=1))
-    speakers = plan_speakers(engine, language, each=-(-number // voices), seed=seed)[:number]
+    speakers = plan_speakers(engine, language, each=-(-number // voices))[:number]
     rows = []
     for speaker in speakers:
-        for utterance in plan_utterances(engine, speaker, seed=seed):
+        for utterance in plan_utterances(engine, speaker):
             file = f"{utterance.clip}.wav"
             write_clip(folder / file, speak_in_room(engine, speaker, utterance))
             rows.append(table_row(speaker, utterance, "TRAIN", file))

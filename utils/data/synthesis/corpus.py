@@ -18,6 +18,7 @@ from utils.data.synthesis.words import ALL_WORDS, DIGITS, TEST_WORDS, TRAIN_WORD
 from utils.files import one_process, sha256
 from utils.progress import Progress
 
+RATE = 8000  # Hz
 MOST_CLIPS = 1_000_000
 SOUNDS = {"noise": make_noise, "music": make_music}  # by label
 
@@ -28,7 +29,7 @@ def speak(
     speakers: int = 12,
     repetitions: int = 10,
     seed: int = 0,
-    sample_rate: int = 8000,
+    sample_rate: int = RATE,
     progress: bool = True,
 ) -> Path:
     """Speak a corpus of digits: `{digit}_{speaker}_{repetition}.wav` (mono PCM16) and `metadata.tsv` in a folder.
@@ -64,14 +65,12 @@ def speak(
     return _make(Path(folder), _plan(speakers, repetitions, seed), seed, sample_rate, progress)
 
 
-def speak_non_digits(
-    folder: Path, *, clips: int, seed: int = 0, sample_rate: int = 8000, progress: bool = True
-) -> Path:
+def speak_non_digits(folder: Path, *, clips: int) -> Path:
     """Speak a corpus of non-digits: `clips` words and a quarter as many noises for TRAIN, and a fifth of that for TEST.
 
     The voices of TRAIN are the first hundred of `speak`. TEST has different words, and voices that differ in accent,
     pitch or pace but share their timbres, as eSpeak NG has only so many variants. The column `label` contains the word,
-    or "noise". Everything else is as for `speak`.
+    or "noise". The rate is 8 kHz; everything else is as for `speak`.
     """
     if clips < 5:
         raise InputError(f"clips is {clips}; a corpus of other words needs at least 5")
@@ -89,12 +88,10 @@ def speak_non_digits(
                 name = f"{label}_{split.lower()}_{repetition}"
                 facts = (name, f"{speaker}-{split.lower()}", split, label, f"{name}.wav")
                 rows.append(_row(facts, index, label, repetition))
-    return _make(Path(folder), rows, seed, sample_rate, progress)
+    return _make(folder, rows)
 
 
-def make_music_clips(
-    folder: Path, *, clips: int, seed: int = 0, sample_rate: int = 8000, progress: bool = True
-) -> Path:
+def make_music_clips(folder: Path, *, clips: int) -> Path:
     """Make a corpus of musical sounds (see `make_music`): `clips` for TRAIN, and a fifth of that for TEST.
 
     The column `label` contains "music". Everything else is as for `speak`.
@@ -107,10 +104,10 @@ def make_music_clips(
             name = f"music_{split.lower()}_{repetition}"
             facts = (name, f"music-{split.lower()}", split, "music", f"{name}.wav")
             rows.append(_row(facts, None, "music", repetition))
-    return _make(Path(folder), rows, seed, sample_rate, progress)
+    return _make(folder, rows)
 
 
-def _make(folder: Path, rows: list[dict], seed: int, sample_rate: int, progress: bool) -> Path:
+def _make(folder: Path, rows: list[dict], seed: int = 0, sample_rate: int = RATE, progress: bool = False) -> Path:
     """Speak the clips of all rows and write their table, unless they are already there. Returns its path."""
     table = folder / "metadata.tsv"
     if _is_spoken(table, rows, seed, sample_rate, progress):

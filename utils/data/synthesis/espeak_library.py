@@ -16,6 +16,7 @@ import espeakng_loader
 import numpy as np
 
 from utils import InputError
+from utils.data.standard_error import standard_error_to
 
 if sys.platform == "win32":
     _unload = _ctypes.FreeLibrary
@@ -113,19 +114,10 @@ def _loaded(voice: str) -> Iterator[ctypes.CDLL]:
 
 @contextlib.contextmanager
 def _without_side_effects() -> Iterator[None]:
-    """Silence the process's stderr, to which eSpeak writes warnings, and restore the locale, which it changes."""
+    """Silence standard error, to which eSpeak NG writes warnings, and restore the locale, which it changes."""
     character_type = locale.setlocale(locale.LC_CTYPE)
     try:
-        stderr = os.dup(2)
-    except OSError:  # it is closed, so nothing has to be silenced
-        stderr = None
-    try:
-        if stderr is not None:
-            with open(os.devnull, "wb") as nothing:
-                os.dup2(nothing.fileno(), 2)
-        yield
+        with open(os.devnull, "wb") as nothing, standard_error_to(nothing):
+            yield
     finally:
-        if stderr is not None:
-            os.dup2(stderr, 2)
-            os.close(stderr)
         locale.setlocale(locale.LC_CTYPE, character_type)

@@ -34,7 +34,7 @@ class Part:
     speakers: tuple[Speaker, ...]
 
 
-def plan_parts(lexicon: Lexicon, engines: Sequence[Engine], speakers: int, seed: int = 0) -> list[Part]:
+def plan_parts(lexicon: Lexicon, engines: Sequence[Engine], speakers: int) -> list[Part]:
     """Speakers of every engine that has a voice for the language, about as many of each.
 
     Every voice of an engine is used once before any is used again; eSpeak NG's variants count as voices.
@@ -43,7 +43,6 @@ def plan_parts(lexicon: Lexicon, engines: Sequence[Engine], speakers: int, seed:
         lexicon: the words.
         engines: those that may be used.
         speakers: of all engines together. Each has at least two.
-        seed: of their ways of speaking.
 
     Raises:
         InputError: none of the engines has a voice for the language.
@@ -53,14 +52,14 @@ def plan_parts(lexicon: Lexicon, engines: Sequence[Engine], speakers: int, seed:
         raise InputError(f"no installed engine speaks '{lexicon.language}' (see `sdr language --list`)")
     parts = []
     for engine, voices in found.values():
-        order = generator(seed, zlib.crc32(engine.name.encode()))
+        order = generator(0, zlib.crc32(engine.name.encode()))
         if engine.name == "espeak":
             voices = [f"{voice}+{variant}" for variant in order.permutation(VARIANTS) for voice in voices]
         else:
             voices = order.permutation(voices).tolist()
         number = max(2, min(speakers // len(found), MOST_SPEAKERS.get(engine.name, speakers)))
         turns = [(voices[index % len(voices)], index // len(voices)) for index in range(number)]
-        drawn = tuple(_draw(engine, voice, lexicon.language, turn, seed) for voice, turn in turns)
+        drawn = tuple(_draw(engine, voice, lexicon.language, turn) for voice, turn in turns)
         parts.append(Part(engine, drawn))
     return parts
 
@@ -78,7 +77,7 @@ def hold_out(speakers: Sequence[Speaker]) -> frozenset[str]:
 
 
 def speak_corpus(
-    folder: Path, lexicon: Lexicon, parts: Sequence[Part], *, seed: int = 0, progress: bool = True
+    folder: Path, lexicon: Lexicon, parts: Sequence[Part], progress: bool = True
 ) -> tuple[Path, dict[str, str]]:
     """Speak every digit once with every speaker. Clips that are already there are kept.
 
@@ -90,7 +89,6 @@ def speak_corpus(
             the corpus are removed.
         lexicon: the words.
         parts: from `plan_parts`.
-        seed: of the speakers' ways of saying the words.
         progress: whether to show a progress bar.
 
     Returns:
@@ -104,7 +102,7 @@ def speak_corpus(
     total = sum(10 * len(part.speakers) for part in parts)
     shown = Progress(total=total, desc="speaking", unit="word", shown=progress)
     with shown as bar, ThreadPoolExecutor(CORES) as pool:
-        jobs = [pool.submit(_speak_part, part, lexicon, clips, seed, stop, bar) for part in parts]
+        jobs = [pool.submit(_speak_part, part, lexicon, clips, stop, bar) for part in parts]
         try:
             for job in as_completed(jobs):
                 left_out |= job.result()
@@ -115,7 +113,7 @@ def speak_corpus(
         speakers = [speaker for speaker in part.speakers if f"{speaker.engine} {speaker.voice}" not in left_out]
         unseen = hold_out(speakers)
         for speaker in speakers:
-            for utterance in plan_words(part.engine, speaker, lexicon, seed):
+            for utterance in plan_words(part.engine, speaker, lexicon):
                 file = f"clips/{utterance.clip}.wav"
                 if (folder / file).is_file():
                     rows.append(table_row(speaker, utterance, "TEST" if speaker.name in unseen else "TRAIN", file))
@@ -133,11 +131,11 @@ def speak_corpus(
     return table, left_out
 
 
-def plan_words(engine: Engine, speaker: Speaker, lexicon: Lexicon, seed: int = 0) -> list[Utterance]:
+def plan_words(engine: Engine, speaker: Speaker, lexicon: Lexicon) -> list[Utterance]:
     """What a speaker says: every digit, in one of its words. The name of a clip depends on everything that it is."""
     planned = []
     for digit in range(10):
-        draw = drawing(seed, f"{speaker.name} {lexicon.language}", digit)
+        draw = drawing(0, f"{speaker.name} {lexicon.language}", digit)
         forms = (lexicon.ipa if engine.notation == "ipa" else lexicon.words)[digit]
         text = forms[draw.integers(len(forms))] + str(draw.choice(engine.endings))
         pitch = speaker.pitch * (draw.uniform(0.95, 1.05) if "pitch" in engine.changes(speaker.voice) else 1)
@@ -148,16 +146,14 @@ def plan_words(engine: Engine, speaker: Speaker, lexicon: Lexicon, seed: int = 0
     return planned
 
 
-def _speak_part(
-    part: Part, lexicon: Lexicon, clips: Path, seed: int, stop: threading.Event, bar: Progress
-) -> dict[str, str]:
+def _speak_part(part: Part, lexicon: Lexicon, clips: Path, stop: threading.Event, bar: Progress) -> dict[str, str]:
     """Speak the missing clips of one engine. Returns the voices that were left out."""
     left_out: dict[str, str] = {}
     lost = 0
     with Worker(functools.partial(speak_in_room, part.engine)) as worker:
         for number, speaker in enumerate(part.speakers, start=1):
             voice, failed = f"{speaker.engine} {speaker.voice}", 0
-            for utterance in plan_words(part.engine, speaker, lexicon, seed):
+            for utterance in plan_words(part.engine, speaker, lexicon):
                 if stop.is_set():
                     return left_out
                 path = clips / f"{utterance.clip}.wav"
@@ -180,9 +176,9 @@ def _speak_part(
     return left_out
 
 
-def _draw(engine: Engine, voice: str, language: str, turn: int, seed: int) -> Speaker:
+def _draw(engine: Engine, voice: str, language: str, turn: int) -> Speaker:
     """A speaker with a voice, in a way of its own each time that the voice is used."""
-    draw = drawing(seed, f"{engine.name} {voice} {language}", turn)
+    draw = drawing(0, f"{engine.name} {voice} {language}", turn)
     size = draw.uniform(0.92, 1.08)
     pitch = np.exp(draw.uniform(np.log(0.8), np.log(1.25)))
     if "pitch" not in engine.changes(voice):

@@ -76,7 +76,7 @@ def check_rates(clips: pd.DataFrame, measured: Mapping[int, Measures]) -> Iterat
     rates = pd.Series({i: clip.rate for i, clip in measured.items()}, dtype=int)
     sizes = rates.value_counts()
     for rate, number in sizes.items():
-        mine = rates.index[rates == rate]
+        mine = rates.index[rates == rate].tolist()
         if rate < RATE:
             yield Finding("sample rates", "warning", f"{count(number, 'clip')} at {rate} Hz", tuple(mine[:1]), number)
         elif number < sizes.max():
@@ -84,4 +84,4 @@ def check_rates(clips: pd.DataFrame, measured: Mapping[int, Measures]) -> Iterat
             speakers = part["speaker"].nunique()
             who = f" by speaker {part['speaker'].iloc[0]}" if speakers == 1 else f" by {speakers} speakers"
             message = f"{count(number, 'clip')}{who} at {rate} Hz, most at {sizes.idxmax()} Hz"
-            yield Finding("sample rates", "warning", message, tuple(mine[:1].tolist()), number)
+            yield Finding("sample rates", "warning", message, tuple(mine[:1]), number)

@@ -27,10 +27,7 @@ FOLDS, MAX_CLIPS = 6, 3000  # groups of left-out speakers; clips that a model is
 DISAGREE, DISAGREE_ALONE = 1.0, 4.0  # difference of the logits of another digit and of the label
 UNUSUAL = 10.0  # difference of the log likelihoods among the speaker's own clips
 MIN_OWN = 3  # clips of a digit by a speaker, to be compared with
-WHOLE, MIN_WHOLE = (
-    0.7,
-    5,
-)  # share and number of a speaker's clips of a digit that are recognised as the same other digit
+WHOLE, MIN_WHOLE = 0.7, 5  # of a speaker's clips of a digit, share and number recognised as the same other digit
 
 
 @dataclass(frozen=True)
