@@ -142,7 +142,7 @@ def test_the_figures_of_a_run_with_many_test_sets_are_saved_and_closed(tmp_path)
         "accuracy": 0.5,
         "n": 2,
         "confusion": np.eye(10, dtype=int).tolist(),
-        "per_speaker": {"ada": 0.5},
+        "per_speaker": {r"$\frac$": 0.5},  # a name, and no formula
         "per_digit": {"0": 1.0, "1": 0.0},
     }
     with plt.rc_context({"figure.max_open_warning": 2}):

@@ -62,8 +62,6 @@ class DataConfig:
                 raise ValueError(f"{name} needs synthetic_language")
         if self.synthetic_voice_share <= 0:
             raise ValueError("synthetic_voice_share must be above 0")
-        if self.repetitions is not None and self.repetitions < 1:
-            raise ValueError("repetitions must be at least 1, or null")
         for name in ("also_train", "also_test", "non_digits", "noises", "synthetic_engines"):
             values = getattr(self, name) or ()
             if twice := next((value for value in values if values.count(value) > 1), None):

@@ -32,6 +32,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.prop_cycle": plt.cycler(color=COLOURS),
     "legend.frameon": False,
+    "text.parse_math": False,  # a dollar in the name of a speaker or a model is no formula
 }
 
 
@@ -208,8 +209,10 @@ def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title:
     colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20")
     for number, name in enumerate(names):
         x, y = places[which == number].T
-        marker, size = (f"${name}$", 25) if len(str(name)) == 1 else ("o", 9)  # a digit is drawn as itself
-        ax.scatter(x, y, size, color=colours(number), marker=marker, label=name, linewidth=0)
+        as_itself = len(str(name)) == 1 and str(name).isalnum()  # such as a digit
+        marker, size = (f"${name}$", 25) if as_itself else ("o", 9)
+        with plt.rc_context({"text.parse_math": True}):
+            ax.scatter(x, y, size, color=colours(number), marker=marker, label=name, linewidth=0)
     ax.set(title=title, xticks=[], yticks=[])
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), labelcolor="markerfacecolor", scatterpoints=0, handlelength=0)
     return ax

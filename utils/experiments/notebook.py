@@ -147,7 +147,7 @@ def small(experiment: Experiment) -> Experiment:
 
 def _stand_in() -> pd.DataFrame:
     """Synthetic clips with the names of the course's speakers, two of whom are in both DEV and TEST."""
-    course = pd.read_csv(COURSE_METADATA, sep="\t")
+    course = read_metadata(COURSE_METADATA, complete=False)
     train = sorted(course.loc[course["split"] == "TRAIN", "speaker"].unique())
     held_out = sorted(set(course["speaker"]) - set(train))
     speakers = [*train, *held_out]

@@ -10,7 +10,6 @@ archive's clips, and those of eSpeak NG's accented speakers. What is predicted c
 Words and voices with fewer than `LEAST_CLIPS` clips are not judged. No recording is used.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from utils.data.splits import Split
 from utils.data.synthesis import accents, archive
 from utils.data.synthesis.selection import VOICE, WORD, identify
 from utils.experiments.config import Experiment, load_experiment
-from utils.experiments.fingerprints import code_digests
+from utils.experiments.fingerprints import code_digests, short_key
 from utils.experiments.fitting import fit
 from utils.features.augmentation import AugmentationConfig
 from utils.features.cache import cached
@@ -122,8 +121,7 @@ def check_synthesis(language: str) -> Report:
     tables = [archive.unpack(language), accents.accented_voices(SPEAKERS, language)]
     clips = pd.concat([read_metadata(table) for table in tables], ignore_index=True)
     settings = _judge()
-    sources = [sha256(table) for table in tables] + code_digests() + [repr(settings), sha256(Path(__file__))]
-    key = hashlib.sha256("".join(sources).encode()).hexdigest()
+    key = short_key([sha256(table) for table in tables], code_digests(), repr(settings), sha256(__file__))
     return Report(language, identify(clips).assign(predicted=_predict_by_others(key, settings, clips)))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from utils import InputError
-from utils.data.metadata import locate, tables_sha256
+from utils.data.metadata import locate, read_rows, tables_sha256
 from utils.evaluation import results, verified
 from utils.evaluation.verified import DIFFERENT, EQUAL, WITHIN
 from utils.experiments import checkpoints
@@ -20,7 +20,7 @@ from utils.experiments.config import Experiment, made_by, snapshot
 from utils.experiments.fingerprints import LEARNING, code_digests, short_key
 from utils.experiments.reproducing import planned_runs
 from utils.experiments.runs import evaluate, has_run, run, test_clips
-from utils.files import read_json, read_text
+from utils.files import read_json
 from utils.paths import CHECKPOINTS, PROJECT, RUNS, find_metadata
 from utils.progress import Progress
 from utils.settings import as_mapping
@@ -224,6 +224,5 @@ def _present(table: str) -> bool:
     path = find_metadata(table)
     if not path.is_file():
         return False
-    header, _, rows = read_text(path).partition("\n")
-    first = dict(zip(header.split("\t"), rows.partition("\n")[0].split("\t"), strict=False))
-    return "file" not in first or Path(locate([first["file"]], path)[0]).is_file()
+    files = [row["file"] for row in read_rows(path, ()) if "file" in row]
+    return not files or Path(locate(files, path)[0]).is_file()

@@ -145,7 +145,7 @@ def test_accented_voices_are_spoken_once_and_a_larger_number_has_the_smaller(tmp
     more = read_metadata(accents.accented_voices(3, cache=tmp_path))
     assert len(few) == 20 and more["identifier"].tolist()[:20] == few["identifier"].tolist()
     assert few["accent"].nunique() == 2
-    monkeypatch.setattr(accents, "speak_in_room", None)
+    monkeypatch.setattr(accents, "speak_clip", None)
     assert len(read_metadata(accents.accented_voices(2, cache=tmp_path))) == 20
     with pytest.raises(InputError, match="at least 1"):
         accents.accented_voices(0, cache=tmp_path)

@@ -25,7 +25,7 @@ def test_each_speaker_says_each_digit_and_only_once(tmp_path, monkeypatch):
     assert clips["speaker"].nunique() == 3 and set(clips["split"]) == {"TRAIN"}
     assert clips.groupby("label")["speaker"].nunique().eq(3).all()
     assert soundfile.info(clips["path"][0]).samplerate == 16000
-    monkeypatch.setattr(foreign_digits, "speak_in_room", None)  # nothing is spoken again
+    monkeypatch.setattr(foreign_digits, "speak_clip", None)  # nothing is spoken again
     assert speak_foreign_digits("de", 3, tmp_path) == table
 
 
@@ -43,7 +43,7 @@ def test_an_engine_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
     def fail(*_):
         raise InputError("eSpeak NG cannot read its data")
 
-    monkeypatch.setattr(foreign_digits, "speak_in_room", fail)
+    monkeypatch.setattr(foreign_digits, "speak_clip", fail)
     with pytest.raises(InputError, match="no digit of 'de' .*cannot read its data"):
         speak_foreign_digits("de", 3, tmp_path)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]

@@ -1,6 +1,5 @@
 """Speakers of every accent in `pronunciations.tsv`: those of any engine, for the archive, and many of eSpeak NG."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +10,9 @@ from utils.data.metadata import write_table
 from utils.data.synthesis.engine import Engine, voice_table
 from utils.data.synthesis.engines.espeak import Espeak
 from utils.data.synthesis.pronunciations import accents, find_pronunciations
-from utils.data.synthesis.speakers import FIELDS, Speaker, Utterance, drawing, speak_in_room, table_row, write_clip
+from utils.data.synthesis.speakers import FIELDS, Speaker, Utterance, drawing, speak_clip, spoken_once
 from utils.data.synthesis.voices import VARIANTS
-from utils.files import fill_once, sha256
 from utils.paths import CACHE
-
-SOURCES = ("pronunciations.tsv", "engines.tsv", "speakers.py", "accents.py")  # what the clips depend on
 
 
 def plan_speakers(engine: Engine, language: str, *, each: int, blends: int = 0, seed: int = 0) -> list[Speaker]:
@@ -89,10 +85,7 @@ def accented_voices(number: int, language: str = "en", cache: Path = CACHE) -> P
     """
     if number < 1:
         raise InputError(f"{number} speakers; at least 1 is needed")
-    sources = [Path(__file__).with_name(name) for name in SOURCES]
-    version = hashlib.sha256("".join(map(sha256, sources)).encode()).hexdigest()[:8]
-    folder = cache / f"accents-{language}-{number}-{version}"
-    return fill_once(folder, lambda new: _speak(number, language, new)) / "metadata.tsv"
+    return spoken_once(cache, f"accents-{language}-{number}", lambda new: _speak(number, language, new))
 
 
 def _speak(number: int, language: str, folder: Path) -> None:
@@ -100,13 +93,8 @@ def _speak(number: int, language: str, folder: Path) -> None:
     engine = Espeak()
     voices = len(plan_speakers(engine, language, each=1))
     speakers = plan_speakers(engine, language, each=-(-number // voices))[:number]
-    rows = []
-    for speaker in speakers:
-        for utterance in plan_utterances(engine, speaker):
-            file = f"{utterance.clip}.wav"
-            write_clip(folder / file, speak_in_room(engine, speaker, utterance))
-            rows.append(table_row(speaker, utterance, "TRAIN", file))
-    write_table(folder / "metadata.tsv", FIELDS, rows)
+    spoken = ((speaker, utterance) for speaker in speakers for utterance in plan_utterances(engine, speaker))
+    write_table(folder / "metadata.tsv", FIELDS, (speak_clip(folder, engine, *each) for each in spoken))
 
 
 def _draw(engine: Engine, name: str, voice: str, language: str, accent: str, draw: np.random.Generator) -> Speaker:

@@ -3,8 +3,10 @@
 Which speakers there are, and what they say, is planned in `accents` and `language_speech`.
 """
 
+import hashlib
 import io
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from utils import InputError
 from utils.data.metadata import COLUMNS
 from utils.data.synthesis.engine import SAMPLE_RATE, Engine, voice_table
 from utils.data.synthesis.voices import generator
-from utils.files import write_atomically
+from utils.files import fill_once, sha256, write_atomically
 
 FIELDS = (
     *COLUMNS, "engine", "voice", "language", "accent", "text", "rate", "pitch", "size", "level", "noise", "licence",
@@ -124,6 +126,23 @@ def write_clip(path: Path, sound: np.ndarray) -> None:
     content = io.BytesIO()
     soundfile.write(content, sound, SAMPLE_RATE, format="WAV", subtype="PCM_16")
     write_atomically(path, lambda new: new.write_bytes(content.getvalue()))  # soundfile does not report a full disk
+
+
+def speak_clip(folder: Path, engine: Engine, speaker: Speaker, utterance: Utterance) -> dict:
+    """Write a word of a speaker, in a room, to a folder. Returns its row of the table, a clip to train on."""
+    file = f"{utterance.clip}.wav"
+    write_clip(folder / file, speak_in_room(engine, speaker, utterance))
+    return table_row(speaker, utterance, "TRAIN", file)
+
+
+def spoken_once(cache: Path, name: str, speak: Callable[[Path], object]) -> Path:
+    """The path of `metadata.tsv` in a folder of the cache that `speak` has filled, now or earlier.
+
+    It is filled anew when any code or table of this package has changed.
+    """
+    sources = sorted(file for file in Path(__file__).parent.rglob("*") if file.suffix in (".py", ".tsv", ".yaml"))
+    version = hashlib.sha256("".join(map(sha256, sources)).encode()).hexdigest()[:8]
+    return fill_once(cache / f"{name}-{version}", speak) / "metadata.tsv"
 
 
 def drawing(seed: int, name: str, number: int = 0) -> np.random.Generator:
