@@ -34,6 +34,15 @@ def test_codecs_in_which_one_cannot_seek_are_read_in_chunks(tmp_path, suffix, su
     np.testing.assert_array_equal(chunks, read_audio(path, 8000))
 
 
+def test_chunks_of_channels_in_antiphase_fit_together(tmp_path):
+    """Whichever channel is louder in a chunk, the sound does not change its sign where the next one begins."""
+    sound = 0.5 * np.sin(np.arange(3 * 8000) / 5)
+    louder = np.repeat([1.0, 0.5, 1.0], 8000)
+    write_wav(tmp_path / "balanced.wav", np.stack([sound * louder, -sound * (1.5 - louder)], axis=1), 8000)
+    chunks = np.concatenate(list(read_chunks(tmp_path / "balanced.wav", 8000)))
+    np.testing.assert_allclose(chunks, 0.75 * sound, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["WAV", "MP3"])
 def test_a_truncated_file_is_refused_at_its_end_at_the_latest(tmp_path, kind):
     path = tmp_path / "word"

@@ -181,8 +181,8 @@ def check_end(path: str | Path, read: int, frames: int | None, said: bytes) -> N
 def to_mono(samples: np.ndarray) -> np.ndarray:
     """Average channels: float32 (samples, channels) to (samples,). Those in antiphase would cancel each other out.
 
-    Some devices record such a pair, as balanced lines carry it. The sign of a channel that runs opposite to the loudest
-    one is changed.
+    Some devices record such a pair, as balanced lines carry it. Those that run opposite to the loudest one change
+    their sign, or else the others do, so that the first keeps its own and the chunks of a recording fit together.
     """
     if samples.shape[1] > 1:
         centred = samples - samples.mean(axis=0)
@@ -190,7 +190,7 @@ def to_mono(samples: np.ndarray) -> np.ndarray:
         loudest = power.argmax()
         shared = (centred * centred[:, [loudest]]).mean(axis=0)
         opposite = shared < OPPOSITE * np.sqrt(power * power[loudest])
-        samples = np.where(opposite, -samples, samples)
+        samples = np.where(opposite ^ opposite[0], -samples, samples)
     return samples.mean(axis=1)
 
 
