@@ -117,10 +117,20 @@ def test_a_submission_may_have_any_name(book, quick):
     assert sorted(book().index) == ["007", "NA", "null"] and len(book.graded) == 3
 
 
-def test_a_row_without_its_checksum_is_graded_again(book, quick):
+@pytest.mark.parametrize("damage", [{"checksum": None}, {"accuracy": 0.9}, {"problem": "no network"}, {"n": "x"}])
+def test_a_damaged_row_is_graded_again(book, quick, damage):
     quick("ada", "0.8")
-    book().drop(columns="checksum").assign(checksum=None).to_csv(book.output)
+    book().assign(**damage, remark="well done").to_csv(book.output)
     assert book().loc["ada", "accuracy"] == 0.8 and book.graded == ["ada", "ada"]
+
+
+def test_rows_of_nobody_are_dropped_and_further_columns_kept(book, quick):
+    quick("ada", "0.8")
+    book()
+    header, row = book.output.read_text().splitlines()
+    book.output.write_text(f"{header},remark\n{row},well done\nnobody{',' * row.count(',')},\n")
+    again = book()
+    assert list(again.index) == ["ada"] == book.graded and again.loc["ada", "remark"] == "well done"
 
 
 def test_a_file_that_cannot_be_read_costs_the_others_nothing(book, quick, monkeypatch):

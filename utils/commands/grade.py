@@ -64,7 +64,7 @@ def run(given: argparse.Namespace) -> None:
     if given.output is not None:
         jobs = given.jobs or joblib.cpu_count()
         table = grade_all(given.submission, clips, given.output, given.claimed, limits, jobs)
-        graded = table["problem"].isna()
+        graded = table["problem"] == ""
         print(f"{given.output}: {graded.sum()} graded, {len(table) - graded.sum()} with a problem")
         for row in table[~graded].itertuples():
             print(f"  {row.submission}: {row.problem}")

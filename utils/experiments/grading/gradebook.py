@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 
@@ -23,6 +22,7 @@ COLUMNS = (
     "submission", "problem", "accuracy", "low", "high", "macro_f1", "n", "claimed", "claim_holds", "broken", "leakage",
     "model", "parameters", "ms_per_clip", "seconds", "checksum",
 )  # fmt: skip
+OVER = "over_"  # begins the columns of references
 
 
 def grade_all(
@@ -30,8 +30,8 @@ def grade_all(
 ) -> pd.DataFrame:
     """Grade each folder and ZIP in `folder`, and write a row of each to the CSV file `output` as soon as it is known.
 
-    A submission whose row is there already, and which has not changed since, is not graded again. One that cannot be
-    graded has the reason in its row, as one line that can be sent to the student.
+    A submission whose row is there already is not graded again, if neither of them has changed since. One that cannot
+    be graded has the reason in its row, as one line that can be sent to the student.
 
     Args:
         clips: as for `grade`.
@@ -39,7 +39,7 @@ def grade_all(
         jobs: submissions graded at a time, each in a process of its own.
 
     Returns:
-        The rows by name, with `COLUMNS` and the difference to each reference.
+        The rows by name as text, with `COLUMNS` and the difference to each reference.
 
     Raises:
         InputError: there are no submissions, or `output` was not written by this function.
@@ -52,16 +52,21 @@ def grade_all(
     basis = [[sha256(path) for path in clips["path"]], clips["label"].tolist(), clips["speaker"].tolist(), claimed]
     basis.append([limits.seconds, limits.memory])  # a submission that was too slow is graded again with more time
     sums = {place.name: content_sum(place, basis) for place in places}
-    rows = {name: row for name, row in read_rows(output).items() if row.get("checksum") == sums.get(name)}
+    rows = {
+        name: row
+        for name, row in read_rows(output).items()
+        if name in sums and row["checksum"] == row_sum(row, sums[name])
+    }
 
-    def graded(place: Path) -> dict:
-        row: dict = {"submission": place.name, "checksum": sums[place.name]}
+    def graded(place: Path) -> dict[str, str]:
         try:
-            return row | flat(grade(place, clips, claimed, limits))
+            values = flat(grade(place, clips, claimed, limits))
         except InputError as error:
-            return row | {"problem": str(error).removeprefix(f"{place.name}: ")}
+            values = {"problem": str(error).removeprefix(f"{place.name}: ")}
         except Exception as error:  # a fault of this program must not cost the others their grades
-            return row | {"problem": f"could not be graded: {type(error).__name__}: {' '.join(str(error).split())}"}
+            values = {"problem": f"could not be graded: {type(error).__name__}: {' '.join(str(error).split())}"}
+        row = {"submission": place.name} | {name: str(value) for name, value in values.items() if value is not None}
+        return row | {"checksum": row_sum(row, sums[place.name])}
 
     missing = [place for place in places if place.name not in rows]
     with ThreadPoolExecutor(jobs) as pool:  # threads suffice: they wait for processes
@@ -102,6 +107,12 @@ def content_sum(place: Path, basis: object) -> str:
     return hashlib.sha256(repr((sums, basis)).encode()).hexdigest()[:16]
 
 
+def row_sum(row: dict[str, str], content: str) -> str:
+    """A checksum of a row and of what it follows from. Columns that somebody added do not count."""
+    own = sorted((name, cell) for name, cell in row.items() if cell and (name in COLUMNS or name.startswith(OVER)))
+    return hashlib.sha256(repr(([cell for cell in own if cell[0] != "checksum"], content)).encode()).hexdigest()[:16]
+
+
 def _sum_or_why_not(path: Path) -> str:
     """A file that cannot be read must not cost the others their grades: what that means, its own grading says."""
     try:
@@ -127,33 +138,29 @@ def flat(outcome: Grade) -> dict:
         "parameters": outcome.parameters,
         "ms_per_clip": round(1000 * outcome.seconds_per_clip, 2),
         "seconds": round(outcome.seconds, 1),
-        **{f"over_{name}": round(other.difference, 4) for name, other in outcome.references.items()},
+        **{f"{OVER}{name}": round(other.difference, 4) for name, other in outcome.references.items()},
     }
 
 
-def read_rows(output: Path) -> dict[str, dict]:
-    """The rows that an earlier call wrote, by name; none if there is no such file."""
+def read_rows(output: Path) -> dict[str, dict[str, str]]:
+    """The rows that an earlier call wrote, by name, as they are; none if there is no such file."""
     if not output.exists():
         return {}
     check_file(output)  # a device may never end
-    text = dict.fromkeys(("submission", "checksum", "problem", "broken", "leakage", "model"), str)
     try:
-        # only what is empty is missing: "NA" or "null" may be somebody's name
-        table = pd.read_csv(output, dtype=text, keep_default_na=False, na_values=[""])
+        table = pd.read_csv(output, dtype=str, na_filter=False)  # "NA" or "null" may be somebody's name
     except (OSError, ValueError) as error:
         raise InputError(
             f"{output}: not a CSV file ({' '.join(str(error).split())}); choose another --output"
         ) from None
     if not set(COLUMNS) <= set(table):
         raise InputError(f"{output}: was not written by `sdr grade`, so it is not replaced; choose another --output")
-    rows = table.dropna(subset="submission").to_dict("records")
-    return {row["submission"]: {key: value for key, value in row.items() if pd.notna(value)} for row in rows}
+    return {row["submission"]: row for row in table.to_dict("records")}
 
 
-def write_rows(output: Path, rows: dict[str, dict]) -> pd.DataFrame:
+def write_rows(output: Path, rows: dict[str, dict[str, str]]) -> pd.DataFrame:
     """Write all rows by name, whole or not at all."""
-    table = pd.DataFrame([rows[name] for name in sorted(rows)])
-    further = [name for name in table if name not in COLUMNS]
-    table = table.reindex(columns=[*COLUMNS, *further]).replace({np.nan: None})
+    columns = list(dict.fromkeys([*COLUMNS, *(name for row in rows.values() for name in row)]))
+    table = pd.DataFrame([[rows[name].get(cell, "") for cell in columns] for name in sorted(rows)], columns=columns)
     write_atomically(output, lambda path: table.to_csv(path, index=False))
     return table
