@@ -52,7 +52,7 @@ def write_atomically(path: str | Path, write: Callable[[Path], object]) -> None:
         InputError: the disk is full, the folder is not writable, or `path` is a folder or a device.
     """
     path = Path(path)
-    with _plain_errors(path):
+    with writing(path):
         _check_regular(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.parent / f".{os.getpid()}-{path.name}"  # same suffix: some writers go by it
@@ -76,7 +76,7 @@ def write_json(path: str | Path, value: object) -> None:
 def check_writable(folder: str | Path) -> None:
     """Raise `InputError` if a folder, which need not exist yet, cannot be written to. Call this before long work."""
     place = Path(folder)
-    with _plain_errors(place):
+    with writing(place):
         while not place.exists() and not place.is_symlink():  # a link that leads nowhere cannot become a folder
             place = place.parent
         tempfile.TemporaryFile(dir=place).close()
@@ -84,7 +84,7 @@ def check_writable(folder: str | Path) -> None:
 
 def check_target(path: str | Path) -> None:
     """Raise `InputError` if a file, which need not exist yet, cannot be written. Call this before long work."""
-    with _plain_errors(Path(path)):
+    with writing(Path(path)):
         _check_regular(Path(path))
     check_writable(Path(path).parent)
 
@@ -124,7 +124,7 @@ def atomic_folder(path: str | Path, patterns: Sequence[str] = ()) -> Iterator[Pa
         InputError: there is a folder that was not made here (see `check_replaceable`), or it cannot be written.
     """
     path = Path(path)
-    with _plain_errors(path):
+    with writing(path):
         check_replaceable(path, patterns)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -268,7 +268,7 @@ def reading(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def _plain_errors(path: Path) -> Iterator[None]:
+def writing(path: str | Path) -> Iterator[None]:
     """Turn errors while writing `path` into an `InputError`."""
     try:
         yield

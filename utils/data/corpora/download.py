@@ -13,7 +13,7 @@ import pooch
 import requests
 
 from utils import InputError
-from utils.files import atomic_folder, check_replaceable, sha256, write_atomically
+from utils.files import atomic_folder, check_replaceable, sha256, write_atomically, writing
 from utils.progress import Progress
 
 TIMEOUT = 30  # seconds without any data before giving up on the server
@@ -27,14 +27,14 @@ def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str 
 
     Args:
         url: the archive's address.
-        folder: the folder to download to. An archive that is already there is not downloaded again.
+        folder: where to download it; created if necessary. An archive that is already there is not downloaded again.
         clips: the folder that the clips belong in. Error messages mention it to those without a network.
         progress: whether to show a progress bar.
         checksum: the archive's SHA-256. GitHub may repack its archives at any time: of those, check the contents.
 
     Raises:
-        InputError: the server cannot be reached, answers with an error, or closes the connection early; or the archive
-            has another checksum and was deleted.
+        InputError: the server cannot be reached, answers with an error, or closes the connection early; the archive has
+            another checksum and was deleted; or the folder cannot be written to.
     """
     if mirror := os.environ.get("SDR_MIRROR"):
         url = f"{mirror.rstrip('/')}/{url.partition('://')[2]}"
@@ -44,20 +44,22 @@ def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str 
     downloader = functools.partial(_resume, part=part, progress=progress)
     by_hand = f"; or put the clips into {clips} by hand"
     pooch.get_logger().setLevel("WARNING")  # otherwise it suggests pinning a checksum where there is none
-    try:
-        pooch.retrieve(url, known_hash=checksum, path=folder, fname=archive.name, downloader=downloader)
-    except requests.HTTPError as error:
-        answer = f"{error.response.status_code} {error.response.reason}"
-        raise InputError(f"{url}: the server answered {answer}; try again later{by_hand}") from None
-    except requests.RequestException as error:
-        if part.exists() and (size := part.stat().st_size):
-            why = f"the connection broke after {size / 1e6:.1f} MB; run the same command again to resume"
-        else:
-            why = f"cannot be reached ({type(error).__name__}): check the network, then run the same command again"
-        raise InputError(f"{url}: {why}{by_hand}") from None
-    except ValueError:  # from pooch, which has deleted the download
-        why = "not the archive that was published (wrong checksum); it was deleted, run the same command again"
-        raise InputError(f"{url}: {why} to download it again") from None
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            pooch.retrieve(url, known_hash=checksum, path=folder, fname=archive.name, downloader=downloader)
+        except requests.HTTPError as error:
+            answer = f"{error.response.status_code} {error.response.reason}"
+            raise InputError(f"{url}: the server answered {answer}; try again later{by_hand}") from None
+        except requests.RequestException as error:
+            if part.exists() and (size := part.stat().st_size):
+                why = f"the connection broke after {size / 1e6:.1f} MB; run the same command again to resume"
+            else:
+                why = f"cannot be reached ({type(error).__name__}): check the network, then run the same command again"
+            raise InputError(f"{url}: {why}{by_hand}") from None
+        except ValueError:  # from pooch, which has deleted the download
+            why = "not the archive that was published (wrong checksum); it was deleted, run the same command again"
+            raise InputError(f"{url}: {why} to download it again") from None
     return archive
 
 
@@ -108,10 +110,8 @@ def filled_from_archive(
         InputError: the folder cannot be filled or has too little disk space, or as for `download`.
     """
     beside = folder.parent
-    try:
+    with writing(beside):
         beside.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{error.filename or beside}: {error.strerror or error}") from None
     check_replaceable(folder, ())
     if (free := shutil.disk_usage(beside).free) < needed:
         raise InputError(f"{folder}: needs {needed / 1e9:.0f} GB of disk, and {free / 1e9:.1f} GB are free")
@@ -148,22 +148,18 @@ def fetch_clips(
         InputError: the archive cannot be downloaded, is damaged, lacks a clip or contains a wrong one; or the folder
             cannot be written to. No clip is ever left incomplete.
     """
-    try:
-        checked = Progress(checksums, "checking clips", unit="clip", shown=progress)
-        wanted = {name: checksums[name] for name in checked if not _is_right(folder / name, checksums[name])}
-        if wanted:
-            folder.mkdir(parents=True, exist_ok=True)
-            archive = download(url, folder, folder, progress)
-            try:
-                clips = _read_clips(archive, wanted, url, name_in_archive)
-            except InputError:
-                archive.unlink()  # so that the next run downloads it again
-                raise
-            for name in Progress(clips, "writing clips", unit="clip", shown=progress):
-                write_atomically(folder / name, lambda new, name=name: new.write_bytes(clips[name]))  # type: ignore[misc]
-            archive.unlink()
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
+    checked = Progress(checksums, "checking clips", unit="clip", shown=progress)
+    wanted = {name: checksums[name] for name in checked if not _is_right(folder / name, checksums[name])}
+    if wanted:
+        archive = download(url, folder, folder, progress)
+        try:
+            clips = _read_clips(archive, wanted, url, name_in_archive)
+        except InputError:
+            archive.unlink()  # so that the next run downloads it again
+            raise
+        for name in Progress(clips, "writing clips", unit="clip", shown=progress):
+            write_atomically(folder / name, lambda new, name=name: new.write_bytes(clips[name]))  # type: ignore[misc]
+        archive.unlink()
     return len(wanted)
 
 

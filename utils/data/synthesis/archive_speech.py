@@ -39,28 +39,23 @@ def speak_digits(
     left_out: dict[str, str] = {}
     failures: dict[str, int] = {}
     rows = []
-    try:
-        clean.mkdir(parents=True, exist_ok=True)
-        rooms.mkdir(exist_ok=True)
-        for number, speaker in enumerate(Progress(speakers, engine.name, unit="speaker", shown=progress)):
-            for utterance in plan_utterances(engine, speaker):
-                name = f"{utterance.clip}.wav"
-                if not (rooms / name).is_file():
-                    if speaker.voice in left_out:
-                        continue
-                    try:
-                        sound = speak_utterance(engine, speaker, utterance)
-                    except InputError as error:
-                        failures[speaker.voice] = failures.get(speaker.voice, 0) + 1
-                        if failures[speaker.voice] >= 2:
-                            left_out[speaker.voice] = str(error)
-                        continue
-                    failures.pop(speaker.voice, None)
-                    write_clip(clean / name, sound)
-                    write_clip(rooms / name, put_in_room(sound, utterance.clip, speaker.level, speaker.noise))
-                rows.append(table_row(speaker, utterance, "TRAIN", f"{engine.name}/{name}"))
-            if number % 10 == 9 or number == len(speakers) - 1:
-                write_atomically(table, lambda new: write_table(new, FIELDS, rows))
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
+    for number, speaker in enumerate(Progress(speakers, engine.name, unit="speaker", shown=progress)):
+        for utterance in plan_utterances(engine, speaker):
+            name = f"{utterance.clip}.wav"
+            if not (rooms / name).is_file():
+                if speaker.voice in left_out:
+                    continue
+                try:
+                    sound = speak_utterance(engine, speaker, utterance)
+                except InputError as error:
+                    failures[speaker.voice] = failures.get(speaker.voice, 0) + 1
+                    if failures[speaker.voice] >= 2:
+                        left_out[speaker.voice] = str(error)
+                    continue
+                failures.pop(speaker.voice, None)
+                write_clip(clean / name, sound)
+                write_clip(rooms / name, put_in_room(sound, utterance.clip, speaker.level, speaker.noise))
+            rows.append(table_row(speaker, utterance, "TRAIN", f"{engine.name}/{name}"))
+        if number % 10 == 9 or number == len(speakers) - 1:
+            write_atomically(table, lambda new: write_table(new, FIELDS, rows))
     return table, left_out

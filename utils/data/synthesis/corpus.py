@@ -15,7 +15,7 @@ from utils.data.synthesis.espeak_library import NATIVE_RATE, speak_word
 from utils.data.synthesis.non_speech import make_music, make_noise
 from utils.data.synthesis.voices import draw_speaker, generator
 from utils.data.synthesis.words import ALL_WORDS, DIGITS, TEST_WORDS, TRAIN_WORDS
-from utils.files import one_process, sha256
+from utils.files import one_process, sha256, writing
 from utils.progress import Progress
 
 RATE = 8000  # Hz
@@ -108,7 +108,7 @@ def _make(folder: Path, rows: list[dict], seed: int = 0, sample_rate: int = RATE
     table = folder / "metadata.tsv"
     if _is_spoken(table, rows, seed, sample_rate, progress):
         return table
-    with one_process(folder):  # a second one would replace clips that the first has begun to read
+    with one_process(folder), writing(folder):  # a second one would replace clips that the first has begun to read
         if not _is_spoken(table, rows, seed, sample_rate, progress):
             _write_clips(table, rows, seed, sample_rate, progress)
     return table
@@ -131,8 +131,6 @@ def _write_clips(table: Path, rows: list[dict], seed: int, sample_rate: int, pro
             old.unlink()
         for name in (*(row["file"] for row in rows), table.name):
             os.replace(unfinished / name, folder / name)
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 
