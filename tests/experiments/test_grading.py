@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -263,13 +264,24 @@ for attempt in (
         ("while True:\n    logits = logits + 0", Limits(seconds=3), "no answer within 3 s"),
         ("kept = [torch.ones(2**28) for _ in range(99)]", Limits(memory=3 * 2**30), "memory"),
         ("kept = [b'x' * 2**28 for _ in range(99)]", Limits(memory=3 * 2**30), "memory"),
-        ("import os\nos._exit(0)", Limits(), "ended without an answer"),
+        ("import os\nos._exit(3)", Limits(), "ended without an answer (exit status 3)"),
         ("raise SystemExit(0)", Limits(), "SystemExit"),
     ],
 )
 def test_a_model_that_sleeps_or_eats_memory_ends(graded, corpus, tmp_path, lines, limits, message):
     fork = write_fork(tmp_path / "fork", corpus, forged(lines))
     assert message in input_error(graded, fork, limits=limits)
+
+
+@pytest.mark.skipif(not sandbox.can_unshare(), reason="no namespaces here")
+def test_the_code_ends_with_a_grader_that_is_killed():
+    command = [*sandbox.UNSHARED, "sh", "-c", "echo begun; sleep 60"]
+    grader = f"""
+import os, subprocess
+subprocess.Popen({command}, stdout=subprocess.PIPE).stdout.readline()
+os.kill(os.getpid(), 9)
+"""
+    subprocess.run([sys.executable, "-c", grader], stderr=subprocess.PIPE, timeout=60)  # which ends with its last user
 
 
 ANSWER = {"limits": {"files": False, "resources": False}, "attempts": []}

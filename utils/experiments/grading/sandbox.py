@@ -43,9 +43,15 @@ from utils.paths import PROJECT
 from utils.settings import build, check_limits
 
 START = "import sys; _, code, folder = sys.argv; sys.path.insert(0, code); from {0} import main; main(folder)"
-# namespaces without a network, and in which all processes end with the first
-UNSHARED = ("unshare", "--user", "--map-current-user", "--net", "--ipc", "--pid", "--fork", "--kill-child")
-THREADS = {f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS")}
+# namespaces without a network, and in which all processes end with the first, and that with the grader
+UNSHARED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--user", "--map-current-user", "--net", "--ipc", "--pid", "--fork", "--kill-child"),
+)
+# joblib would warn that it cannot use several processes, as if that were why there is no answer
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | {
+    "JOBLIB_MULTIPROCESSING": "0"
+}
 STARTING = 120  # seconds, at most, until the submission's code is reached
 LONGEST = 1000  # characters of a message
 
@@ -171,7 +177,7 @@ def _run(work: Path, limits: Limits) -> str:
     command = [*UNSHARED, *python] if can_unshare() else python
     with tempfile.TemporaryFile() as errors:  # without a name, so that the code cannot put something else in its place
         process = subprocess.Popen(
-            command, cwd=work, env=known | places | THREADS, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            command, cwd=work, env=known | places | ONE_THREAD, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=errors, start_new_session=True,
         )  # fmt: skip
         _running.add(process)
