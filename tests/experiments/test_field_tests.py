@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import experiment_of, write_wav
+from conftest import SEEN, experiment_of, write_wav
 
 from utils.data.config import DataConfig
 from utils.data.metadata import read_metadata
@@ -76,3 +76,9 @@ def test_a_run_reports_its_field_tests(field, corpus, tmp_path, monkeypatch):
     assert result["metrics"]["10"]["accuracy"] == result["metrics"]["TEST"]["accuracy"]
     assert result["field"].keys() == {"threshold", "accepted", "pauses", "wrong", "noises"}
     results.verify(results.result_path(tmp_path / "results", "tiny", "course", 0))
+
+
+def test_a_fold_of_one_speaker_has_no_field_tests(corpus, tmp_path):
+    experiment = experiment_of(corpus, data={"field_tests": True, "protocol": "loso", "fold": SEEN[0]})
+    result = runs.run(experiment, 0, store=tmp_path / "results", runs=tmp_path / "runs")
+    assert result["metrics"].keys() == {"TEST"} and "field" not in result

@@ -89,6 +89,11 @@ class DataConfig:
         return bool(self.non_digits or self.synthetic_non_digits or self.synthetic_music)
 
     @property
+    def tested_in_field(self) -> bool:
+        """Whether the field tests are made: not for each fold, as they need several speakers (babble is of others)."""
+        return self.field_tests and self.fold is None
+
+    @property
     def test_noises(self) -> tuple[str, ...]:
         """The sources of noise to test with: those of the first fold that trains on all of ours; () if none does."""
         folds = [tested for trained, tested in noises.FOLDS.values() if set(self.noises) <= set(trained)]
@@ -105,6 +110,6 @@ class DataConfig:
         names = ["checksums.json"] if self.synthetic_language else []
         names += ["not_understood.tsv"] if self.synthetic_understood else []
         archive = [ARCHIVE.format(self.synthetic_language, name) for name in names]
-        noise_tables = [NOISES_TABLE] if self.noises or self.field_tests else []
-        field = (*FIELD_DIGITS, *(table for table, _ in FIELD_WORDS.values())) if self.field_tests else ()
+        noise_tables = [NOISES_TABLE] if self.noises or self.tested_in_field else []
+        field = (*FIELD_DIGITS, *(table for table, _ in FIELD_WORDS.values())) if self.tested_in_field else ()
         return tuple(dict.fromkeys((*self.tables, *archive, *noise_tables, *field)))

@@ -60,7 +60,7 @@ def run(
     torch.set_num_threads(1)  # sums depend on the number of threads, and parallel runs use the cores anyway
     with this_process().first_alone():  # it synthesises any missing clips
         split = split_clips(experiment, seed)
-        field = field_tests(experiment.data, split) if experiment.data.field_tests else None
+        field = field_tests(experiment.data, split) if experiment.data.tested_in_field else None
     tests = split.tests | (field.noisy if field else {})
     folder = checkpoint_folder(experiment, split.name, seed, runs)
     config, clips_sha256 = snapshot(experiment), tables_sha256(experiment.sources)
@@ -135,7 +135,7 @@ def test_clips(experiment: Experiment, part: str) -> pd.DataFrame:
     """
     data = experiment.data
     also = {Path(name).stem: name for name in data.also_test}
-    if part in NOISE and data.field_tests:
+    if part in NOISE and data.tested_in_field:
         return noisy_clips(data, test_clips(experiment, "TEST"))[part]
     clips = read_metadata(find_metadata(also.get(part, data.metadata)))
     verify(clips)
