@@ -19,6 +19,7 @@ def test_confusion_shows_the_counts():
     ax = figures.confusion(counts.tolist())
     assert labels(ax) == ("predicted digit", "spoken digit")
     assert {text.get_position(): text.get_text() for text in ax.texts} == {(3, 3): "12", (8, 3): "1"}
+    assert ax.images[0].get_array()[3, [3, 8]].tolist() == pytest.approx([12 / 13, 1 / 13])
     drawn(ax)
 
 

@@ -22,7 +22,7 @@ def posteriors_of(*digits: int, confidence: float = 0.9) -> torch.Tensor:
 def test_posteriors_are_averaged_over_the_nearest_neighbours():
     embeddings = torch.tensor([[1.0, 0.1], [1.0, 0.0], [1.0, -0.1], [-1.0, 0.1], [-1.0, 0.0], [-1.0, -0.1]])
     posteriors = posteriors_of(3, 3, 8, 8, 8, 8)
-    smoothed = smooth_over_neighbours(posteriors, embeddings + 50, 3)  # their mean does not matter
+    smoothed = smooth_over_neighbours(posteriors, embeddings + torch.tensor([50.0, 0.0]), 3)  # the mean is subtracted
     torch.testing.assert_close(smoothed[:3], posteriors[:3].mean(0).expand(3, -1))  # two against one
     torch.testing.assert_close(smoothed[3:], posteriors[3:])
     torch.testing.assert_close(smooth_over_neighbours(posteriors, embeddings, 1), posteriors)
@@ -48,6 +48,7 @@ def test_predictions_are_balanced_for_each_speaker():
     assert (probabilities.argmax(1) == digits).float().mean() == 0.1
     posteriors = smoothed_posteriors(probabilities, torch.randn(40, 4), np.repeat(["eve", "finn"], 20), neighbours=1)
     assert torch.equal(posteriors.argmax(1), digits)
+    torch.testing.assert_close(posteriors.unflatten(0, (2, 20)).sum(1), torch.full((2, 10), 2.0), atol=0.001, rtol=0)
 
 
 def test_adaptation_corrects_predictions_by_the_speakers_other_clips():
