@@ -97,6 +97,9 @@ def test_silence_around_a_word_is_cut_and_its_rate_converted():
 def test_an_engine_that_produces_no_sound_or_lacks_the_voice_is_an_error():
     with pytest.raises(InputError, match="no sound for 'two' with the voice anna"):
         Recorded(np.zeros(1000)).speak("two", "anna")
+    for odd in (tone(100, 11), np.ones((2, 24000)), np.ones((24000, 2))):  # too long, or of two channels
+        with pytest.raises(InputError, match="no word for 'two' with the voice anna"):
+            Recorded(odd).speak("two", "anna")
     with pytest.raises(InputError, match="recorded has no voice 'hanna'"):
         Recorded(tone(100, 1)).speak("two", "hanna")
     with pytest.raises(InputError, match="pip install recorded"):

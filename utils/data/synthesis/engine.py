@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from utils import InputError
+from utils.data.audio import MAX_SECONDS, RATES
 from utils.data.metadata import read_rows
 from utils.data.synthesis.vocoder import revoice
 from utils.settings import nearest
@@ -82,7 +83,8 @@ class Engine(ABC):
             float32 samples, shape (samples,), at `SAMPLE_RATE`, with a peak of 1 and almost no silence around the word.
 
         Raises:
-            InputError: the engine or the voice is not installed, or the engine fails, hangs or produces no sound.
+            InputError: the engine or the voice is not installed, or the engine fails, hangs or produces no sound, or
+                none that could be a word.
         """
         how_to_install = self.available()
         if how_to_install:
@@ -93,6 +95,9 @@ class Engine(ABC):
         wanted = {"rate": rate, "pitch": pitch}
         by_engine = {what: value if what in self.changes(voice) else 1.0 for what, value in wanted.items()}
         samples, sample_rate = self._speak(text, voice, by_engine["rate"], by_engine["pitch"], seed)
+        if samples.ndim != 1 or not RATES[0] <= sample_rate <= RATES[1] or len(samples) > MAX_SECONDS * sample_rate:
+            what = f"{samples.shape} samples at {sample_rate:,} Hz"
+            raise InputError(f"{self.name} produces no word for '{text}' with the voice {voice}, but {what}")
         samples = trim(samples, sample_rate)
         if len(samples) == 0:
             raise InputError(f"{self.name} produces no sound for '{text}' with the voice {voice}")
