@@ -12,6 +12,8 @@ A package imports from those before it, never from those after it.
 """
 
 LONGEST_MESSAGE = 1000  # characters
+# how PyTorch, the loader of libraries and the system say that memory is lacking
+NO_MEMORY = ("allocate memory", "unable to mmap", "Cannot allocate", "failed to map segment")
 
 
 class InputError(Exception):
@@ -25,6 +27,11 @@ class InputError(Exception):
         text = plain(" ".join(super().__str__().splitlines()))
         half = LONGEST_MESSAGE // 2
         return text if len(text) <= LONGEST_MESSAGE else f"{text[:half]} ... {text[-half:]}"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is lacking."""
+    return isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY)
 
 
 def plain(text: str) -> str:

@@ -85,6 +85,22 @@ def test_an_interruption_is_reported(sdr, monkeypatch):
     assert done.err.strip() == "sdr: interrupted"
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+    ],
+)
+def test_a_lack_of_memory_is_told_in_one_line(sdr, monkeypatch, error):
+    def run_out(given):
+        raise error
+
+    monkeypatch.setattr(report, "run", run_out)
+    sdr("report").refused("sdr: there is not enough memory")
+
+
 # As a process of its own
 
 

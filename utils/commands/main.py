@@ -12,7 +12,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from typing import NoReturn
 
-from utils import InputError
+from utils import InputError, is_out_of_memory
 from utils.commands import output
 from utils.commands.arguments import Parser, add_command
 
@@ -67,6 +67,10 @@ def _run(arguments: list[str] | None) -> None:
         pass
     except OSError as error:  # for example, the output goes to a full disk
         _fail(f"sdr: {InputError(error)}", 2)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        _fail("sdr: there is not enough memory", 2)
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

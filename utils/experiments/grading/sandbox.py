@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from utils import InputError, plain
+from utils import NO_MEMORY, InputError, plain
 from utils.experiments import checkpoints
 from utils.experiments.contract import CHECKS
 from utils.experiments.grading import seal
@@ -34,7 +34,6 @@ from utils.experiments.grading.worker import (
     EVALUATED,
     LOGITS,
     MODELS,
-    NO_MEMORY,
     SHUFFLED,
     TRAINING,
 )

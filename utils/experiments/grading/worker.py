@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 import model_neural
-from utils import InputError
+from utils import InputError, is_out_of_memory
 from utils.evaluation.metrics import cost
 from utils.experiments import checkpoints
 from utils.experiments.config import Experiment, make_model
@@ -30,7 +30,6 @@ SHUFFLED = tuple(f"shuffled_{number}" for number in range(5))
 TRAINING = "training"
 BATCH = 32  # clips
 LONGEST = 300  # characters of a message
-NO_MEMORY = ("allocate memory", "unable to mmap", "Cannot allocate")
 
 
 def answer(work: Path) -> dict:
@@ -42,7 +41,7 @@ def answer(work: Path) -> dict:
     except InputError as error:
         return {"problem": str(error).replace(f"{work}/", "").replace(f"{CHECKPOINT}/", "")}
     except BaseException as error:  # whatever a student's code raises, `SystemExit` among it
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in NO_MEMORY):
+        if is_out_of_memory(error):
             return {"problem": "it needs more memory than it may use"}
         return {"problem": told(error, work)}
 
