@@ -22,11 +22,14 @@ from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
+from model_neural.resnet import ResNet, ResNetConfig
 from utils import InputError
 from utils.features.extraction import clip_features
 from utils.training import loop
 from utils.training.loop import make_scheduler, train
 from utils.training.objectives import Supervised, TrainingConfig
+
+LAST = torch.channels_last
 
 
 @pytest.fixture(scope="module")
@@ -272,6 +275,17 @@ def test_mixup_is_seeded_and_changes_training(learn):
     mixed, _ = learn(0, mixup=0.4)
     assert not same(plain, mixed)
     assert same(mixed, learn(0, mixup=0.4)[0])
+
+
+@pytest.mark.parametrize(("channels", "last"), [((8, 16), False), ((16, 16), True)])
+def test_channels_are_last_unless_they_are_few(corpus, channels, last):
+    """PyTorch 2.11 writes beyond its memory in the skip connection otherwise."""
+    model = ResNet(ResNetConfig(FEATURES.n_mels, channels))
+    objective = Supervised(training_set(corpus), FEATURES, AUGMENTATION, TrainingConfig())
+    convolution, seen = model.blocks[1].first.conv, set()
+    convolution.register_forward_hook(lambda *_: seen.add(convolution.weight.is_contiguous(memory_format=LAST)))
+    train(model, objective, TrainingConfig(epochs=1, min_steps=0), seed=0)
+    assert seen == {last}
 
 
 def test_diverging_training_is_an_error(learn):

@@ -89,9 +89,6 @@ def _learn(
         objective = Supervised(Spectrograms(split.train, features), features, augmentation, config)
     else:
         objective = Supervised(waveforms(), features, augmentation, config)
-    if config.precision != "float32":
-        # the layout of weights that makes convolutions fast in that precision
-        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return train(
         model,
         objective,

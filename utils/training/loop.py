@@ -95,8 +95,7 @@ def train(
         )
     memory.return_large_blocks()
     process = this_process()
-    # channels_last makes 2-D convolutions a third faster
-    model.to(process.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.to(process.device, memory_format=_memory_format(model))  # type: ignore[call-overload]
     objective.to(process.device)
     weights = [*objective.trained(model), *objective.parameters()]
     optimizer = torch.optim.AdamW(weights, config.learning_rate, weight_decay=config.weight_decay)
@@ -144,6 +143,17 @@ def train(
     model.load_state_dict(best or final.state_dict())
     model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return history
+
+
+def _memory_format(model: nn.Module) -> torch.memory_format:
+    """Channels last, which makes 2-D convolutions a third faster, unless it would crash.
+
+    The gradient of a 1x1 convolution with a stride and under 16 channels writes beyond its memory there (PyTorch 2.11).
+    """
+    narrow = [part for part in model.modules() if isinstance(part, nn.Conv2d) and part.in_channels < 16]
+    if any(part.kernel_size == (1, 1) and part.stride != (1, 1) for part in narrow):
+        return torch.contiguous_format
+    return torch.channels_last
 
 
 def _epoch(
