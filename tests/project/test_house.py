@@ -11,13 +11,8 @@ import pytest
 from utils.paths import PROJECT
 
 ORDER = ("data", "features", "training", "evaluation", "inference", "experiments", "commands")  # as data flows
-SHARED = {
-    "__init__",
-    "files",
-    "paths",
-    "progress",
-    "settings",
-}  # modules directly in utils, which every package may use
+SHARED = {"__init__", "files", "paths", "progress", "settings"}  # modules directly in utils, for every package
+OF_UTILS = {"InputError", "NO_MEMORY", "count", "is_out_of_memory", "plain"}  # what `utils.__init__` has
 MODEL_PACKAGES = {  # what models may import besides the standard library
     "model_neural": {"torch", "model_baseline", "model_neural"},
     "model_baseline": {"torch", "numpy", "sklearn", "model_baseline"},
@@ -47,7 +42,7 @@ def test_utils_has_the_packages_in_the_order_that_data_flows():
 
 @pytest.mark.parametrize("package", ORDER)
 def test_imports_run_one_way(package):
-    allowed = {*ORDER[: ORDER.index(package) + 1], *SHARED, "InputError", "NO_MEMORY", "count", "is_out_of_memory", "plain"}
+    allowed = {*ORDER[: ORDER.index(package) + 1], *SHARED, *OF_UTILS}
     wrong = [
         f"{path.relative_to(PROJECT)} imports {name}"
         for path in modules(f"utils/{package}")
