@@ -1,7 +1,9 @@
 """The tables of results, rendered from the results store; and the check that the documents match it."""
 
+import functools
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -144,15 +146,15 @@ def _check_belong(runs: list[dict], experiment: str) -> None:
         for run in runs:
             _check_peer(run)
         return
-    config = find_experiment(experiment, CONFIGS)
-    clips_sha256, now = tables_sha256(config.sources), snapshot(config)
+    config, checksum = find_experiment(experiment, CONFIGS), functools.cache(tables_sha256)
     for run in runs:
         where = f"results of {experiment}, {run['protocol']}, seed {run['seed']}"
-        if run["metadata_sha256"] != clips_sha256:
-            raise InputError(f"{where}: made from other clips than those of {', '.join(config.sources)}")
-        then = snapshot(made_by(run))
-        for key in ("protocol", "fold", "repetitions"):  # set by the table, not by the config
-            now["data"][key] = then["data"][key]
+        made = made_by(run)
+        by_table = {key: getattr(made.data, key) for key in ("protocol", "fold", "repetitions")}  # not by the config
+        wanted = replace(config, data=replace(config.data, **by_table))
+        if run["metadata_sha256"] != checksum(wanted.sources):
+            raise InputError(f"{where}: made from other clips than those of {', '.join(wanted.sources)}")
+        then, now = snapshot(made), snapshot(wanted)
         for section in now.keys() | then.keys():
             if now.get(section) != then.get(section):
                 raise InputError(f"{where}: made with another '{section}' than that of the config now; run it again")
