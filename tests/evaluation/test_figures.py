@@ -129,6 +129,15 @@ def test_accuracy_by_cost_has_a_circle_for_each_model_and_a_hollow_one_in_noise(
     assert [text.get_text() for text in ax.texts] == ["mine", "peer"]
 
 
+def test_powers_of_ten_are_shown_as_powers():
+    with plt.rc_context(figures.STYLE):
+        ax = figures.new_axes(3, 2)
+        ax.set(xscale="log", xlim=(1, 100))
+        ax.figure.draw_without_rendering()
+    labels = [label for label in ax.get_xticklabels() if label.get_text()]
+    assert labels and all(label.get_parse_math() for label in labels)
+
+
 def test_detection_error_has_a_curve_for_each_kind_of_non_digit():
     digits = np.array([0.3] * 10 + [0.9] * 90)
     ax = figures.detection_error(digits, {"words": np.array([0.5] * 30 + [0.1] * 70), "noises": np.full(5, 0.1)})

@@ -32,8 +32,8 @@ STYLE: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.prop_cycle": plt.cycler(color=COLOURS),
     "legend.frameon": False,
-    "text.parse_math": False,  # a dollar in the name of a speaker or a model is no formula
 }
+LITERAL = STYLE | {"text.parse_math": False}  # a dollar in the name of a speaker or a model is no formula
 
 
 def use_style() -> None:
@@ -211,8 +211,7 @@ def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title:
         x, y = places[which == number].T
         as_itself = len(str(name)) == 1 and str(name).isalnum()  # such as a digit
         marker, size = (f"${name}$", 25) if as_itself else ("o", 9)
-        with plt.rc_context({"text.parse_math": True}):
-            ax.scatter(x, y, size, color=colours(number), marker=marker, label=name, linewidth=0)
+        ax.scatter(x, y, size, color=colours(number), marker=marker, label=name, linewidth=0)
     ax.set(title=title, xticks=[], yticks=[])
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), labelcolor="markerfacecolor", scatterpoints=0, handlelength=0)
     return ax
@@ -227,7 +226,7 @@ def save_run(result: dict, folder: Path) -> None:
     stages: dict[str, list[dict]] = {}
     for row in result["history"]:
         stages.setdefault(row.get("stage", "training"), []).append(row)
-    with atomic_folder(folder, patterns=("*.png",)) as new, plt.rc_context(STYLE):
+    with atomic_folder(folder, patterns=("*.png",)) as new, plt.rc_context(LITERAL):
 
         def save(name: str, ax: Axes) -> None:
             figure = cast(Figure, ax.figure)

@@ -40,7 +40,7 @@ def page(grade: Grade, folder: Path) -> str:
     notes = [claim(grade), f"leakage   {leakage(grade.leakage)}", cost(grade)]
     if grade.changed:
         notes.append(f"changed   {', '.join(grade.changed)}: not used, the grader's own are")
-    with plt.rc_context(figures.STYLE):
+    with plt.rc_context(figures.LITERAL):
         pictures = [picture(draw(grade), title) for title, draw in PICTURES.items()]
     body = f"""<h1>{escape(grade.name)}</h1>
 <p class="faint">Report of <code>sdr grade</code> on a <code>{escape(grade.model)}</code>, by clips of
