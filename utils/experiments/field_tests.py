@@ -120,9 +120,11 @@ def digit_strings(recogniser: Recogniser, clips: pd.DataFrame, number: int) -> p
     return pd.DataFrame(rows, columns=["speaker", "spoken", "heard"])
 
 
-def recordings(clips: pd.DataFrame, rate: int, number: int) -> Iterator[tuple[str, tuple[int, ...], np.ndarray]]:
-    """The recordings of `digit_strings`: speaker, digits and waveform (samples,) of each."""
-    draw = np.random.default_rng(0)
+def recordings(
+    clips: pd.DataFrame, rate: int, number: int, seed: int = 0
+) -> Iterator[tuple[str, tuple[int, ...], np.ndarray]]:
+    """The recordings of `digit_strings`, and with another seed others: speaker, digits and waveform (samples,)."""
+    draw = np.random.default_rng(seed)
     for _ in range(number):
         speaker = draw.choice(clips["speaker"].unique())
         of_speaker = clips[clips["speaker"] == speaker]
