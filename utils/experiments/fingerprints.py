@@ -32,5 +32,5 @@ def code_digests() -> list[str]:
 
 
 def short_key(*what: object) -> str:
-    """A short hash of plain values, for file names."""
+    """A short hash of plain values, for names of files and for telling what has changed."""
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:12]
