@@ -363,6 +363,8 @@ def test_the_check_of_the_size_draws_no_random_numbers(name):
         ({"features": {"trim_db": None}}, "level: none"),
         ({"augmentation": {"speed": [0.9, 1.1]}}, "augmentation: speed"),
         ({"augmentation": {"jitter_frames": 2}}, "augmentation: jitter_frames"),
+        ({"augmentation": {"room_seconds": 0.5}}, "augmentation: room_seconds"),
+        ({"training": {"label_smoothing": 0.2}}, "training: label_smoothing"),
         ({"training": {"mixup": 0.2}}, "training: mixup"),
         ({"training": {"balance": True}}, "training: balance"),
         ({"strings": {"numbr": 3}}, "numbr"),

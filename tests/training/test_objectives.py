@@ -170,10 +170,17 @@ def test_joint_loss_is_cross_entropy_plus_the_weighted_contrastive_loss(dataset,
 
 
 @pytest.mark.parametrize(
-    "other", [{"mixup": 0.3}, {"only_head": True}, {"logit_adjustment": (1.0,) * 10}, {"balance": True}]
+    "other",
+    [
+        {"mixup": 0.3},
+        {"only_head": True},
+        {"logit_adjustment": (1.0,) * 10},
+        {"balance": True},
+        {"precision": "bfloat16"},
+    ],
 )
 def test_joint_training_rejects_settings_that_it_would_ignore(other):
-    with pytest.raises(ValueError, match="contrastive_weight cannot be combined"):
+    with pytest.raises(ValueError, match=f"contrastive_weight cannot be combined with {next(iter(other))}"):
         TrainingConfig(contrastive_weight=0.5, **other)
 
 

@@ -197,12 +197,16 @@ def _check_strings(network: type[nn.Module], values: dict, where: str) -> None:
         raise InputError(
             f"{where}: strings: need features: {{level: none}}, as a sound's peak is not known before its end"
         )
-    ignored = ("mixup", "only_head", "contrastive_weight", "balance")
-    for section, keys in {"augmentation": ("speed", "jitter_frames"), "training": ignored}.items():
+    losses = ("label_smoothing", "mixup", "only_head", "contrastive_weight", "balance")
+    ignored = {
+        ("augmentation", AugmentationConfig): ("speed", "jitter_frames", "room_seconds"),
+        ("training", TrainingConfig): losses,
+    }
+    for (section, kind), keys in ignored.items():
         given = as_mapping(values.get(section, {}), f"{where}: {section}")
         for key in keys:
-            if given.get(key):
-                raise InputError(f"{where}: strings: cannot be combined with {section}: {key}")
+            if given.get(key) and given[key] != getattr(kind, key):
+                raise InputError(f"{where}: strings: cannot be combined with {section}: {key}; remove it")
     for key in ("pretraining", "self_training"):
         if values.get(key) is not None:
             raise InputError(f"{where}: strings: cannot be combined with a section '{key}'")

@@ -48,9 +48,9 @@ class TrainingConfig(Optimisation):
         if self.logit_adjustment and len(self.logit_adjustment) != 10:
             raise ValueError(f"logit_adjustment must be ten numbers, one a digit, not {len(self.logit_adjustment)}")
         check_limits(self, logit_adjustment=(-20, 20))
-        ignored = ("mixup", "only_head", "logit_adjustment", "balance")
-        if self.contrastive_weight and any(getattr(self, name) for name in ignored):
-            raise ValueError(f"contrastive_weight cannot be combined with {', '.join(ignored)}")
+        for name in ("mixup", "only_head", "logit_adjustment", "balance", "precision"):
+            if self.contrastive_weight and getattr(self, name) != getattr(TrainingConfig, name):
+                raise ValueError(f"contrastive_weight cannot be combined with {name}; remove one of them")
 
 
 class Objective(nn.Module):
