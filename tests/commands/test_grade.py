@@ -1,4 +1,4 @@
-"""`sdr grade`: bad input in one line, and the course's own models (more in tests/experiments/test_grading.py)."""
+"""`sdr grade`: bad input in one line, and the course's own models (more in tests/applications/test_grading.py)."""
 
 import json
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from utils.experiments.language import training
+from utils.applications.language import training
 
 
 def test_a_model_is_made_and_recognises_a_clip(sdr, tmp_path, monkeypatch):

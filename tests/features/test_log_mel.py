@@ -8,8 +8,8 @@ from conftest import RATE, speak, tone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from utils.applications.benchmark import librosa_features
 from utils.data.audio import read_audio
-from utils.experiments.benchmark import librosa_features
 from utils.experiments.config import load_experiment
 from utils.features import log_mel
 from utils.features.extraction import extract

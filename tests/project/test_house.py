@@ -10,7 +10,16 @@ import pytest
 
 from utils.paths import PROJECT
 
-ORDER = ("data", "features", "training", "evaluation", "inference", "experiments", "commands")  # as data flows
+ORDER = (  # as data flows
+    "data",
+    "features",
+    "training",
+    "evaluation",
+    "inference",
+    "experiments",
+    "applications",
+    "commands",
+)
 SHARED = {"__init__", "files", "paths", "progress", "settings"}  # modules directly in utils, for every package
 OF_UTILS = {"InputError", "NO_MEMORY", "count", "is_out_of_memory", "plain"}  # what `utils.__init__` has
 MODEL_PACKAGES = {  # what models may import besides the standard library

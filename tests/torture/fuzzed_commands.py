@@ -13,6 +13,8 @@ from mutations import TEXTS, Random, pick
 from trials import Trial
 
 from utils import InputError
+from utils.applications.language import build
+from utils.applications.recording import server, terminal
 from utils.commands import main
 from utils.data.synthesis import corpus
 from utils.experiments import (
@@ -23,8 +25,6 @@ from utils.experiments import (
     reproducing,
     synthesis_check,
 )
-from utils.experiments.language import build
-from utils.experiments.recording import server, terminal
 
 WORDS = ("predict", "evaluate", "train", "export", "report", "data", "check", "voices", "listen", "record", "language")
 

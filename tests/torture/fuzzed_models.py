@@ -16,12 +16,12 @@ from mutations import TEXTS, Random, change_bytes, change_tree, pick, place
 from trials import Trial, sdr
 
 from utils import InputError
+from utils.applications.grading import grade as grading
+from utils.applications.grading.submission import Submission
+from utils.applications.grading.training import find_leakage
 from utils.commands import main
 from utils.data.metadata import read_split
 from utils.experiments.checkpoint_folder import CHECKSUMS, EXPORTED, SNAPSHOT, WEIGHTS, exported_sum
-from utils.experiments.grading import grade as grading
-from utils.experiments.grading.submission import Submission
-from utils.experiments.grading.training import find_leakage
 from utils.files import sha256
 
 

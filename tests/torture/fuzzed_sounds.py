@@ -13,8 +13,8 @@ from mutations import Random, change_bytes, pick, place
 from trials import Trial, sdr
 
 from utils import InputError
+from utils.applications.recording import server
 from utils.commands import main
-from utils.experiments.recording import server
 
 
 def audio(random: Random, base: Base, folder: Path) -> Trial:

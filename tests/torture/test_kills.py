@@ -20,10 +20,10 @@ from bases import Base, make_base, train_here, weights_of
 from conftest import speak
 
 from utils import InputError
+from utils.applications.recording.session import Session
 from utils.commands import main
 from utils.data.metadata import read_metadata
 from utils.data.synthesis.corpus import speak as synthesise
-from utils.experiments.recording.session import Session
 
 KILLS, SEED = int(os.environ.get("TORTURE_KILLS", 8)), int(os.environ.get("TORTURE_SEED", 0))
 

@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.experiments.benchmark import measure
+    from utils.applications.benchmark import measure
 
     measured = measure()
     if given.json:

@@ -30,10 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
+    from utils.applications.comparison.compare import compare
+    from utils.applications.comparison.report import text, write_page
     from utils.evaluation import results
     from utils.evaluation.tables import load_tables
-    from utils.experiments.comparison.compare import compare
-    from utils.experiments.comparison.report import text, write_page
     from utils.files import check_target
     from utils.settings import nearest
 

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.experiments.corpus_check.check import check_corpus
-    from utils.experiments.corpus_check.page import write_page
+    from utils.applications.corpus_check.check import check_corpus
+    from utils.applications.corpus_check.page import write_page
     from utils.files import check_target
 
     if given.html is not None:

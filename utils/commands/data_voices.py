@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
+    from utils.applications.synthesis_check import check_synthesis, write_list
     from utils.data.synthesis.archive import ARCHIVE, NOT_UNDERSTOOD
-    from utils.experiments.synthesis_check import check_synthesis, write_list
 
     report = check_synthesis(given.language)
     if given.write:

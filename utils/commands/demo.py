@@ -15,6 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.experiments import demo
+    from utils.applications import demo
 
     demo.serve(given.port, build=given.build, browser=not given.no_browser)

@@ -46,12 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     import joblib
 
+    from utils.applications.grading.grade import grade
+    from utils.applications.grading.gradebook import grade_all
+    from utils.applications.grading.page import write_page
+    from utils.applications.grading.sandbox import Limits
+    from utils.applications.grading.text import text
     from utils.data.metadata import read_split
-    from utils.experiments.grading.grade import grade
-    from utils.experiments.grading.gradebook import grade_all
-    from utils.experiments.grading.page import write_page
-    from utils.experiments.grading.sandbox import Limits
-    from utils.experiments.grading.text import text
     from utils.files import check_target
 
     for option in ("html", "json"):

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     if given.list == (given.code is not None):
         raise InputError("name a language, for example `sdr language pl`, or use --list")
-    from utils.experiments.language import build
+    from utils.applications.language import build
 
     if given.list:
         print(build.list_languages())

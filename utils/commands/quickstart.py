@@ -10,6 +10,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    from utils.experiments import quickstart
+    from utils.applications import quickstart
 
     quickstart.run()

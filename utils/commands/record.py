@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
+    from utils.applications.recording import server, terminal
+    from utils.applications.recording.session import Session
     from utils.data.digit_words import read_words
-    from utils.experiments.recording import server, terminal
-    from utils.experiments.recording.session import Session
 
     words = read_words(given.words) if given.words is not None else None
     session = Session(given.folder, words, given.repetitions, given.split)

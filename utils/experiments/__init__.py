@@ -4,11 +4,8 @@ In: a YAML file, read into one frozen dataclass per section (`config`). Out: the
 model trained in all its stages (`fitting`, `stages`), a result and a checkpoint (`runs`, `checkpoints`), and the tables
 of results (`reproducing`, `reporting`).
 
-experiments    config, models, contract, clips, fitting, stages, mixtures, field_tests, runs,
+experiments    config, models, contract, clips, leakage, fitting, stages, mixtures, field_tests, open_set, runs,
                fingerprints, renames, notebook
-tables         reproducing, cluster, peer_results, reporting, verification, comparison/
+tables         reproducing, cluster, peer_results, reporting, verification
 checkpoints    checkpoints, checkpoint_folder, model_card, hub, published, calibrating, exporting
-judging        grading/, leakage, open_set
-pages          web_page, which comparison/, corpus_check/ and grading/ fill; local_server, of demo and recording/
-applications   quickstart, demo, benchmark; recording/, language/, corpus_check/, synthesis_check
 """
