@@ -21,12 +21,12 @@ REAL = speech_data() / "audiomnist" / "02"
 
 @pytest.fixture
 def corpus(tmp_path):
-    """Ten speakers, two repetitions of two digits each."""
+    """Ten speakers, two repetitions of two digits each, none of which has a known checksum."""
     folder = tmp_path / "audiomnist"
     for number in range(1, 11):
         (folder / f"{number:02d}").mkdir(parents=True)
         for digit in (0, 7):
-            for repetition in range(2):
+            for repetition in (10, 11):
                 (folder / f"{number:02d}" / f"{digit}_{number:02d}_{repetition}.wav").write_bytes(wav_bytes(number))
     return folder
 
@@ -37,8 +37,8 @@ def test_folders_of_speakers_become_a_table_split_by_speaker(corpus):
     assert (report.clips, report.speakers, len(clips), report.notes) == (40, 10, 40, ())
     assert clips.groupby("split")["speaker"].nunique().to_dict() == {"TRAIN": 8, "DEV": 1, "TEST": 1}
     assert clips.groupby("speaker")["split"].nunique().eq(1).all()
-    row = clips.set_index("identifier").loc["7_03_1"]
-    assert (row["speaker"], row["label"], row["file"]) == ("03", 7, "03/7_03_1.wav")
+    row = clips.set_index("identifier").loc["7_03_11"]
+    assert (row["speaker"], row["label"], row["file"]) == ("03", 7, "03/7_03_11.wav")
     assert audiomnist.fetch(corpus, url="http://127.0.0.1:1/none.zip").clips == 40  # needs no network
 
 
@@ -67,14 +67,15 @@ def test_particulars_are_kept_and_implausible_ones_left_empty(corpus):
     [
         (lambda folder: shutil.rmtree(folder / "04"), ["lists speaker 04", "no folder"]),
         (
-            lambda folder: (folder / "04" / "7_05_1.wav").write_bytes(wav_bytes()),
-            ["04", "7_05_1.wav", "{digit}_04_{repetition}"],
+            lambda folder: (folder / "04" / "7_05_11.wav").write_bytes(wav_bytes()),
+            ["04", "7_05_11.wav", "{digit}_04_{repetition}"],
         ),
         (
             lambda folder: (folder / "04" / "seven.wav").write_bytes(wav_bytes()),
             ["seven.wav", "{digit}_04_{repetition}"],
         ),
-        (lambda folder: (folder / "04" / "7_04_1.wav").write_bytes(b""), ["7_04_1.wav", "0 bytes"]),
+        (lambda folder: (folder / "04" / "7_04_11.wav").write_bytes(b""), ["7_04_11.wav", "0 bytes"]),
+        (lambda folder: (folder / "02" / "7_02_1.wav").write_bytes(wav_bytes()), ["7_02_1.wav", "wrong checksum"]),
         (lambda folder: (folder / audiomnist.PARTICULARS).write_text("{"), [audiomnist.PARTICULARS, "JSON"]),
         (lambda folder: (folder / audiomnist.PARTICULARS).write_text("[]"), [audiomnist.PARTICULARS, "JSON"]),
         (lambda folder: (folder / audiomnist.PARTICULARS).write_text('{"01": 3}'), [audiomnist.PARTICULARS, "JSON"]),
@@ -99,7 +100,7 @@ def archive(server):
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as zipped:
         for number in range(1, 5):
             for digit in range(10):
-                zipped.writestr(f"AudioMNIST-abc/data/{number:02d}/{digit}_{number:02d}_0.wav", wav_bytes(digit))
+                zipped.writestr(f"AudioMNIST-abc/data/{number:02d}/{digit}_{number:02d}_10.wav", wav_bytes(digit))
         zipped.writestr(f"AudioMNIST-abc/data/{audiomnist.PARTICULARS}", "{}")
         zipped.writestr("AudioMNIST-abc/README.md", "about it")
         zipped.comment = b"abc"
@@ -115,7 +116,7 @@ def test_an_empty_folder_is_filled_from_the_archive(archive, tmp_path):
         "01", "02", "03", "04", audiomnist.PARTICULARS, "metadata.tsv"
     ]  # fmt: skip
     assert list(folder.parent.iterdir()) == [folder]  # neither the archive nor a part of it
-    assert (folder / "03" / "7_03_0.wav").read_bytes() == wav_bytes(7)
+    assert (folder / "03" / "7_03_10.wav").read_bytes() == wav_bytes(7)
 
 
 def test_an_interrupted_download_is_resumed(archive, tmp_path):

@@ -8,7 +8,7 @@ from utils.commands.arguments import add_command
 HELP = "download or synthesise a corpus, and check it"
 CORPORA = {
     "sdr": "download the course's clips (FSDD), or verify those that are there",
-    "audiomnist": "download AudioMNIST, or verify it",
+    "audiomnist": "download AudioMNIST, or list the clips that are there",
     "arabic": "verify Arabic Speech Commands",
     "speech_commands": "download Google's Speech Commands, or verify it",
     "noises": "download recordings of noise (ESC-10), and verify those of the other corpora",

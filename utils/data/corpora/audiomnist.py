@@ -13,7 +13,7 @@ import pandas as pd
 from utils import InputError
 from utils.data.corpora.download import filled_from_archive
 from utils.data.corpora.report import Report
-from utils.data.metadata import COLUMNS, read_metadata, write_table
+from utils.data.metadata import COLUMNS, read_metadata, verify, write_table
 from utils.data.splits import deal
 from utils.files import atomic_folder, read_json, write_atomically
 from utils.progress import Progress
@@ -63,11 +63,12 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progres
 def tabulate(folder: Path) -> Report:
     """Write `metadata.tsv` for a corpus with one folder per speaker. Speakers are split 80/10/10 with seed 42.
 
-    Fewer than three speakers cannot be split. All their clips are then in TEST.
+    Fewer than three speakers cannot be split. All their clips are then in TEST. The clips in the table `SPEAKER_02`,
+    the only ones with known checksums, are verified.
 
     Raises:
-        InputError: a clip is empty, or its name is not `{digit}_{speaker}_{repetition}.wav` with the speaker of its
-            folder; the file of particulars is not JSON, or lists a speaker without a folder.
+        InputError: a clip is empty or has another checksum, or its name is not `{digit}_{speaker}_{repetition}.wav`
+            with the speaker of its folder; the file of particulars is not JSON, or lists a speaker without a folder.
     """
     folder = Path(folder)
     speakers = _speakers_in(folder)
@@ -93,6 +94,9 @@ def tabulate(folder: Path) -> Report:
                 raise InputError(f"{path}: the file is empty (0 bytes); fetch it again")
             facts = {"identifier": path.stem, "speaker": speaker, "label": int(name["digit"])}
             rows.append(facts | {"file": f"{speaker}/{path.name}"} | particulars.get(speaker, {}))
+    known = read_metadata(SPEAKER_02, complete=False)
+    known["path"] = [folder / file.removeprefix("speech_data/audiomnist/") for file in known["file"]]
+    verify(known[[path.exists() for path in known["path"]]])
     return _write_table(folder, rows, notes)
 
 
