@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the trained experiment; by default, it is trained again without each training speaker",
     )
     add("--variant", help="the experiment, if the file has several")
-    add("--seed", type=arguments.seed, default=0, help="of the training (default: %(default)s)")
+    add("--seed", type=arguments.seed, default=0, help="seed of the training (default: %(default)s)")
     does = "calibrate on the speakers held out of also_train (DEV) and also_test (TEST); nothing is trained"
     add("--held-out", action="store_true", help=does)
     share = "share of unseen speakers' digits to accept, between 0 and 1 (default: %(default)s)"

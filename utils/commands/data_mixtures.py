@@ -10,7 +10,7 @@ HELP = "make the test sets of clips in noise and of strings of digits"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("folder", type=Path, metavar="FOLDER", help="of the test sets; each condition is a folder with a metadata.tsv")
+    add("folder", type=Path, metavar="FOLDER", help="where they go; each condition is a folder with a metadata.tsv")
     add("--fold", default="a", choices=("a", "b"), help="a: noise of ESC-10; b: of the other corpora (default: a)")
     add("--seed", type=arguments.seed, default=0, help="the same seed gives the same files (default: %(default)s)")
 

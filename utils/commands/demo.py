@@ -10,7 +10,7 @@ HELP = "open the demo page to speak a digit, or the Gradio app if Node.js is mis
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--build", action="store_true", help="rebuild the page with the model of checkpoints/digits")
-    add("--port", type=arguments.port, default=8000, help="on localhost (default: %(default)s)")
+    add("--port", type=arguments.port, default=8000, help="port on localhost (default: %(default)s)")
     add("--no-browser", action="store_true", help="serve the page without opening a browser")
 
 

@@ -10,7 +10,7 @@ HELP = "write a checkpoint as one ONNX file that maps the waveform to probabilit
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("checkpoint", type=Path, nargs="?", help="its folder (default: checkpoints/digits)")
+    add("checkpoint", type=Path, nargs="?", help="the folder of a trained model (default: checkpoints/digits)")
     add(
         "--output",
         type=Path,

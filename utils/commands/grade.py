@@ -25,20 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", action="store_true", help="print JSON")
     add("--html", type=Path, metavar="FILE", help="also write a web page with pictures, and players of the clips")
-    add("--output", type=Path, metavar="CSV", help="grade each submission in a folder, a row of this file for each")
-    add("--jobs", type=arguments.jobs, metavar="N", help="with --output: so many at a time (default: one per core)")
+    add("--output", type=Path, metavar="CSV", help="grade each submission in a folder; one row each goes to this file")
+    add("--jobs", type=arguments.jobs, metavar="N", help="with --output: graded in parallel (default: one per core)")
     add(
         "--seconds",
         type=arguments.whole(1, 86_400),
         default=300,
-        help="that the submission's code may run (default: %(default)s)",
+        help="time limit of the submission's code (default: %(default)s)",
     )
     add(
         "--memory",
         type=arguments.whole(1, 1024),
         default=4,
         metavar="GB",
-        help="that it may use (default: %(default)s)",
+        help="memory limit of the submission's code (default: %(default)s)",
     )
     parser.epilog = "Exit status: 0 if it was graded, whatever the grade, 2 if it cannot be graded."
 

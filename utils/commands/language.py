@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--words", metavar="FILE", help=f"{words} (default: words.tsv in the output folder, or those of the language)")
     add("--words-only", action="store_true", help="only show and write the words and how they are pronounced")
     add("--metadata", metavar="TSV", help="recordings to add to training (see docs/your_language.md)")
-    add("--output", type=Path, metavar="FOLDER", help="of all that is made (default: runs/language-CODE)")
+    add("--output", type=Path, metavar="FOLDER", help="where everything goes (default: runs/language-CODE)")
     add("--speakers", type=arguments.whole(), metavar="N", help="synthetic speakers (default: 200)")
 
 

@@ -10,7 +10,7 @@ HELP = "publish a checkpoint with its model card on the Hugging Face Hub"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("model", metavar="OWNER/NAME", help="of the model on the Hub; it is created if it is new")
+    add("model", metavar="OWNER/NAME", help="name of the model on the Hub; it is created if it is new")
     add("checkpoint", nargs="?", type=Path, help="a folder (default: checkpoints/digits)")
     add("--private", action="store_true", help="a new model can be seen by its owner only")
 

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--speaker", metavar="NAME", help="who speaks first; a pseudonym will do")
     words = "the words for 0 to 9, one a line, or a TSV with a digit and its word per row (default: English)"
     add("--words", metavar="FILE", help=words)
-    add("--split", default="TRAIN", choices=("TRAIN", "DEV", "TEST"), help="of new speakers (default: %(default)s)")
+    add("--split", default="TRAIN", choices=("TRAIN", "DEV", "TEST"), help="for new speakers (default: %(default)s)")
     add("--terminal", action="store_true", help="prompt in the terminal, where there is no browser")
-    add("--port", type=arguments.port, default=8001, help="of this machine (default: %(default)s)")
+    add("--port", type=arguments.port, default=8001, help="port on localhost (default: %(default)s)")
     add("--no-browser", action="store_true", help="only serve the page, and open no browser")
 
 

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed",
         type=arguments.seed,
         default=0,
-        help="of weights, order, augmentation and the choice of labelled repetitions (default: %(default)s)",
+        help="seed of weights, order, augmentation and the choice of labelled repetitions (default: %(default)s)",
     )
     protocols = (
         "course, split, loso, inside-train, one-speaker, one-inside-train, zero, zero-inside-train, ratio or becker"

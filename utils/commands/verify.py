@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many runs are trained again, drawn at random, the quickest first (default: %(default)s)",
     )
-    add("--seed", type=arguments.seed, help="of the draw (default: today's date)")
+    add("--seed", type=arguments.seed, help="seed of the draw (default: today's date)")
     parser.epilog = "Exit status: 0 if everything holds, 1 if something is different, 2 if it cannot be checked."
 
 

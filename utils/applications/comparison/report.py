@@ -17,7 +17,7 @@ how much is due to these clips and seeds, and not whether other speakers would r
 
 
 def text(comparison: Comparison) -> str:
-    """The comparison, a line or a row for each thing that it says."""
+    """The comparison as plain text."""
     speakers = [str(name) for name in comparison.clips["speaker"].unique()]
     shown = speakers[:FEW]
     lines = [f"{_tested(comparison)}", "", *_aligned(_models(comparison)), ""]
@@ -27,7 +27,7 @@ def text(comparison: Comparison) -> str:
     lines.append("Clips that only one of them recognises (in most of its seeds)")
     for name, clips in comparison.only.items():
         more = f", and {len(clips) - FEW} more (--html plays them)" if len(clips) > FEW else ""
-        lines.append(f"  {name}: {len(clips)}{': ' * bool(clips)}{', '.join(clips[:FEW])}{more}")
+        lines.append(f"  {name} ({len(clips)}){': ' * bool(clips)}{', '.join(clips[:FEW])}{more}")
     return "\n".join(lines)
 
 
