@@ -98,17 +98,18 @@ def put(tmp_path):
     return write
 
 
-def test_compare_puts_the_better_model_first(put, tmp_path):
+def test_compare_puts_the_better_model_first_and_corrects_for_the_number_of_pairs(put, tmp_path):
     put("a", 60, 62)
-    put("b", 90, 92)
+    put("b", 90, 92, 97)
     put("c", 75)
     table = significance.compare(["a", "b", "c"], store=tmp_path)
     assert list(zip(table["better"], table["worse"], strict=True)) == [("b", "a"), ("c", "a"), ("b", "c")]
-    assert table["difference"].tolist() == pytest.approx([30, 14, 16])
+    assert table["difference"].tolist() == pytest.approx([32, 14, 18])
     assert (table["low"] < table["difference"]).all() and (table["difference"] < table["high"]).all()
-    alone = significance.compare(["b", "c"], store=tmp_path)["p McNemar"].item()
-    assert alone == pytest.approx(np.median([2 * 0.5**15, 2 * 0.5**17]))
-    assert table["p McNemar"].iloc[2] >= alone  # corrected for three pairs
+    assert table["p bootstrap"].tolist() == pytest.approx([3 * 2 / (significance.DRAWS + 1)] * 3)  # the smallest ones
+    alone = [significance.compare([one, "c"], store=tmp_path)["p McNemar"].item() for one in ("a", "b")]
+    assert alone == pytest.approx([np.median([2 * 0.5**15, 2 * 0.5**13]), 2 * 0.5**17])  # 17: of 15, 17 and 22 clips
+    assert table["p McNemar"].tolist()[1:] == pytest.approx([alone[0], 2 * alone[1]])  # the largest, and the second
 
 
 def test_models_without_a_common_seed_are_compared_run_by_run():
