@@ -17,6 +17,18 @@ def correct(right: int, of: int = 100) -> np.ndarray:
     return (np.arange(of) < right).astype(int)
 
 
+def test_the_clustered_interval_equals_that_of_resampling_speakers_and_then_their_clips():
+    random, sizes = np.random.default_rng(3), {"ada": 20, "bob": 80, "cleo": 40, "dan": 60, "eve": 30}
+    speakers = np.repeat(list(sizes), list(sizes.values()))
+    right = random.random(len(speakers)) < np.repeat([0.95, 0.8, 0.6, 0.9, 0.7], list(sizes.values()))
+    accuracies = []
+    for _ in range(3000):
+        drawn = [random.choice(right[speakers == name], sizes[name]) for name in random.choice(list(sizes), len(sizes))]
+        accuracies.append(np.concatenate(drawn).mean())
+    expected = np.quantile(accuracies, [0.025, 0.975]).tolist()
+    assert significance.clustered_interval(right, speakers) == pytest.approx(expected, abs=0.01)
+
+
 def test_mcnemar_is_a_coin_toss_for_each_clip_that_only_one_model_recognises():
     one, other = np.array([1] * 9 + [0] + [1] * 50 + [0] * 40), np.array([0] * 9 + [1] + [1] * 50 + [0] * 40)
     by_hand = 2 * (1 + 10) / 2**10  # at most one of ten coins differs, two-sided
