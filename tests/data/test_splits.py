@@ -110,7 +110,7 @@ def test_one_inside_train_never_uses_dev_and_test():
     assert set(split.tests["TEST"]["split"]) == {"TRAIN"}
     if split.unlabelled is not None:
         assert not set(split.unlabelled["speaker"]) & {first, second}
-    for wrong in (None, first, f"{first}-x", f"x-{second}"):
+    for wrong in (None, first, f"{first}-x", f"x-{second}", f"{first}+{second}"):
         with pytest.raises(InputError, match="one-inside-train"):
             PROTOCOLS["one-inside-train"](CLIPS, wrong)
     with pytest.raises(InputError, match="both sides"):
@@ -175,7 +175,9 @@ def test_beckers_folds_test_each_speaker_once():
         assert [len(part) for part in (split.train, split.validation, split.tests["TEST"])] == [36, 12, 12]
         tested += split.tests["TEST"]["speaker"].tolist()
     assert sorted(tested) == sorted(clips["speaker"])
-    assert set(becker(clips, "0").tests["TEST"]["speaker"]) == set(BECKER[4].split())
+    first = becker(clips, "0")
+    assert set(first.tests["TEST"]["speaker"]) == set(BECKER[4].split())
+    assert set(first.validation["speaker"]) == set(BECKER[3].split())
     assert "folds are 0, 1, 2, 3, 4" in input_error(becker, clips, "5")
     assert "'eve'" in input_error(becker, pd.DataFrame({"speaker": ["eve"], "label": 0}), "0")
 

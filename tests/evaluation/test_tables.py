@@ -73,6 +73,15 @@ def test_a_seed_counts_only_if_all_its_folds_have_been_run(tmp_path):
     assert (row["accuracy_mean"], row["seeds"]) == (0.5, 1)
 
 
+def test_a_row_has_the_parts_that_all_its_runs_were_tested_on(tmp_path):
+    write_result(tmp_path, 0.5, dev=0.6)
+    row = tables.row(COURSE, "little", None, tmp_path)
+    assert row["tests"] == {"SDR_metadata": [0.5], "DEV": [0.6]} and row["dev_accuracy"] == [0.6]
+    write_result(tmp_path, 0.7, seed=1)
+    row = tables.row(COURSE, "little", None, tmp_path)
+    assert row["tests"] == {"SDR_metadata": [0.5, 0.7]} and "dev_accuracy" not in row
+
+
 def test_the_check_sees_all_runs_of_a_row_and_can_refuse_them(tmp_path):
     for seed in range(2):
         write_result(tmp_path, 0.5, seed=seed)
