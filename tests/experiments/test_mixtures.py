@@ -54,20 +54,31 @@ def test_every_clip_is_in_each_condition_under_its_own_name(made, clips):
         assert table[columns].to_numpy().tolist() == clips[columns].to_numpy().tolist()
 
 
-@pytest.mark.parametrize("condition", ["20", "10", "5", "0", "-5"])
-def test_the_noise_has_the_stated_ratio(made, clips, condition):
-    for identifier in clips["identifier"][:3]:
-        clean, _ = soundfile.read(made / "clean" / f"{identifier}.wav", dtype="float32")
-        mixed, _ = soundfile.read(made / condition / f"{identifier}.wav", dtype="float32")
+def sounds(folder, condition: str) -> list[np.ndarray]:
+    """The first three recordings of a condition."""
+    paths = read_metadata(folder / condition / "metadata.tsv", digits=condition not in mixtures.STRINGS)
+    return [soundfile.read(path, dtype="float32")[0] for path in paths["path"][:3]]
+
+
+@pytest.mark.parametrize(
+    ("quiet", "noisy", "ratio_db"),
+    [("clean", "20", 20), ("clean", "10", 10), ("clean", "5", 5), ("clean", "0", 0), ("clean", "-5", -5)]
+    + [("clean", "babble-10", 10), ("pauses", "pauses-10dB", 10)],
+)
+def test_the_noise_has_the_stated_ratio(made, quiet, noisy, ratio_db):
+    for clean, mixed in zip(sounds(made, quiet), sounds(made, noisy), strict=True):
         assert len(clean) == len(mixed) and np.abs(mixed).max() == pytest.approx(mixtures.PEAK, abs=1e-3)
-        active = slice(*np.flatnonzero(clean)[[0, -1]])
-        silent = np.ones(len(clean), bool)
-        silent[active] = False
-        # the silence around the clip holds the noise alone, which is white here; the rest tells the scale of the speech
-        noise = mixed[silent]
-        scale = (mixed[active] * clean[active]).sum() / np.square(clean[active]).sum()
+        scale = (mixed * clean).sum() / np.square(clean).sum()  # of the speech, to which the noise is not correlated
         power = speech_power(torch.from_numpy(scale * clean).unsqueeze(0), RATE).item()
-        assert 10 * np.log10(power / np.square(noise).mean()) == pytest.approx(float(condition), abs=1.5)
+        assert 10 * np.log10(power / np.square(mixed - scale * clean).mean()) == pytest.approx(ratio_db, abs=0.7)
+
+
+@pytest.mark.parametrize("condition", ["pauses", "connected"])
+def test_strings_without_noise_have_hiss_40_db_below_the_speech(made, condition):
+    for string in sounds(made, condition):
+        hiss = np.square(string[: RATE // 10]).mean()  # nothing is said in the first tenth of a second
+        power = speech_power(torch.from_numpy(string).unsqueeze(0), RATE).item()
+        assert 10 * np.log10(power / hiss) == pytest.approx(40, abs=1)
 
 
 def test_strings_are_of_one_speaker_and_the_same_in_each_condition(made):
