@@ -14,7 +14,8 @@ RATE = 16000
 class Made(Engine):
     """Every word is a sum of two tones, which depend on the word; the voice shifts them slightly.
 
-    The voice "hangs" does not answer, "dies" ends its process, "fails" raises an error, "mute" is silent for one word.
+    The voice "hangs" does not answer, "dies" ends its process, "fails" raises an error, "mute" is silent for one word,
+    "halting" for two.
     """
 
     name, pin = "made", "none"
@@ -45,4 +46,5 @@ class Made(Engine):
             np.sin(2 * np.pi * hertz * shift * times) for hertz in (300 + 130 * (number % 7), 1500 + 300 * (number % 9))
         ]
         sound = sum(tones) * np.hanning(len(times))
-        return 0 * sound if voice == "mute" and text.startswith("one") else sound, RATE
+        silent = {"mute": ("one",), "halting": ("one", "eight")}.get(voice, ())
+        return 0 * sound if text.startswith(silent) else sound, RATE

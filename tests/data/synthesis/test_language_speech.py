@@ -80,6 +80,13 @@ def test_a_voice_that_misses_one_word_is_kept(tmp_path):
     assert left_out == {} and len(read_metadata(table)) == 29
 
 
+def test_a_voice_that_misses_two_words_is_kept_when_the_corpus_is_completed_too(tmp_path):
+    parts = plan_parts(LEXICON, [Made("anna", "ben", "halting")], 3)
+    for _ in range(2):
+        table, left_out = speak_corpus(tmp_path, LEXICON, parts, progress=False)
+        assert left_out == {} and len(read_metadata(table)) == 28
+
+
 def test_an_engine_that_always_dies_is_given_up_and_the_others_go_on(tmp_path):
     lost = Made(*(f"dies{number}" for number in range(9)), name="lost")
     parts = plan_parts(LEXICON, [lost, Made("anna", "ben")], 18)

@@ -52,9 +52,9 @@ def speak_digits(
                     if failures[speaker.voice] >= 2:
                         left_out[speaker.voice] = str(error)
                     continue
-                failures.pop(speaker.voice, None)
                 write_clip(clean / name, sound)
                 write_clip(rooms / name, put_in_room(sound, utterance.clip, speaker.level, speaker.noise))
+            failures.pop(speaker.voice, None)
             rows.append(table_row(speaker, utterance, "TRAIN", f"{engine.name}/{name}"))
         if number % 10 == 9 or number == len(speakers) - 1:
             write_atomically(table, lambda new: write_table(new, FIELDS, rows))

@@ -157,7 +157,9 @@ def _speak_part(part: Part, lexicon: Lexicon, clips: Path, stop: threading.Event
                 if stop.is_set():
                     return left_out
                 path = clips / f"{utterance.clip}.wav"
-                if voice not in left_out and not path.is_file():
+                if path.is_file():  # spoken by an earlier call, for which it counted as below
+                    failed, lost = 0, 0
+                elif voice not in left_out:
                     try:
                         sound = worker(speaker, utterance)
                     except WorkerLost as error:
