@@ -1,6 +1,9 @@
 """A class: a row for each submission, none graded twice, and a broken one harms none."""
 
+import csv
+import os
 import shutil
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -115,6 +118,23 @@ def test_a_submission_may_have_any_name(book, quick):
         quick(name, "0.8")
     book()
     assert sorted(book().index) == ["007", "NA", "null"] and len(book.graded) == 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="such names are not possible")
+def test_no_name_or_message_becomes_a_formula_or_several_rows(book, quick, monkeypatch):
+    names = ("=1+1", "'=1+1", "-1", "+1", "@x", "a;=1+1", "a\rb", "a\nb", 'a",=1', os.fsdecode(b"\xff"))
+    for name in names:
+        quick(name, "bad")
+    quick("ada", "0.8")
+    monkeypatch.setattr(gradebook, "leakage", lambda found: "=1+1")
+    monkeypatch.setattr(Leakage, "found", True)
+    book()
+    book()
+    assert len(book.graded) == 11
+    with open(book.output, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    cells = [part for row in rows for cell in row for part in cell.split(";")]
+    assert len(rows) == 12 and not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
 
 
 @pytest.mark.parametrize("damage", [{"checksum": None}, {"accuracy": 0.9}, {"problem": "no network"}, {"n": "x"}])

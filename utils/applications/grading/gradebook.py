@@ -1,5 +1,6 @@
 """Grades a folder of submissions into one CSV file: several at a time, resumable, and none can harm another."""
 
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -8,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from utils import InputError
+from utils import InputError, plain
 from utils.applications.grading import sandbox
 from utils.applications.grading.grade import Grade, grade
 from utils.applications.grading.sandbox import Limits
@@ -23,6 +24,7 @@ COLUMNS = (
     "model", "parameters", "ms_per_clip", "seconds", "checksum",
 )  # fmt: skip
 OVER = "over_"  # begins the columns of references
+FORMULA = re.compile(r"(^|(?<=;))(?=['=+@-])")  # in some countries, a semicolon begins the next cell of a CSV file
 
 
 def grade_all(
@@ -51,7 +53,7 @@ def grade_all(
     torch.set_num_threads(1)
     basis = [[sha256(path) for path in clips["path"]], clips["label"].tolist(), clips["speaker"].tolist(), claimed]
     basis.append([limits.seconds, limits.memory])  # a submission that was too slow is graded again with more time
-    sums = {place.name: content_sum(place, basis) for place in places}
+    sums = {as_text(place.name): content_sum(place, basis) for place in places}
     rows = {
         name: row
         for name, row in read_rows(output).items()
@@ -65,10 +67,14 @@ def grade_all(
             values = {"problem": str(error).removeprefix(f"{place.name}: ")}
         except Exception as error:  # a fault of this program must not cost the others their grades
             values = {"problem": f"could not be graded: {type(error).__name__}: {' '.join(str(error).split())}"}
-        row = {"submission": place.name} | {name: str(value) for name, value in values.items() if value is not None}
-        return row | {"checksum": row_sum(row, sums[place.name])}
+        row = {"submission": as_text(place.name)} | {
+            name: as_text(value) if isinstance(value, str) else str(value)
+            for name, value in values.items()
+            if value is not None
+        }
+        return row | {"checksum": row_sum(row, sums[row["submission"]])}
 
-    missing = [place for place in places if place.name not in rows]
+    missing = [place for place in places if as_text(place.name) not in rows]
     with ThreadPoolExecutor(jobs) as pool:  # threads suffice: they wait for processes
         work = [pool.submit(graded, place) for place in missing]
         try:
@@ -94,6 +100,11 @@ def submissions(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
         if not path.name.startswith((".", "__")) and (path.is_dir() or path.suffix.lower() == ".zip"):
             yield path
+
+
+def as_text(text: str) -> str:
+    """A text of a student's in one line, with an apostrophe where a spreadsheet program would take it for a formula."""
+    return FORMULA.sub("'", plain(text))
 
 
 def content_sum(place: Path, basis: object) -> str:
