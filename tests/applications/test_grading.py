@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -417,6 +418,44 @@ def test_a_zip_that_reaches_outside_is_refused(graded, tmp_path):
         archive.writestr("../outside.py", "1")
     assert "outside" in input_error(graded, tmp_path / "bad.zip")
     assert not (tmp_path / "outside.py").exists()
+
+
+@pytest.mark.parametrize("second", ["mean/best_model.pt", "mean/./best_model.pt", "mean\\best_model.pt", "mean"])
+def test_a_zip_with_two_files_of_one_name_is_refused(graded, tmp_path, second):
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as archive:
+        archive.writestr("mean/best_model.pt", "one")
+        with warnings.catch_warnings(action="ignore"):
+            archive.writestr(second, "two")
+    told = input_error(graded, tmp_path / "twice.zip")
+    assert told == f"twice.zip: holds {second.replace(chr(92), '/')!r} twice, so it is not known which one is meant"
+
+
+def test_an_encrypted_zip_is_told_in_one_line(graded, tmp_path):
+    with zipfile.ZipFile(path := tmp_path / "secret.zip", "w") as archive:
+        archive.writestr("best_model.pt", "one")
+    content = bytearray(path.read_bytes())
+    for mark, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        content[content.find(mark) + flags] |= 1
+    path.write_bytes(content)
+    assert input_error(graded, path) == "secret.zip: is encrypted; hand it in without a password"
+
+
+def test_a_zip_with_backslashes_is_unpacked_into_folders(corpus, tmp_path):
+    fork = write_fork(tmp_path / "fork", corpus)
+    with zipfile.ZipFile(tmp_path / "windows.zip", "w") as archive:
+        for path in fork.rglob("*.*"):
+            archive.writestr(str(path.relative_to(tmp_path)).replace("/", "\\"), path.read_bytes())
+    with opened(tmp_path / "windows.zip") as submission:
+        assert submission.checkpoint.name == "mean" and (submission.models / "mean.py").is_file()
+
+
+def test_what_was_trained_here_is_named_by_its_experiment_and_split_too(corpus, tmp_path):
+    fork = write_fork(tmp_path / "fork", corpus)
+    run = fork / "runs" / "ours" / "course" / "seed-0"
+    run.parent.mkdir(parents=True)
+    (fork / "runs" / "mean").rename(run)
+    with opened(run) as submission:
+        assert submission.name == "ours/course/seed-0"
 
 
 def test_folders_that_are_nested_too_deeply_are_told_in_one_line(graded, deep, tmp_path):

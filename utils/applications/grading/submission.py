@@ -24,6 +24,7 @@ from utils.training.pretraining import PretrainingConfig, WordsConfig
 MODELS = "model_neural"
 JUDGED = ("utils/data/audio.py", "utils/features", "utils/evaluation", "model_baseline")  # as the grader has them
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".cache", "__MACOSX", "speech_data"}
+ENCRYPTED = 1  # a flag of a file in a ZIP
 MOST_FILES, MOST_BYTES, MOST_LEVELS = 20_000, 2**30, 100  # of a ZIP, unpacked; levels of folders
 
 
@@ -71,13 +72,14 @@ def opened(path: Path) -> Iterator[Submission]:
         InputError: in one line that can be sent to the student, why there is nothing to grade.
     """
     if path.is_dir():
-        yield find(path.resolve(), path.name or str(path))
+        trained = path.name.startswith("seed-")  # by `sdr train`, in a folder named after it and the split
+        yield find(path.resolve(), "/".join(path.parts[-3:]) if trained else path.name or str(path))
     elif path.is_file() and zipfile.is_zipfile(path):
         with tempfile.TemporaryDirectory(prefix="sdr-zip-") as folder:
             unpack(path, Path(folder))
             yield find(Path(folder).resolve(), path.name)
     elif path.exists():
-        raise InputError(f"{path}: neither a folder nor a ZIP file")
+        raise InputError(f"{path}: neither a folder nor a ZIP file, or only a part of one")
     else:
         raise InputError(f"{path}: there is no such file or folder")
 
@@ -98,18 +100,23 @@ def unpack(path: Path, folder: Path) -> None:
                     f"{path.name}: its folders are nested too deeply; at most {MOST_LEVELS} levels are unpacked"
                 )
             for member in members:
-                target = (folder / member.filename).resolve()
+                name = member.filename.replace("\\", "/")  # some programs for Windows write backslashes
+                target = (folder / name).resolve()
                 if not target.is_relative_to(folder.resolve()):
-                    raise InputError(f"{path.name}: the file {member.filename[:100]!r} would lie outside the ZIP")
-                if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16):
+                    raise InputError(f"{path.name}: the file {name[:100]!r} would lie outside the ZIP")
+                if name.endswith("/") or stat.S_ISLNK(member.external_attr >> 16):
                     continue
+                if target.exists():
+                    raise InputError(f"{path.name}: holds {name[:100]!r} twice, so it is not known which one is meant")
+                if member.flag_bits & ENCRYPTED:
+                    raise InputError(f"{path.name}: is encrypted; hand it in without a password")
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, open(target, "wb") as copy:
                     shutil.copyfileobj(source, copy)
     except InputError:
         raise
     except Exception as error:  # zipfile and its decompressors raise a dozen kinds
-        why = " ".join(str(error).split()) or type(error).__name__
+        why = " ".join(str(error).replace(f"{folder.resolve()}/", "").split()) or type(error).__name__
         raise InputError(f"{path.name}: the ZIP file cannot be unpacked ({why})") from None
 
 
