@@ -144,16 +144,31 @@ def test_a_checkpoint_keeps_the_whole_model_only(sdr, kept):
     sdr("export", kept, "--keep", "--int8").refused("--keep", "--int8")
 
 
-@pytest.mark.parametrize("rate", ["8000", "0", "99999999999999999999"])
-def test_an_exported_model_of_a_stranger_is_not_used(copy, rate):
-    """It bears the right checksum, but gives back the waveform instead of probabilities."""
+def put_stranger_s(copy, nodes: list[tuple], rate: str = "8000") -> None:
+    """Make the exported model of a checkpoint another one, with the right checksum."""
     onnx = pytest.importorskip("onnx")
-    sound = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, "n"]) for name in ("waveform", "out")]
-    node = onnx.helper.make_node("Identity", ["waveform"], ["out"])
-    model = onnx.helper.make_model(onnx.helper.make_graph([node], "other", sound[:1], sound[1:]), ir_version=9)
-    model.opset_import[0].version = 18
-    onnx.helper.set_model_props(model, {"name": "other", "sample_rate": rate, "threshold": "0.5"})
+    kind, make = onnx.TensorProto.FLOAT, onnx.helper
+    sound, out = (make.make_tensor_value_info(name, kind, [1, f"{name}_length"]) for name in ("waveform", "out"))
+    tenths = make.make_tensor("tenths", kind, [1, 10], [0.1] * 10)
+    zeros = make.make_tensor("zeros", kind, [1, 2000], [0.0] * 2000)
+    graph = make.make_graph([make.make_node(*node) for node in nodes], "other", [sound], [out], [tenths, zeros])
+    model = make.make_model(graph, ir_version=9, opset_imports=[make.make_opsetid("", 18)])
+    make.set_model_props(model, {"name": "other", "sample_rate": rate, "threshold": "0.5"})
     onnx.save(model, copy / EXPORTED)
     sums = json.loads((copy / CHECKSUMS).read_text()) | {EXPORTED: exported_sum(copy)}
     (copy / CHECKSUMS).write_text(json.dumps(sums))
+
+
+@pytest.mark.parametrize("rate", ["8000", "0", "99999999999999999999"])
+def test_an_exported_model_of_a_stranger_is_not_used(copy, rate):
+    """It gives back the waveform instead of probabilities."""
+    put_stranger_s(copy, [("Identity", ["waveform"], ["out"])], rate)
     assert load_exported(copy) is None
+
+
+@pytest.mark.parametrize("loudness", [("Abs", ["waveform"], ["loud"]), ("Add", ["waveform", "zeros"], ["loud"])])
+def test_an_exported_model_that_answers_in_silence_alone_is_told_in_one_line(sdr, copy, corpus, loudness):
+    """Its "probabilities" grow with the sound, or it takes only so many samples."""
+    put_stranger_s(copy, [loudness, ("ReduceSum", ["loud"], ["sum"]), ("Add", ["tenths", "sum"], ["out"])])
+    assert load_exported(copy) is not None
+    sdr("predict", copy, corpus.folder / "7_eve_1.wav").refused("'other' does not answer", "delete its model.onnx")

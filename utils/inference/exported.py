@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from utils import InputError
 from utils.inference.recogniser import Prediction, Recogniser
 from utils.inference.strings import PlattScaling, Steps, StringRecogniser
+
+SILENT = 4  # onnxruntime's errors are raised as well, and told in one line
 
 
 def load(path: Path) -> Recogniser:
     """The recogniser of an exported model: of strings, if it is a model of strings."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1  # a clip takes milliseconds
-    options.log_severity_level = 3
+    options.log_severity_level = SILENT
+    onnxruntime.set_default_logger_severity(SILENT)
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     facts = session.get_modelmeta().custom_metadata_map
     return (ExportedStringRecogniser if "stride" in facts else ExportedRecogniser)(session, facts)
@@ -43,7 +47,26 @@ class ExportedRecogniser(Recogniser):
 
     def _probabilities(self, clip: np.ndarray) -> np.ndarray:
         """Those of the ten digits (10,) in a clip (samples,)."""
-        return self.session.run(None, {"waveform": clip[None]})[0][0]
+        return self._run({"waveform": clip[None]}, (1, 10))[0][0]
+
+    def _run(self, feeds: dict[str, np.ndarray], *shapes: tuple[int, ...]) -> list[np.ndarray]:
+        """The outputs, finite and of these shapes; the first are probabilities or logarithms of them.
+
+        Raises `InputError` if they are not: a stranger's file may be anything, and silence may not have told.
+        """
+        try:
+            found = self.session.run(None, feeds)
+            if [output.shape for output in found] != list(shapes):
+                raise ValueError(f"outputs {', '.join(str(output.shape) for output in found)}")
+            if not all(np.isfinite(output).all() for output in found) or not (found[0] < 1.001).all():
+                raise ValueError("outputs that are no probabilities")
+        except Exception as error:  # of many kinds, from onnxruntime
+            why = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"the exported model '{self.name[:100]}' does not answer ({why}); delete its model.onnx, and PyTorch "
+                "answers"
+            ) from None
+        return found
 
 
 class ExportedStringRecogniser(ExportedRecogniser, StringRecogniser):
@@ -63,14 +86,14 @@ class ExportedStringRecogniser(ExportedRecogniser, StringRecogniser):
         return Steps(*(int(self.facts[field.name]) for field in fields(Steps)))
 
     def label(self, samples: np.ndarray, frames: range, steps: range, state: Any) -> tuple[np.ndarray, np.ndarray, Any]:
-        labels, passed, state = self._run(samples, frames, steps, state)
+        labels, passed, state = self._label(samples, frames, steps, state)
         return np.exp(labels[0]), passed[0], state
 
-    def _run(self, samples: np.ndarray, frames: range, steps: range, state: Any) -> list[np.ndarray]:
+    def _label(self, samples: np.ndarray, frames: range, steps: range, state: Any) -> list[np.ndarray]:
         feeds = {"waveform": samples[None], "frames": np.array(frames), "steps": np.array(steps)}
         if state is None:
             state = np.zeros(self.session.get_inputs()[-1].shape, np.float32)
-        return self.session.run(None, feeds | {"state": state})
+        return self._run(feeds | {"state": state}, (1, len(steps), 11), (1, len(steps), 2), state.shape)
 
     def _probabilities(self, clip: np.ndarray) -> np.ndarray:
         """As by PyTorch: the log odds of hearing just this digit against hearing none, calibrated.
@@ -78,7 +101,7 @@ class ExportedStringRecogniser(ExportedRecogniser, StringRecogniser):
         In all paths that name one digit, it replaces the blank from one step to a later one.
         """
         frames = 1 + len(clip) // self.divided.hop
-        labels, *_ = self._run(clip, range(frames), range(-(-frames // self.divided.stride)), None)
+        labels, *_ = self._label(clip, range(frames), range(-(-frames // self.divided.stride)), None)
         odds = labels[0, :, :10].astype(float) - labels[0, :, 10:]
         until = odds.cumsum(0)
         begun = np.logaddexp.accumulate(odds - until)  # minus the odds until the step before
