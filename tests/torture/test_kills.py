@@ -20,12 +20,19 @@ from bases import Base, make_base, train_here, weights_of
 from conftest import speak
 
 from utils import InputError
+from utils.applications.language import training
 from utils.applications.recording.session import Session
 from utils.commands import main
+from utils.data.corpora import noises
 from utils.data.metadata import read_metadata
 from utils.data.synthesis.corpus import speak as synthesise
+from utils.experiments.mixtures import make_mixtures
+from utils.features.cache import MEMORY
 
 KILLS, SEED = int(os.environ.get("TORTURE_KILLS", 8)), int(os.environ.get("TORTURE_SEED", 0))
+
+TRAINED = "runs/tiny/course-repetitions-1/seed-0"
+SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="trials are forked")]
 
@@ -40,12 +47,8 @@ def train(base: Base) -> None:
 
 
 def reproduce(base: Base) -> None:
-    if not Path("project").exists():
-        shutil.rmtree("filling", ignore_errors=True)  # killed here
-        shutil.copytree(base.project, "filling")
-        shutil.rmtree("filling/results")
-        shutil.rmtree("filling/runs")
-        Path("filling").rename("project")
+    Path("project").mkdir(exist_ok=True)
+    shutil.copyfile(base.project / "README.md", "project/README.md")
     base.use(Path("project").absolute())
     main.main(["reproduce", "made", "--jobs", "1"])
 
@@ -54,8 +57,42 @@ def export(base: Base) -> None:
     main.main(["export", str(base.checkpoint), "--output", "model.onnx"])
 
 
+def keep(base: Base) -> None:
+    copy_once(base.checkpoint, Path("model"))
+    main.main(["export", "model", "--keep"])
+
+
 def synthesised(base: Base) -> None:
     synthesise(Path("voices"), speakers=3, repetitions=1, progress=False)
+
+
+def mixtures(base: Base) -> None:
+    """The course's test sets, of few clips and one recording of noise."""
+    clips = read_metadata(base.metadata)
+    noises.read_noises = lambda sources: None
+    noises.load_noises = lambda table, rate: [np.random.default_rng(0).normal(0, 0.1, 5 * rate).astype(np.float32)]
+    make_mixtures(Path("mixtures"), clips[clips["split"] != "TRAIN"], ("esc10",), strings=10)
+
+
+def calibrate(base: Base) -> None:
+    base.use(Path("project").absolute())
+    copy_once(base.checkpoint, Path("project") / TRAINED)
+    main.main(["calibrate", str(base.config), "--jobs", "1"])
+
+
+def language(base: Base) -> None:
+    """Polish, by two speakers and with a short training."""
+    MEMORY.store_backend.location = str(Path("cache").absolute())
+    training.CLIPS_SEEN = training.FEWEST_STEPS = 64
+    main.main(["language", "pl", "--output", "pl", "--speakers", "2"])
+
+
+def copy_once(source: Path, target: Path) -> None:
+    if not target.exists():
+        shutil.rmtree(filling := target.with_name("filling"), ignore_errors=True)  # killed here
+        filling.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, filling)
+        filling.rename(target)
 
 
 def record(base: Base) -> None:
@@ -69,6 +106,16 @@ def record(base: Base) -> None:
 
 def trained_content(folder: Path) -> object:
     return weights_of(folder / "runs"), _stored(folder / "store")
+
+
+def calibrated_content(folder: Path) -> object:
+    return _stored(folder / "project" / "results"), _files(f"project/{TRAINED}", folder)
+
+
+def spoken_content(folder: Path) -> object:
+    """All but the state of the training, which has times, and the config, which has the folder's path."""
+    files = _files("pl", folder)
+    return {name: files[name] for name in files if not name.endswith((".state", "snapshot.yaml", "checksums.json"))}
 
 
 def table_of(folder: Path) -> object:
@@ -104,6 +151,10 @@ COMMANDS: dict[str, tuple[Callable[[Base], None], Callable[[Path], object]]] = {
     "train": (train, trained_content),
     "reproduce": (reproduce, lambda folder: _stored(folder / "project" / "results")),
     "export": (export, partial(_files, "model.onnx")),
+    "export --keep": (keep, partial(_files, "model")),
+    "mixtures": (mixtures, partial(_files, "mixtures")),
+    "calibrate": (calibrate, calibrated_content),
+    "language": (language, spoken_content),
     "synthesise": (synthesised, partial(_files, "voices")),
     "record": (record, table_of),
 }
@@ -125,8 +176,10 @@ def test_a_killed_command_ends_as_if_it_had_not_been(base, tmp_path, command, ca
         for _ in range(5):  # in a row, until the command ends before it is killed
             child = trials.fork(lambda: action(base), folder)
             time.sleep(random.uniform(0, duration))
-            os.kill(child, signal.SIGKILL)
-            if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGKILL:
+            os.kill(child, kind := SIGNALS[random.integers(len(SIGNALS))])
+            status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert status in (0, 130 if kind == signal.SIGINT else -kind), (folder / "err").read_text()
+            if status == 0:
                 break
             kills += 1
         outcome = trials.run(lambda: action(base), folder, 300)

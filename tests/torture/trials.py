@@ -56,26 +56,29 @@ def fork(action: Callable[[], object], folder: Path, memory: float = MEMORY) -> 
         return number
     status = 70
     try:
-        os.chdir(folder)
-        for stream, name in ((1, "out"), (2, "err")):
-            opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(opened, stream)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
-        _limit(memory)
-        action()
-        sys.stdout.flush()
-        status = 0
-    except SystemExit as stop:
-        status = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
-        if isinstance(stop.code, str):
-            print(stop.code, file=sys.stderr)  # as Python does
-    except BaseException:
-        traceback.print_exc(file=sys.__stderr__ if sys.stderr.closed else sys.stderr)
-    finally:
+        try:
+            os.chdir(folder)
+            for stream, name in ((1, "out"), (2, "err")):
+                opened = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+                os.dup2(opened, stream)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+            _limit(memory)
+            action()
+            sys.stdout.flush()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else 0 if stop.code is None else 1
+            if isinstance(stop.code, str):
+                print(stop.code, file=sys.stderr)  # as Python does
+        except KeyboardInterrupt:
+            status = 130
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__ if sys.stderr.closed else sys.stderr)
         for stream in (sys.stdout, sys.stderr):
             if not stream.closed:
                 stream.flush()
+    finally:
         os._exit(status)
 
 
