@@ -38,7 +38,8 @@ def find_model(name: str) -> tuple[type[nn.Module], type]:
     if name == "linear":
         return Linear, LinearConfig
     if not isinstance(name, str) or name not in network_names():
-        raise InputError(f"unknown name {name!r}; {nearest(name, model_names())}")
+        missing = f": there is no model_neural/{name}.py" if isinstance(name, str) else ""
+        raise InputError(f"unknown name {name!r}{missing}; {nearest(name, model_names())}")
     where = f"model_neural/{name}.py"
     try:
         module = importlib.import_module(f"model_neural.{name}")

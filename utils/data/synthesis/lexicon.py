@@ -14,7 +14,6 @@ from utils.data.synthesis.espeak_library import pronounce
 from utils.data.synthesis.pronunciations import accents, find_pronunciations
 from utils.data.synthesis.pronunciations import languages as table_languages
 from utils.data.synthesis.workers import Worker, WorkerLost
-from utils.settings import nearest
 
 Words = tuple[tuple[str, ...], ...]  # for each digit, one or more words
 OTHER_LANGUAGE = re.compile(r"\([a-z-]+\)")  # how eSpeak NG marks that it went over to another language
@@ -50,9 +49,8 @@ def find_lexicon(language: str, words: Words | None = None, source: str = "") ->
     Raises:
         InputError: eSpeak NG does not know the language or cannot count in it, or it pronounces two digits alike.
     """
-    known = languages()
-    if language not in known:
-        raise InputError(f"no engine speaks '{language}'; {nearest(language, known)} (see `sdr language --list`)")
+    if language not in languages():
+        raise InputError(f"no engine speaks '{language}'; give a code, such as pl (see `sdr language --list`)")
     native = native_accents(language)
     table = tuple(_of_table(language, native, digit, "text") for digit in range(10))
     usual = table if all(table) else tuple((str(digit),) for digit in range(10))
