@@ -4,6 +4,7 @@ import errno
 import io
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -34,6 +35,17 @@ def waveform(clip: bytes) -> tuple[int, np.ndarray]:
     with wave.open(io.BytesIO(clip)) as file:
         assert (file.getnchannels(), file.getsampwidth()) == (1, 2)
         return file.getframerate(), np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
+
+
+def test_ctrl_c_while_a_word_is_spoken_is_neither_lost_nor_taken_for_silence(monkeypatch):
+    def interrupted(*given):
+        signal.raise_signal(signal.SIGINT)
+        return string_at(*given)
+
+    string_at = espeak_library.ctypes.string_at
+    monkeypatch.setattr(espeak_library.ctypes, "string_at", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        espeak_library.speak_word("seven", "gmw/en-US", 160, 50, 50)
 
 
 def test_the_same_seed_speaks_the_same_bytes_in_another_process(tmp_path):

@@ -9,7 +9,9 @@ import contextlib
 import ctypes
 import locale
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 
 import espeakng_loader
@@ -64,7 +66,8 @@ def speak_word(word: str, voice: str, rate: float, pitch: float, inflection: flo
         for parameter, value in ((RATE, rate), (PITCH, pitch), (INFLECTION, inflection)):
             library.espeak_SetParameter(parameter, round(value), 0)
         text = word.encode() + b"\0"
-        library.espeak_Synth(text, ctypes.c_size_t(len(text)), 0, CHARACTER_POSITION, 0, UTF8, None, None)
+        with _uninterrupted():
+            library.espeak_Synth(text, ctypes.c_size_t(len(text)), 0, CHARACTER_POSITION, 0, UTF8, None, None)
     samples = np.frombuffer(b"".join(pieces), dtype="<i2").astype(float)
     audible = np.flatnonzero(samples)
     if len(audible) == 0:
@@ -89,6 +92,22 @@ def pronounce(word: str, voice: str) -> str:
         while text.value:  # one clause after another; the last sets the pointer to null
             clauses.append(library.espeak_TextToPhonemes(ctypes.byref(text), UTF8, IPA).decode())
     return " ".join(filter(None, clauses))
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back for milliseconds. In a callback, ctypes would lose it, and a part of the word with it."""
+    if threading.current_thread() is not threading.main_thread():  # signals go to the main thread
+        yield
+        return
+    held: list = []
+    before = signal.signal(signal.SIGINT, lambda *got: held.append(got))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        signal.raise_signal(signal.SIGINT)
 
 
 @contextlib.contextmanager
