@@ -6,6 +6,8 @@ import { PrefixBeam } from "./prefix_beam.js";
 
 const BLOCK = 10; // s that are processed at once, at most
 const SHORTEST = 0.05; // s of a digit
+const RENEWED = 25; // steps: after so many, the state may be made anew, from the same number
+const SILENT = 38; // steps that must have named no digit for that
 const SILENCE = 0.3; // s added where a recording begins or ends with a word
 const LABELS = 11;
 const PAUSE = 1; // s; digits closer to one another are one string
@@ -56,6 +58,7 @@ export class StringStream {
     this.received = 0; // samples
     this.kept = new Float32Array(0); // the last of them
     this.steps = 0; // labelled so far
+    this.silent = 0; // the last of these, which name no digit
     this.state = new Float32Array(facts.units);
     this.end = 0; // of the last digit
   }
@@ -88,26 +91,44 @@ export class StringStream {
   async #process(samples, end) {
     const { hop, margin, stride, context } = this.facts;
     this.received += samples.length;
-    const first = Math.max(0, stride * this.steps - context); // the first frame needed; before it, those of the windows
-    const before = first ? margin : 0;
+    const first = Math.max(0, stride * (this.steps - RENEWED) - context); // the first frame needed
     this.kept = joined(this.kept, samples);
-    this.kept = this.kept.slice((first - before) * hop - (this.received - this.kept.length));
+    this.kept = this.kept.slice((first - (first ? margin : 0)) * hop - (this.received - this.kept.length));
     const frames = 1 + Math.floor(this.received / hop) - (end ? 0 : margin);
     const ready = end ? Math.ceil(frames / stride) : Math.floor((frames - context - 1) / stride) + 1;
-    if (ready <= this.steps || this.received === 0) return [];
-    const skipped = Math.floor(first / stride);
-    const made = await this.label(
-      this.kept, [before, before + frames - first], [this.steps - skipped, ready - skipped], this.state);
-    this.state = made.next;
     const words = [];
-    for (let step = 0; step < ready - this.steps; step += 1) {
-      const row = made.labels.subarray(LABELS * step, LABELS * (step + 1)).map(Math.exp);
-      const time = this.#seconds(this.steps + step);
-      const digits = this.beam.push(row, time - made.passed[2 * step], time - made.passed[2 * step + 1]);
-      words.push(...digits.map((digit) => this.#word(digit)));
+    while (this.received && this.steps < ready) {
+      const until = Math.min(ready, (Math.floor(this.steps / RENEWED) + 1) * RENEWED);
+      const { labels, passed } = await this.#run(this.steps, until, frames);
+      for (let step = 0; step < until - this.steps; step += 1) {
+        const row = labels.subarray(LABELS * step, LABELS * (step + 1)).map(Math.exp);
+        const time = this.#seconds(this.steps + step);
+        const digits = this.beam.push(row, time - passed[2 * step], time - passed[2 * step + 1]);
+        words.push(...digits.map((digit) => this.#word(digit)));
+        this.silent = row[LABELS - 1] < 0.5 ? 0 : this.silent + 1;
+      }
+      this.steps = until;
+      // after words and silence, the state is none that the model knows: it is made anew, as if the sound began here
+      if (until % RENEWED === 0 && this.silent >= SILENT) {
+        this.state = new Float32Array(this.facts.units);
+        await this.#run(until - RENEWED, until, frames);
+      }
     }
-    this.steps = ready;
     return words;
+  }
+
+  /** Label the steps from one to another (exclusive) of the sound, which has so many frames that count. */
+  async #run(from, until, frames) {
+    const { hop, margin, stride, context } = this.facts;
+    const first = Math.max(0, stride * from - context);
+    const last = Math.min(frames, stride * (until - 1) + 1 + context);
+    const before = first ? margin : 0; // frames of windows that reach beyond the beginning of the piece
+    const dropped = this.received - this.kept.length;
+    const piece = this.kept.slice((first - before) * hop - dropped, (last - 1 + margin) * hop - dropped);
+    const skipped = Math.floor(first / stride);
+    const made = await this.label(piece, [before, before + last - first], [from - skipped, until - skipped], this.state);
+    this.state = made.next;
+    return made;
   }
 
   #word({ label, named, probabilities }) {

@@ -18,7 +18,7 @@ from utils.inference.export import export_strings
 from utils.inference.listening import DigitString, Listener, WordEvent
 from utils.inference.prefix_beam import PrefixBeam
 from utils.inference.recogniser import Word
-from utils.inference.strings import SILENCE, PlattScaling, StepLabeller, StringRecogniser, with_silence
+from utils.inference.strings import SILENCE, PlattScaling, StepLabeller, Steps, StringRecogniser, with_silence
 
 FEATURES = FeatureConfig(n_mels=20, trim_db=None, level="none", range_db=80.0, mean_db=-40.0)
 
@@ -143,6 +143,25 @@ def test_the_labels_of_a_stream_are_those_of_the_whole_sound(recogniser, noise):
         np.testing.assert_allclose(found, labels[0].exp().numpy(), atol=2e-5)
         np.testing.assert_allclose(times, passed[0].numpy(), atol=1e-3)
         assert len(labeller.kept) < 2 * RATE or size == len(noise)
+
+
+@pytest.mark.parametrize("size", [30_000, 801, 80])
+def test_in_silence_the_state_is_made_anew_of_the_last_second(size):
+    divided, named, memory = Steps(hop=80, margin=2, stride=4, context=16), (10, 130), {}
+
+    def label(samples, frames, steps, state):
+        """The state is the steps since the sound began, as far as it knows. A sample is its own number."""
+        first = round(samples[0] / divided.hop + frames.start) // divided.stride
+        own = range(first + steps.start, first + steps.stop)
+        state = [*(state or ()), *own]
+        memory.update((step, state[: state.index(step)]) for step in own if step not in memory)
+        return np.stack([np.eye(11)[3 if step in named else 10] for step in own]), np.zeros((len(own), 2)), state
+
+    labeller, sound = StepLabeller(label, divided), np.arange(200 * 320, dtype=np.float64)
+    for start in range(0, len(sound), size):
+        labeller.push(sound[start : start + size])
+    for step, begin in {40: 0, 49: 0, 50: 25, 75: 50, 130: 100, 160: 100, 174: 100, 180: 150}.items():
+        assert memory[step] == list(range(begin, step)), step
 
 
 @pytest.mark.parametrize("size", [8000, 801, 80])

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # PyTorch is imported where it is used: an exported model (`e
 
 BLOCK = 10.0  # seconds that are processed at once, at most
 SHORTEST = 0.05  # seconds of a digit
+RENEWED = 25  # steps: after so many, the state may be made anew, from the same number
+SILENT = 38  # steps that must have named no digit for that, 1.5 s
 SILENCE = 0.3  # seconds added where a recording begins or ends with a word
 
 
@@ -62,13 +64,19 @@ Label = Callable[[np.ndarray, range, range, Any], tuple[np.ndarray, np.ndarray, 
 
 
 class StepLabeller:
-    """Samples in, in chunks of any size; the labels of the model's steps out. Memory stays flat."""
+    """Samples in, in chunks of any size; the labels of the model's steps out. Memory stays flat.
+
+    Models have learned from strings with silence before and after them, but not from one after the other: after words
+    and a long silence, the state of the recurrent layer is none that they know, and they miss words. So in silence the
+    state is made anew, as if the sound had begun a moment ago.
+    """
 
     def __init__(self, label: Label, divided: Steps):
         self.label, self.divided = label, divided
         self.received = 0  # samples
         self.kept = np.zeros(0, np.float32)  # the last of them
         self.steps = 0  # labelled so far
+        self.silent = 0  # the last of these, which name no digit
         self.state: Any = None  # of the recurrent layer
 
     def push(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,20 +89,35 @@ class StepLabeller:
 
     def _label(self, samples: np.ndarray, end: bool) -> tuple[np.ndarray, np.ndarray]:
         hop, margin, stride, context = astuple(self.divided)
-        self.kept = np.concatenate([self.kept, samples])
         self.received += len(samples)
-        first = max(0, stride * self.steps - context)  # the first frame needed, and before it those of the windows
-        before = margin if first else 0
-        start = (first - before) * hop
-        self.kept = self.kept[start - (self.received - len(self.kept)) :]
+        first = max(0, stride * (self.steps - RENEWED) - context)  # the first frame needed
+        start = (first - (margin if first else 0)) * hop
+        self.kept = np.concatenate([self.kept, samples])[start - (self.received - len(samples) - len(self.kept)) :]
         frames = 1 + self.received // hop - (0 if end else margin)
         ready = -(-frames // stride) if end else (frames - context - 1) // stride + 1
-        if ready <= self.steps or not self.received:
-            return np.zeros((0, 11), np.float32), np.zeros((0, 2), np.float32)
-        counted = range(before, before + frames - first)
-        wanted = range(self.steps - first // stride, ready - first // stride)
-        probabilities, passed, self.state = self.label(self.kept, counted, wanted, self.state)
-        self.steps = ready
+        parts = [(np.zeros((0, 11), np.float32), np.zeros((0, 2), np.float32))]
+        while self.received and self.steps < ready:
+            until = min(ready, (self.steps // RENEWED + 1) * RENEWED)
+            probabilities, passed = self._run(range(self.steps, until), frames)
+            parts.append((probabilities, passed))
+            named = np.flatnonzero(probabilities[:, -1] < 0.5)
+            self.silent = len(passed) - 1 - named[-1] if len(named) else self.silent + len(passed)
+            self.steps = until
+            if until % RENEWED == 0 and self.silent >= SILENT:
+                self.state = None
+                self._run(range(until - RENEWED, until), frames)
+        probabilities, passed = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return probabilities, passed
+
+    def _run(self, steps: range, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        """Label some steps of the sound, which has so many frames that count. The state becomes that after them."""
+        hop, margin, stride, context = astuple(self.divided)
+        first, last = max(0, stride * steps.start - context), min(frames, stride * (steps.stop - 1) + 1 + context)
+        before = margin if first else 0  # frames of windows that reach beyond the beginning of the piece
+        dropped = self.received - len(self.kept)
+        piece = self.kept[(first - before) * hop - dropped : (last - 1 + margin) * hop - dropped]
+        wanted = range(steps.start - first // stride, steps.stop - first // stride)
+        probabilities, passed, self.state = self.label(piece, range(before, before + last - first), wanted, self.state)
         return probabilities, passed
 
 
