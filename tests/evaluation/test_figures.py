@@ -52,6 +52,7 @@ def test_learning_curves():
     drawn_losses = [line.get_xydata().tolist() for line in axes[0].lines]
     assert drawn_losses == [[[1, 1], [2, 0.5]], [[1, 2], [2, 2]], [[1, 1]], [[1, 2]]]
     assert axes[1].lines[0].get_ydata().tolist() == [0.5, 0.5]
+    assert len({(line.get_linestyle(), line.get_marker()) for line in axes[0].lines}) == 4  # told apart in grey, too
     drawn(axes[0])
 
 
@@ -113,7 +114,7 @@ def test_accuracy_by_snr_has_a_line_for_each_model_from_quiet_to_loud_noise():
 def test_no_two_models_have_the_same_line_even_if_there_are_more_than_colours():
     rows = [{"model": str(number), "conditions": {"10": [0.5]}} for number in range(2 * len(figures.COLOURS))]
     lines = [container[0] for container in figures.accuracy_by_snr(rows).containers]
-    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(rows)
+    assert len({(line.get_linestyle(), line.get_marker()) for line in lines}) == len(rows)
 
 
 def test_accuracy_by_cost_has_a_circle_for_each_model_and_a_hollow_one_in_noise():

@@ -1,7 +1,7 @@
 """Plots of results, for the notebooks and the run folders.
 
 Each function draws into `ax`, or into a new figure, and returns the axes. The palette is safe for colour-blind readers
-(Okabe and Ito 2008).
+(Okabe and Ito 2008); lines also differ in their style or marker.
 """
 
 import io
@@ -23,6 +23,7 @@ from sklearn.metrics import DetCurveDisplay, det_curve
 from utils.files import atomic_folder
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+MARKERS = "o^sDvP"
 STYLE: dict[Any, Any] = {
     "figure.dpi": 80,
     "figure.constrained_layout.use": True,
@@ -96,12 +97,13 @@ def learning_curves(histories: Mapping[str, Sequence[dict]]) -> np.ndarray:
     panels = ["loss", *(["validation_accuracy"] if validated else []), "learning_rate"]
     _, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 2.8), squeeze=False)
     for panel, ax in zip(panels, axes[0], strict=True):
-        for (name, history), colour in zip(histories.items(), COLOURS * len(histories), strict=False):
+        for index, (name, history) in enumerate(histories.items()):
+            look = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)], "markersize": 3}
             epochs = [row["epoch"] for row in history if panel in row]
-            ax.plot(epochs, [row[panel] for row in history if panel in row], ".-", color=colour, label=name)
+            ax.plot(epochs, [row[panel] for row in history if panel in row], "-", label=name, **look)
             if panel == "loss" and any("validation_loss" in row for row in history):
                 values = [row["validation_loss"] for row in history]
-                ax.plot(epochs, values, "--", color=colour, label=f"{name}, validation")
+                ax.plot(epochs, values, "--", label=f"{name}, validation", **look)
         ax.set(xlabel="epoch", ylabel=panel.replace("_", " "), ylim=(0, None))
         ax.locator_params(axis="x", integer=True)
     axes[0, 0].legend()
@@ -121,7 +123,7 @@ def speaker_bars(models: Mapping[str, Sequence[Mapping[str, float]]], ax: Axes |
         places = np.arange(len(speakers)) + (index - (len(models) - 1) / 2) * width
         percent = np.array([[100 * seed.get(name, np.nan) for name in speakers] for seed in seeds])
         ax.bar(places, percent.mean(0), 0.9 * width, label=model, color=COLOURS[index % len(COLOURS)], alpha=0.7)
-        ax.plot(np.tile(places, len(seeds)), percent.ravel(), "k.", markersize=5)
+        ax.plot(np.tile(places, len(seeds)), percent.ravel(), "k.", markersize=5, clip_on=False)
     ax.set(title=title, xlabel="speaker", ylabel="accuracy / %", ylim=(0, 100))
     ax.set_xticks(range(len(speakers)), speakers)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -135,7 +137,8 @@ def accuracy_by_snr(rows: Sequence[dict], ax: Axes | None = None, title: str = "
         rows: of the table `noise` (`utils.experiments.reporting.rows`). Conditions without a ratio are left out.
     """
     ax = ax or new_axes(5, 3)
-    ax.set_prop_cycle(plt.cycler(linestyle=("-", "--")) * plt.cycler(color=COLOURS))  # for more models than colours
+    looks = plt.cycler(color=COLOURS) + plt.cycler(marker=list(MARKERS))
+    ax.set_prop_cycle(plt.cycler(linestyle=("-", "--")) * looks)  # for more models than colours
     for row in rows:
         ratios = [name for name in ("20", "10", "5", "0", "-5") if name in row["conditions"]]
         if not ratios:  # of a peer that has not been tested in noise yet
@@ -143,7 +146,7 @@ def accuracy_by_snr(rows: Sequence[dict], ax: Axes | None = None, title: str = "
         percent = 100 * np.array([row["conditions"][name] for name in ratios])  # (ratios, seeds)
         deviation = percent.std(1, ddof=1) if percent.shape[1] > 1 else None
         ratios_db = [float(name) for name in ratios]
-        ax.errorbar(ratios_db, percent.mean(1), deviation, marker=".", label=row["model"], capsize=2)
+        ax.errorbar(ratios_db, percent.mean(1), deviation, markersize=4, label=row["model"], capsize=2)
     ax.set(title=title, xlabel="signal-to-noise ratio / dB", ylabel="accuracy / %", ylim=(0, 100))
     ax.invert_xaxis()
     ax.legend()
@@ -187,6 +190,7 @@ def detection_error(digits: np.ndarray, others: Mapping[str, np.ndarray], ax: Ax
         others: by name, confidences (clips,) of non-digits.
     """
     ax = ax or new_axes(4.5, 4)
+    ax.set_prop_cycle(plt.cycler(color=COLOURS[:4]) + plt.cycler(linestyle=("-", "--", "-.", ":")))
     for name, confidence in others.items():
         labels = np.concatenate([np.ones(len(digits)), np.zeros(len(confidence))])
         accepted, rejected, _ = det_curve(labels, np.concatenate([digits, confidence]))
