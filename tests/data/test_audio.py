@@ -98,6 +98,16 @@ def test_a_wav_file_written_to_a_pipe_is_read(clip):
         assert len(read_audio(path, RATE)) == 4000
 
 
+@pytest.mark.parametrize(("kind", "size"), [("AU", slice(8, 12)), ("W64", slice(16, 24))])
+def test_other_files_written_to_a_pipe_are_read(tmp_path, kind, size):
+    path = tmp_path / "clip"
+    soundfile.write(path, tone(HERTZ, 0.5), RATE, "PCM_16", format=kind)
+    content = bytearray(path.read_bytes())
+    content[size] = b"\xff" * len(content[size])
+    path.write_bytes(content)
+    assert len(read_audio(path, RATE)) == 4000
+
+
 def test_a_clip_of_ten_seconds_is_read(clip):
     assert len(read_audio(clip(tone(HERTZ, 10)), RATE)) == 10 * RATE
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import experiment_of
+from conftest import experiment_of, tone
 
 from model_neural.cnn1d import CNN1d, CNN1dConfig
 from model_neural.contrastive import nt_xent, supervised_contrastive, swav, triplet
+from utils import InputError
 from utils.experiments.config import make_model
 from utils.features.augmentation import AugmentationConfig, Augmenter
 from utils.features.batches import SpokenDigits
@@ -47,6 +48,15 @@ def test_supervised_loss_is_the_cross_entropy_of_the_augmented_clips(dataset, mo
     log_posteriors = model(*LogMel(FEATURES)(waveforms, lengths)).log_softmax(1)
     expected = -(0.8 * log_posteriors[torch.arange(16), labels] + 0.2 * log_posteriors.mean(1)).mean()
     torch.testing.assert_close(objective.loss(model, batch), expected)
+
+
+def test_rooms_have_the_noises_of_the_clips(corpus, model):
+    losses, rooms = [], AugmentationConfig(room=1.0)
+    for noises in ([], [tone(900, 1.0)]):
+        dataset = SpokenDigits(corpus.clips.head(16), FEATURES.sample_rate, noises=noises)
+        objective = Supervised(dataset, FEATURES, rooms, TrainingConfig(batch_size=16))
+        losses.append(objective.loss(model, first_batch(objective)))
+    assert losses[0] != losses[1]
 
 
 def test_balanced_training_weighs_digits_inversely_to_their_number_of_clips(corpus, model):
@@ -184,6 +194,12 @@ def test_joint_training_rejects_settings_that_it_would_ignore(other):
         TrainingConfig(contrastive_weight=0.5, **other)
 
 
+def test_joint_training_refuses_non_digits(corpus):
+    dataset = SpokenDigits(corpus.clips.head(2).assign(label=[3, NON_DIGIT]), FEATURES.sample_rate)
+    with pytest.raises(InputError, match="contrastive_weight needs digits only"):
+        Joint(24, dataset, FEATURES, PLAIN, TrainingConfig(contrastive_weight=0.5))
+
+
 def test_a_projection_is_trained_and_resumed_with_the_model(dataset, tmp_path):
     def learn(epochs, state=None):
         torch.manual_seed(0)
@@ -203,9 +219,10 @@ def test_a_projection_is_trained_and_resumed_with_the_model(dataset, tmp_path):
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 
-def test_non_digits_are_an_eleventh_class_whose_logit_is_zero(corpus):
+@pytest.mark.parametrize("balance", [False, True])
+def test_non_digits_are_an_eleventh_class_whose_logit_is_zero(corpus, balance):
     """p(digit) = exp(z) / (1 + sum of exp(z)), and p(no digit) = 1 / (1 + sum of exp(z))."""
-    experiment = experiment_of(corpus, "cnn1d", training={"label_smoothing": 0})
+    experiment = experiment_of(corpus, "cnn1d", training={"label_smoothing": 0, "balance": balance})
     clips = corpus.clips.iloc[[3, 14, 25]].assign(label=[3, NON_DIGIT, 5])
     dataset = SpokenDigits(clips, experiment.features.sample_rate)
     objective = Supervised(dataset, experiment.features, PLAIN, experiment.training)
@@ -216,7 +233,8 @@ def test_non_digits_are_an_eleventh_class_whose_logit_is_zero(corpus):
         z = model(*LogMel(experiment.features)(waveforms, lengths)).exp()
         rejected = 1 / (1 + z.sum(1))
         expected = [rejected[i] if label == NON_DIGIT else z[i, label] * rejected[i] for i, label in enumerate(labels)]
-        torch.testing.assert_close(objective.loss(model, batch), -torch.stack(expected).log().mean())
+        weights = class_weights(dataset.labels)[labels] if balance else 1.0
+        torch.testing.assert_close(objective.loss(model, batch), -(weights * torch.stack(expected).log()).mean())
 
 
 # Mixup

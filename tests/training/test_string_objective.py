@@ -155,6 +155,20 @@ def test_nothing_else_moves_the_digits(words):
     assert torch.equal(same, lengths) and torch.equal(made.augmenter.change_features(features, frames)[1], frames)
 
 
+def test_the_loss_is_of_the_digits_at_their_times_in_seconds(words, monkeypatch):
+    seen = []
+    monkeypatch.setattr(string_objective, "string_loss", lambda *given: seen.extend(given))
+    made = objective(words)
+    made.generator.manual_seed(0)
+    batch = next(iter(made.batches))
+    made.loss(CRNN(CRNNConfig(n_mels=20)).eval(), batch)
+    _, _, steps, digits, starts, ends, seconds = seen
+    assert seconds == pytest.approx(SECONDS) and torch.equal(digits, batch.labels)
+    torch.testing.assert_close(seconds * steps, batch.waveforms[1] / 8000, atol=SECONDS, rtol=0)
+    for found, samples in ((starts, batch.starts), (ends, batch.ends)):
+        torch.testing.assert_close(found, samples / 8000, atol=0.0101, rtol=0)  # a frame
+
+
 def test_logit_adjustment_raises_the_log_odds_that_the_loss_sees(words, monkeypatch):
     seen = []
     monkeypatch.setattr(string_objective, "string_loss", lambda labels, *_: seen.append(labels))
