@@ -5,6 +5,7 @@ import pytest
 import torch
 from conftest import experiment_of
 from sklearn.calibration import calibration_curve
+from torch.nn.functional import pad
 
 from utils import InputError
 from utils.experiments import checkpoints
@@ -28,6 +29,9 @@ def test_the_temperature_corrects_over_and_underconfidence(sharpness):
     calibrated = (logits / made.temperature).softmax(1)
     assert calibration_error(calibrated, labels) < 0.02
     assert (calibrated.amax(1) >= made.threshold).float().mean().item() == pytest.approx(0.9, abs=0.001)
+    rejecting = calibrate(logits, labels, accepted=0.9, rejects=True)  # a non-digit, of the logit 0, is probable too
+    confidence = pad(logits / rejecting.temperature, (0, 1)).softmax(1)[:, :10].amax(1)
+    assert rejecting.rejects and (confidence >= rejecting.threshold).float().mean() == pytest.approx(0.9, abs=0.001)
 
 
 def test_the_calibration_error_matches_its_definition():

@@ -149,7 +149,18 @@ def test_the_schedule_spans_all_epochs(learn):
     np.testing.assert_allclose([row["learning_rate"] for row in history], expected, atol=1e-12)
 
 
-# Averaging and clipping
+def test_the_schedule_plateau_follows_the_validation_loss(learn, monkeypatch):
+    fake_validation(monkeypatch, [0.5] * 6)
+    _, history = learn(0, epochs=6, schedule="plateau", learning_rate=0.01, validation=VALIDATION)
+    assert [row["learning_rate"] for row in history] == [0.01] * 5 + [0.005]  # after four without improvement
+
+
+# Decay, averaging and clipping
+
+
+def test_weight_decay_makes_weights_smaller(learn):
+    without, decayed = (learn(0, weight_decay=decay)[0]["conv.weight"].norm() for decay in (0.0, 30.0))
+    assert decayed < 0.9 * without
 
 
 def test_ema_weights_are_the_exponential_moving_average(learn):
