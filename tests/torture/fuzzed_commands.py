@@ -13,18 +13,12 @@ from mutations import TEXTS, Random, pick
 from trials import Trial
 
 from utils import InputError
+from utils.applications import benchmark, demo, synthesis_check
 from utils.applications.language import build
 from utils.applications.recording import server, terminal
 from utils.commands import main
 from utils.data.synthesis import corpus
-from utils.experiments import (
-    benchmark,
-    calibrating,
-    demo,
-    mixtures,
-    reproducing,
-    synthesis_check,
-)
+from utils.experiments import calibrating, mixtures, reproducing
 
 WORDS = ("predict", "evaluate", "train", "export", "report", "data", "check", "voices", "listen", "record", "language")
 
