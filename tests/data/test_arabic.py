@@ -73,8 +73,8 @@ def test_the_table_has_the_authors_numbers():
 
 @pytest.mark.skipif(not (REAL / "train.csv").exists(), reason="needs speech_data/arabic")
 def test_the_tables_are_those_of_the_real_corpus():
-    made = arabic.tabulate(REAL, progress=False).astype(str)
+    made = arabic.tabulate(REAL).astype(str)
     pd.testing.assert_frame_equal(made, pd.read_csv(arabic.TABLE, sep="\t", dtype=str))
-    words = arabic.tabulate(REAL, words=True, progress=False).astype(str)
+    words = arabic.tabulate(REAL, words=True).astype(str)
     pd.testing.assert_frame_equal(words, pd.read_csv(arabic.WORDS_TABLE, sep="\t", dtype=str))
     assert arabic.check(REAL).clips == 3000

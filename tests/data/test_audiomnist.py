@@ -110,7 +110,7 @@ def archive(server):
 
 def test_an_empty_folder_is_filled_from_the_archive(archive, tmp_path):
     folder = tmp_path / "data" / "audiomnist"
-    report = audiomnist.fetch(folder, url=archive.url, commit="abc", progress=False)
+    report = audiomnist.fetch(folder, url=archive.url, commit="abc")
     assert (report.clips, report.speakers) == (40, 4)
     assert sorted(path.name for path in folder.iterdir()) == [
         "01", "02", "03", "04", audiomnist.PARTICULARS, "metadata.tsv"
@@ -121,12 +121,10 @@ def test_an_empty_folder_is_filled_from_the_archive(archive, tmp_path):
 
 def test_an_interrupted_download_is_resumed(archive, tmp_path):
     folder, archive.breaks_after = tmp_path / "audiomnist", 17_000
-    assert "run the same command again" in input_error(
-        audiomnist.fetch, folder, url=archive.url, commit="abc", progress=False
-    )
+    assert "run the same command again" in input_error(audiomnist.fetch, folder, url=archive.url, commit="abc")
     assert not folder.exists()
     archive.breaks_after = None
-    assert audiomnist.fetch(folder, url=archive.url, commit="abc", progress=False).clips == 40
+    assert audiomnist.fetch(folder, url=archive.url, commit="abc").clips == 40
     assert archive.served[-1][0] == "bytes=16384-"
 
 
@@ -138,7 +136,7 @@ def test_a_bad_archive_is_rejected_and_leaves_nothing(archive, tmp_path, what):
     spoiled = {"cut": content[:9000], "noise": b"no zip", "other commit": content[:-3] + b"abd", "flipped": content}
     archive.content = bytes(spoiled[what])
     folder = tmp_path / "data" / "audiomnist"
-    message = input_error(audiomnist.fetch, folder, url=archive.url, commit="abc", progress=False)
+    message = input_error(audiomnist.fetch, folder, url=archive.url, commit="abc")
     assert "deleted" in message and archive.url in message
     assert list(folder.parent.iterdir()) == []
 
@@ -163,10 +161,10 @@ def test_a_disk_that_fills_up_leaves_nothing_but_the_archive(archive, tmp_path, 
     folder = tmp_path / "data" / "audiomnist"
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.write_bytes", full)
-        message = input_error(audiomnist.fetch, folder, url=archive.url, commit="abc", progress=False)
+        message = input_error(audiomnist.fetch, folder, url=archive.url, commit="abc")
     assert "No space left" in message
     assert not folder.exists()
-    assert audiomnist.fetch(folder, url=archive.url, commit="abc", progress=False).clips == 40
+    assert audiomnist.fetch(folder, url=archive.url, commit="abc").clips == 40
     assert len(archive.served) == 1  # the archive was kept
 
 
@@ -204,7 +202,7 @@ def parquet(tmp_path):
 
 
 def test_parquet_files_become_clips(parquet):
-    report = audiomnist.fetch(parquet, progress=False)
+    report = audiomnist.fetch(parquet)
     clips = read_metadata(report.table).set_index("identifier")
     assert (report.clips, report.speakers) == (12, 4)
     assert set(clips["label"]) == {3, 8} and "3_04_1" in clips.index
@@ -212,18 +210,18 @@ def test_parquet_files_become_clips(parquet):
     assert clips.loc["3_03_0", "age"] == "" and clips.loc["3_04_0", "accent"] == "German"
     for path in parquet.glob("*.parquet"):
         path.unlink()  # they are not needed any more
-    assert audiomnist.fetch(parquet, progress=False).clips == 12
+    assert audiomnist.fetch(parquet).clips == 12
 
 
 def test_bad_parquet_files_are_rejected(parquet):
     (parquet / "a.parquet").write_bytes(b"PAR1 or not")
-    assert "not a parquet file" in input_error(audiomnist.fetch, parquet, progress=False)
+    assert "not a parquet file" in input_error(audiomnist.fetch, parquet)
     pd.DataFrame({"digit": [1]}).to_parquet(parquet / "a.parquet")
-    assert "no column 'speaker_id'" in input_error(audiomnist.fetch, parquet, progress=False)
+    assert "no column 'speaker_id'" in input_error(audiomnist.fetch, parquet)
     pd.DataFrame({"speaker_id": ["01"], "audio": [{"bytes": b"x"}], "digit": [11]}).to_parquet(parquet / "a.parquet")
-    assert "row 1: no digit" in input_error(audiomnist.fetch, parquet, progress=False)
+    assert "row 1: no digit" in input_error(audiomnist.fetch, parquet)
     (parquet / "a.parquet").rename(parquet / "z.parquet")  # the others are good and are read first
-    assert "z.parquet, row 1: no digit" in input_error(audiomnist.fetch, parquet, progress=False)
+    assert "z.parquet, row 1: no digit" in input_error(audiomnist.fetch, parquet)
     assert all(path.suffix == ".parquet" for path in parquet.iterdir())
 
 
@@ -243,5 +241,5 @@ def test_a_missing_table_is_reported_with_the_command_that_creates_it(tmp_path, 
     assert message.endswith("there is no such file; `sdr data audiomnist` creates it")
     message = input_error(read_metadata, tmp_path.resolve() / "ours" / "metadata.tsv")  # as `sdr record` would make it
     assert message.endswith("there is no such file")
-    message = input_error(audiomnist.fetch, tmp_path / "audiomnist", url="http://127.0.0.1:1/none.zip", progress=False)
+    message = input_error(audiomnist.fetch, tmp_path / "audiomnist", url="http://127.0.0.1:1/none.zip")
     assert f"put the clips into {tmp_path / 'audiomnist'} by hand" in message

@@ -19,7 +19,7 @@ def fetch(server, tmp_path):
     server.content = ARCHIVE
 
     def run() -> bytes:
-        archive = download(server.url, run.folder, tmp_path / "clips", progress=False)
+        archive = download(server.url, run.folder, tmp_path / "clips")
         return archive.read_bytes()
 
     run.folder = tmp_path / "downloads"
@@ -74,11 +74,11 @@ def test_a_mirror_is_named_by_a_variable_and_checked_like_any_other(fetch, serve
     asked, get = [], requests.get
     monkeypatch.setattr(requests, "get", lambda url, **given: asked.append(url) or get(url, **given))
     address, checksum = "https://github.com/somebody/clips.zip", hashlib.sha256(ARCHIVE).hexdigest()
-    archive = download(address, fetch.folder, tmp_path / "clips", progress=False, checksum=checksum)
+    archive = download(address, fetch.folder, tmp_path / "clips", checksum=checksum)
     assert archive.read_bytes() == ARCHIVE
     assert asked == [server.url.replace("digits.zip", "github.com/somebody/clips.zip")]
     archive.unlink()
     server.content = bytes(1000)
     with pytest.raises(InputError, match="clips.zip: not the archive that was published"):
-        download(address, fetch.folder, tmp_path / "clips", progress=False, checksum=checksum)
+        download(address, fetch.folder, tmp_path / "clips", checksum=checksum)
     assert not contents(fetch.folder)

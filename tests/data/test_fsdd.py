@@ -43,7 +43,7 @@ def fetch(server, tmp_path):
     server.content = archive_of(CLIPS)
 
     def run(**changes):
-        arguments = {"url": server.url, "metadata": metadata, "progress": False} | changes
+        arguments = {"url": server.url, "metadata": metadata} | changes
         return fsdd.fetch(run.folder, **arguments)
 
     run.folder = tmp_path / "speech_data"
@@ -251,6 +251,6 @@ def test_the_course_table(monkeypatch, tmp_path):
 @pytest.mark.skipif(not (speech_data() / "0_george_0.wav").exists(), reason="needs the course's clips")
 def test_the_course_clips_are_verified_in_two_seconds():
     started = time.process_time()  # of computing: other programs may take the machine
-    report = fsdd.fetch(speech_data(), url="http://127.0.0.1:9/unreachable", progress=False)
+    report = fsdd.fetch(speech_data(), url="http://127.0.0.1:9/unreachable")
     assert (report.clips, report.fetched) == (3000, 0)
     assert time.process_time() - started < 2

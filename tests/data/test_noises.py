@@ -58,7 +58,7 @@ def table(folder, tmp_path):
 def fetch(folder, table, server):
     """`fetch()` fetches the recordings from the test's own server, which offers those of ESC-10."""
     server.content = archive_of({path.name: path.read_bytes() for path in (folder / "noises").iterdir()})
-    return lambda: noises.fetch(folder, url=server.url, table=table, progress=False)
+    return lambda: noises.fetch(folder, url=server.url, table=table)
 
 
 def test_recordings_are_tabulated_with_source_kind_and_length(table):

@@ -55,7 +55,6 @@ def corpus(server, tmp_path, monkeypatch):
             "checksum": hashlib.sha256(server.content).hexdigest(),
             "table": run.table,
             "words": run.words,
-            "progress": False,
         }
         return speech_commands.fetch(run.folder, **arguments | changes)
 
@@ -168,7 +167,7 @@ def test_the_committed_tables_follow_the_rule_and_keep_speakers_apart():
 def test_the_real_clips_are_those_of_the_tables():
     for table, digits in ((speech_commands.TABLE, True), (speech_commands.WORDS_TABLE, False)):
         clips = read_metadata(table, digits=digits)
-        made = speech_commands.tabulate(REAL, clips["file"].str.split("/").str[2].unique(), progress=False)
+        made = speech_commands.tabulate(REAL, clips["file"].str.split("/").str[2].unique())
         columns = list(made.columns)
         wanted = clips[columns].astype(str)
         merged = wanted.merge(made.astype(str), how="left", indicator=True)  # the whole corpus has more clips

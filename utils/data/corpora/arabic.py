@@ -40,7 +40,7 @@ def check(folder: Path, table: Path = TABLE, words: Path = WORDS_TABLE) -> Repor
     return Report(table, len(clips), clips["speaker"].nunique())
 
 
-def tabulate(folder: Path, words: bool = False, progress: bool = True) -> pd.DataFrame:
+def tabulate(folder: Path, words: bool = False) -> pd.DataFrame:
     """Compute the table of the digits, or of the other words, from the authors' three CSV files.
 
     Raises:
@@ -48,7 +48,7 @@ def tabulate(folder: Path, words: bool = False, progress: bool = True) -> pd.Dat
     """
     rows, split_of = [], dict[str, str]()
     for name, split in SPLITS.items():
-        for number, file, word in Progress(_read(folder / f"{name}.csv"), name, shown=progress):
+        for number, file, word in Progress(_read(folder / f"{name}.csv"), name):
             where = f"{folder / name}.csv, row {number}"
             clip = NAME.fullmatch(file)
             if clip is None or clip["word"] != word:

@@ -30,7 +30,7 @@ PARQUET_COLUMNS = ("speaker_id", "audio", "digit")
 SPEAKER_COLUMNS = ("gender", "age", "accent", "native_speaker", "origin")
 
 
-def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progress: bool = True) -> Report:
+def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT) -> Report:
     """Make sure that a folder contains the corpus and its `metadata.tsv`.
 
     Folders of speakers that are already there are used as they are, and parquet files of the mirror are unpacked.
@@ -40,7 +40,6 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progres
         folder: the folder of the corpus.
         url: a zip archive of the repository, as GitHub packs it.
         commit: the commit that the archive must be of. GitHub records it in the archive.
-        progress: whether to show progress bars.
 
     Raises:
         InputError: there is too little disk space, the archive cannot be downloaded or is damaged, or an error of
@@ -53,9 +52,9 @@ def fetch(folder: Path, *, url: str = ARCHIVE_URL, commit: str = COMMIT, progres
         return Report(table, len(clips), clips["speaker"].nunique())
     if not _speakers_in(folder):
         if parquet := sorted(folder.rglob("*.parquet")):
-            return unpack(parquet, folder, progress)
-        with filled_from_archive(folder, url, DISK_SPACE, progress) as (archive, filled):
-            _unzip(archive, filled, url, commit, progress)
+            return unpack(parquet, folder)
+        with filled_from_archive(folder, url, DISK_SPACE) as (archive, filled):
+            _unzip(archive, filled, url, commit)
             tabulate(filled)
     return tabulate(folder)
 
@@ -100,7 +99,7 @@ def tabulate(folder: Path) -> Report:
     return _write_table(folder, rows, notes)
 
 
-def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
+def unpack(files: list[Path], folder: Path) -> Report:
     """Unpack the mirror's parquet files to `clips/` and `metadata.tsv` in `folder`.
 
     Raises:
@@ -109,7 +108,7 @@ def unpack(files: list[Path], folder: Path, progress: bool = True) -> Report:
     """
     rows, repetitions = [], dict[tuple[str, int], int]()
     with atomic_folder(folder / "clips", patterns=("*/?_*_*.wav",)) as filled:
-        for file in Progress(files, "unpacking", unit="file", shown=progress):
+        for file in Progress(files, "unpacking", unit="file"):
             for number, clip in enumerate(_read_parquet(file).to_dict("records"), start=1):
                 speaker, digit = str(clip["speaker_id"]), clip["digit"]
                 if digit not in range(10) or not clip["audio"] or not clip["audio"].get("bytes"):
@@ -183,13 +182,13 @@ def _plain(value: object) -> str:
     return "" if value is None or value != value else " ".join(str(value).split())
 
 
-def _unzip(archive: Path, folder: Path, url: str, commit: str, progress: bool) -> None:
+def _unzip(archive: Path, folder: Path, url: str, commit: str) -> None:
     """Extract the clips and particulars. They are found by file name; the archive's folders are ignored."""
     try:
         with zipfile.ZipFile(archive) as zipped:
             if zipped.comment.decode("ascii", "replace") != commit:
                 raise InputError(f"{url}: not the archive of commit {commit[:7]}; it was deleted")
-            for member in Progress(zipped.infolist(), "unpacking", unit="file", shown=progress):
+            for member in Progress(zipped.infolist(), "unpacking", unit="file"):
                 path = PurePosixPath(member.filename)
                 name = NAME.fullmatch(path.name)
                 if name is not None:

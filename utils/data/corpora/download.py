@@ -19,7 +19,7 @@ from utils.progress import Progress
 TIMEOUT = 30  # seconds without any data before giving up on the server
 
 
-def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str | None = None) -> Path:
+def download(url: str, folder: Path, clips: Path, checksum: str | None = None) -> Path:
     """Download an archive into a folder and return its path. An interrupted download leaves a `.part` to resume from.
 
     If the variable `SDR_MIRROR` names a mirror, the archive comes from there: MIRROR/github.com/... What it contains is
@@ -29,7 +29,6 @@ def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str 
         url: the archive's address.
         folder: where to download it; created if necessary. An archive that is already there is not downloaded again.
         clips: the folder that the clips belong in. Error messages mention it to those without a network.
-        progress: whether to show a progress bar.
         checksum: the archive's SHA-256. GitHub may repack its archives at any time: of those, check the contents.
 
     Raises:
@@ -41,7 +40,7 @@ def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str 
     address = hashlib.sha256(url.encode()).hexdigest()[:12]  # so that a download is only resumed from the same address
     archive = folder / f"archive-{address}{PurePosixPath(url).suffix}"
     part = archive.with_suffix(".part")
-    downloader = functools.partial(_resume, part=part, progress=progress)
+    downloader = functools.partial(_resume, part=part)
     by_hand = f"; or put the clips into {clips} by hand"
     pooch.get_logger().setLevel("WARNING")  # otherwise it suggests pinning a checksum where there is none
     with writing(folder):
@@ -63,7 +62,7 @@ def download(url: str, folder: Path, clips: Path, progress: bool, checksum: str 
     return archive
 
 
-def _resume(url: str, output_file: str, _: object, *, part: Path, progress: bool) -> None:
+def _resume(url: str, output_file: str, _: object, *, part: Path) -> None:
     """A downloader for pooch that resumes from `part`. Pooch's own would start over.
 
     If the archive has changed in the meantime, the two parts do not match. The clips' checksums reveal that.
@@ -76,12 +75,12 @@ def _resume(url: str, output_file: str, _: object, *, part: Path, progress: bool
         resumes = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         if have and (response.status_code == 416 or response.status_code == 206 and not resumes):
             part.unlink()  # the server's file does not continue it, so it belongs to another
-            return _resume(url, output_file, _, part=part, progress=progress)
+            return _resume(url, output_file, _, part=part)
         response.raise_for_status()
         start = have if response.status_code == 206 else 0  # 200: the server ignores ranges and sends everything
         length = response.headers.get("Content-Length")
         total = start + int(length) if length else None  # GitHub does not always send it
-        bar = Progress(total=total, initial=start, unit="B", unit_scale=True, shown=progress)
+        bar = Progress(total=total, initial=start, unit="B", unit_scale=True)
         with bar, open(part, "r+b" if start else "wb") as file:
             file.seek(start)
             for block in response.iter_content(2**14):
@@ -93,13 +92,13 @@ def _resume(url: str, output_file: str, _: object, *, part: Path, progress: bool
 
 @contextmanager
 def filled_from_archive(
-    folder: Path, url: str, needed: int, progress: bool, checksum: str | None = None
+    folder: Path, url: str, needed: int, checksum: str | None = None
 ) -> Iterator[tuple[Path, Path]]:
     """Download an archive, and fill a folder from it, completely or not at all.
 
     Args:
         folder: the folder of a corpus, not there yet or empty.
-        url, progress, checksum: as for `download`. The archive goes beside the folder. It is deleted when it has been
+        url, checksum: as for `download`. The archive goes beside the folder. It is deleted when it has been
             unpacked or proves unusable, but not if the disk is full or the program is interrupted.
         needed: bytes of free disk.
 
@@ -115,7 +114,7 @@ def filled_from_archive(
     check_replaceable(folder, ())
     if (free := shutil.disk_usage(beside).free) < needed:
         raise InputError(f"{folder}: needs {needed / 1e9:.0f} GB of disk, and {free / 1e9:.1f} GB are free")
-    archive = download(url, beside, folder, progress, checksum)
+    archive = download(url, beside, folder, checksum)
     with atomic_folder(folder) as filled:
         try:
             yield archive, filled
@@ -129,7 +128,6 @@ def fetch_clips(
     folder: Path,
     checksums: dict[str, str],
     url: str,
-    progress: bool,
     name_in_archive: Callable[[str], str] = str,
 ) -> int:
     """Make sure that a folder contains clips with the right checksums; return how many had to be fetched.
@@ -141,23 +139,22 @@ def fetch_clips(
         folder: the folder of the clips; created if necessary.
         checksums: the SHA-256 of each clip, by its file name.
         url: a zip archive that contains the clips, in any of its folders.
-        progress: whether to show progress bars.
         name_in_archive: what the archive calls a clip, given its file name.
 
     Raises:
         InputError: the archive cannot be downloaded, is damaged, lacks a clip or contains a wrong one; or the folder
             cannot be written to. No clip is ever left incomplete.
     """
-    checked = Progress(checksums, "checking clips", unit="clip", shown=progress)
+    checked = Progress(checksums, "checking clips", unit="clip")
     wanted = {name: checksums[name] for name in checked if not _is_right(folder / name, checksums[name])}
     if wanted:
-        archive = download(url, folder, folder, progress)
+        archive = download(url, folder, folder)
         try:
             clips = _read_clips(archive, wanted, url, name_in_archive)
         except InputError:
             archive.unlink()  # so that the next run downloads it again
             raise
-        for name in Progress(clips, "writing clips", unit="clip", shown=progress):
+        for name in Progress(clips, "writing clips", unit="clip"):
             write_atomically(folder / name, lambda new, name=name: new.write_bytes(clips[name]))  # type: ignore[misc]
         archive.unlink()
     return len(wanted)

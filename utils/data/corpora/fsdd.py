@@ -12,9 +12,7 @@ COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
 ARCHIVE_URL = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{COMMIT}.zip"
 
 
-def fetch(
-    folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METADATA, progress: bool = True
-) -> FetchReport:
+def fetch(folder: Path, *, url: str = ARCHIVE_URL, metadata: Path = COURSE_METADATA) -> FetchReport:
     """Make sure that a folder contains every clip of a metadata table, with the right checksum.
 
     Clips that are already there are verified and kept. The archive (16 MB) is downloaded only if a clip is missing or
@@ -24,7 +22,6 @@ def fetch(
         folder: the folder of the clips; created if necessary. Files are named as in the table.
         url: a zip archive that contains the clips, in any of its folders.
         metadata: a metadata table with the column `sha256`.
-        progress: whether to show progress bars.
 
     Raises:
         InputError: the table is faulty or has no checksums; the archive cannot be downloaded, is damaged, lacks a clip
@@ -32,7 +29,7 @@ def fetch(
     """
     folder = Path(folder)
     checksums = _read_checksums(Path(metadata))
-    fetched = fetch_clips(folder, checksums, url, progress)
+    fetched = fetch_clips(folder, checksums, url)
     return FetchReport(folder, len(checksums), fetched)
 
 

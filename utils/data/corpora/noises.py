@@ -40,7 +40,7 @@ CLIP_RATE, CLIP_SECONDS, MOST_CLIPS = 16_000, 1.0, 40  # of `cut_clips`: in Hz, 
 QUIETEST = 1e-3  # RMS, full scale being 1: -60 dB, below which a recording would be mostly its own hiss when amplified
 
 
-def fetch(recordings: Path, *, url: str = ARCHIVE_URL, table: Path = TABLE, progress: bool = True) -> FetchReport:
+def fetch(recordings: Path, *, url: str = ARCHIVE_URL, table: Path = TABLE) -> FetchReport:
     """Make sure that the recordings of ESC-10 are there; verify those of the other sources, and note which are missing.
 
     Recordings that are already there are verified and kept. The archive of ESC-50 is downloaded only if one is missing
@@ -50,7 +50,6 @@ def fetch(recordings: Path, *, url: str = ARCHIVE_URL, table: Path = TABLE, prog
         recordings: the folder of all recordings, `utils.paths.speech_data()`. ESC-10 belongs in its folder `noises`.
         url: a zip archive of ESC-50 with OGG files, in any of its folders.
         table: a table like `noises.tsv`.
-        progress: whether to show progress bars.
 
     Raises:
         InputError: a faulty table; the archive cannot be downloaded, is damaged, lacks a recording or contains a wrong
@@ -61,7 +60,7 @@ def fetch(recordings: Path, *, url: str = ARCHIVE_URL, table: Path = TABLE, prog
     esc10 = listed[listed["source"] == "esc10"]
     checksums = dict(zip(esc10["file"].map(lambda file: Path(file).name), esc10["sha256"], strict=True))
     # ours are named {kind}-{name}, so that the kind is seen; the archive has a folder for each kind instead
-    fetched = fetch_clips(folder, checksums, url, progress, lambda name: name.split("-", 1)[1])
+    fetched = fetch_clips(folder, checksums, url, lambda name: name.split("-", 1)[1])
     notes = []
     for source in ("speech_commands", "arabic"):
         if any(Path(path).is_file() for path in listed.loc[listed["source"] == source, "path"]):

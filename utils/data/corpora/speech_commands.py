@@ -42,7 +42,6 @@ def fetch(
     checksum: str = ARCHIVE_SHA256,
     table: Path = TABLE,
     words: Path = WORDS_TABLE,
-    progress: bool = True,
 ) -> Report:
     """Make sure that a folder contains the clips of both tables; with the whole corpus, write its `metadata.tsv`.
 
@@ -55,7 +54,6 @@ def fetch(
         checksum: its SHA-256.
         table: the table of clips of digits that must be there.
         words: the table of clips of other words that must be there.
-        progress: whether to show progress bars.
 
     Raises:
         InputError: there is too little disk space; the archive cannot be downloaded or is not the published one; a
@@ -63,15 +61,15 @@ def fetch(
     """
     folder = Path(folder)
     if not any(folder.glob("*/*_nohash_*.wav")):
-        with filled_from_archive(folder, url, DISK_SPACE, progress, checksum) as (archive, filled):
-            _unpack(archive, filled, url, progress)
+        with filled_from_archive(folder, url, DISK_SPACE, checksum) as (archive, filled):
+            _unpack(archive, filled, url)
     clips = read_metadata(table)
     verify(clips)
     verify(read_metadata(words, digits=False))
     if not all((folder / digit).is_dir() for digit in DIGITS):
         note = "a piece of the corpus, without its TEST speakers; an empty folder is filled with the whole"
         return Report(table, len(clips), clips["speaker"].nunique(), (note,))
-    whole = tabulate(folder, DIGITS, progress)
+    whole = tabulate(folder, DIGITS)
     path = folder / "metadata.tsv"
     write_atomically(path, lambda new: write_table(new, list(whole), whole.to_dict("records")))
     return Report(path, len(whole), whole["speaker"].nunique())
@@ -90,14 +88,14 @@ def split_of(speaker: str) -> str:
     return "TEST" if percentage < DEV_PERCENT + TEST_PERCENT else "TRAIN"
 
 
-def tabulate(folder: Path, words: Sequence[str], progress: bool = True) -> pd.DataFrame:
+def tabulate(folder: Path, words: Sequence[str]) -> pd.DataFrame:
     """Compute the table of all clips of some words, either digits or others, in alphabetical order.
 
     Raises:
         InputError: a word has no clips, or a clip is empty or not named `{speaker}_nohash_{repetition}.wav`.
     """
     rows = []
-    for word in Progress(sorted(words), "tabulating", unit="word", shown=progress):
+    for word in Progress(sorted(words), "tabulating", unit="word"):
         paths = sorted((folder / word).glob("*.wav"))
         if not paths:
             raise InputError(f"{folder / word}: no clips (*.wav) of the word")
@@ -120,11 +118,11 @@ def tabulate(folder: Path, words: Sequence[str], progress: bool = True) -> pd.Da
     return pd.DataFrame(rows)
 
 
-def _unpack(archive: Path, folder: Path, url: str, progress: bool) -> None:
+def _unpack(archive: Path, folder: Path, url: str) -> None:
     """Extract the clips and the recordings of background noise; what lies elsewhere in the archive is ignored."""
     try:
         with tarfile.open(archive, "r:gz") as packed:
-            for member in Progress(packed, "unpacking", unit="file", shown=progress):
+            for member in Progress(packed, "unpacking", unit="file"):
                 name = MEMBER.fullmatch(member.name)
                 content = packed.extractfile(member) if name is not None and member.isfile() else None
                 if name is not None and content is not None:
