@@ -1,14 +1,26 @@
 """Training that was killed resumes after its last complete epoch, and ends with the same weights, bit for bit."""
 
+import io
 import os
+import sys
 from functools import partial
 
 import pytest
-from small_network import FEATURES, VALIDATION, fake_validation, same, train_small, training_set
+from small_network import (
+    AUGMENTATION,
+    FEATURES,
+    VALIDATION,
+    SmallNetwork,
+    fake_validation,
+    same,
+    train_small,
+    training_set,
+)
 
 from utils import InputError
 from utils.features.extraction import clip_features
 from utils.training import loop, objectives
+from utils.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +103,18 @@ def test_finished_training_is_not_repeated(learn, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_epoch", None)  # fails if called
     weights, history = learn(1, state=tmp_path / "run.state")
     assert same(weights, expected[0]) and history == expected[1]
+
+
+def test_the_progress_bar_of_a_resumed_training_begins_where_that_stopped(corpus, tmp_path, monkeypatch):
+    """Otherwise the time left would be told as if the epochs before had taken no time."""
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", terminal)
+    config = objectives.TrainingConfig(epochs=2)
+    for progress in (False, True):
+        objective = objectives.Supervised(training_set(corpus), FEATURES, AUGMENTATION, config)
+        train(SmallNetwork(), objective, config, seed=0, state=tmp_path / "run.state", progress=progress)
+    assert "2/2" in terminal.getvalue() and "0/2" not in terminal.getvalue()
 
 
 def test_the_best_weights_survive_a_later_kill(learn, monkeypatch, tmp_path):

@@ -1,6 +1,5 @@
 """The training loop: minimises an objective, reproducibly, and resumes after an interruption."""
 
-import functools
 import hashlib
 import io
 import math
@@ -113,8 +112,8 @@ def train(
         "scheduler": scheduler,
     }
     history, best = _resume(parts, state, process.device)
-    with Progress(total=epochs, desc=title, unit="epoch", shown=progress and process.rank == 0) as bar:
-        bar.update(len(history))
+    shown = progress and process.rank == 0
+    with Progress(total=epochs, desc=title, unit="epoch", initial=len(history), shown=shown) as bar:
         if epochs > config.epochs and not bar.disable:
             reason = f"with so few clips, {config.epochs} would be under {config.min_steps} steps (min_steps)"
             bar.write(f"training for {epochs} epochs instead of {config.epochs}: {reason}", file=sys.stderr)
@@ -135,10 +134,9 @@ def train(
                     scheduler.step(row["validation_loss"])
             history.append(row | {"seconds": time.perf_counter() - started})
             if state is not None and process.rank == 0:
-                saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
-                write_atomically(state, functools.partial(_save, saved, state.name))
-            shown = (f"{name}={row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row)
-            bar.set_postfix_str(", ".join(shown), refresh=False)
+                _save(state, parts, history, best)
+            figures = (f"{name}={row[name]:.3f}" for name in ("loss", "validation_accuracy") if name in row)
+            bar.set_postfix_str(", ".join(figures), refresh=False)
             bar.update()
     model.load_state_dict(best or final.state_dict())
     model.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
@@ -219,11 +217,16 @@ def _stopped_improving(history: list[dict], patience: int | None) -> bool:
     return len(history) - 1 - accuracy.index(max(accuracy)) >= patience
 
 
-def _save(saved: dict, name: str, path: Path) -> None:
-    """Write a state to `path`: a checksum, then the file of `torch.save`, in which a flipped bit would go unnoticed."""
-    content = io.BytesIO()
-    torch.save(saved, content)
-    path.write_bytes(_checksum(content.getvalue(), name) + content.getvalue())
+def _save(state: Path, parts: dict, history: list[dict], best: dict | None) -> None:
+    """Write what `_resume` reads: a checksum, then the file of `torch.save`, in which a flipped bit goes unnoticed."""
+    saved = {name: part.state_dict() for name, part in parts.items()} | {"history": history, "best": best}
+
+    def write(path: Path) -> None:
+        content = io.BytesIO()
+        torch.save(saved, content)
+        path.write_bytes(_checksum(content.getvalue(), state.name) + content.getvalue())
+
+    write_atomically(state, write)
 
 
 def _checksum(content: bytes, name: str) -> bytes:
