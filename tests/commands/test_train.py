@@ -46,8 +46,8 @@ def test_variant_and_repetitions(sdr, project, write_config, tmp_path):
     assert path == project.store / "wild" / "course-repetitions-1" / "seed-0.json"
     result = json.loads(path.read_text())
     assert result["train_clips"] == 40 and len(result["history"]) == 2
-    sdr("train", several).refused("name one; known are calm, wild")
-    sdr("train", several, "--variant", "clam").refused("no variant 'clam'")
+    sdr("train", several).refused("with --variant: calm, wild")
+    sdr("train", several, "--variant", "clam").refused("no variant 'clam'; did you mean 'calm'?")
     for wrong in (0, -1, "x", 100_001):
         sdr("train", several, "--variant", "calm", f"--repetitions={wrong}").refused("--repetitions", str(wrong))
 

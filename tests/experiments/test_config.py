@@ -139,7 +139,7 @@ def test_errors_in_variants_name_the_variant(variants, text, parts):
 
 def test_a_file_with_several_variants_needs_a_name(variants):
     path = variants("base: base.yaml\nvariants: {a: {}, b: {}}")
-    with pytest.raises(InputError, match="name one; known are a, b"):
+    with pytest.raises(InputError, match="with --variant: a, b"):
         load_experiment(path)
     with pytest.raises(InputError, match="no variant 'c'; known are a, b"):
         load_experiment(path, "c")

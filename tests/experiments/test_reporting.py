@@ -111,8 +111,8 @@ def test_a_result_with_the_old_names_of_settings_counts_as_made_with_todays(put)
     assert reporting.rows("course")[0]["accuracy_mean"] == 0.75
 
 
-def test_an_unknown_table_is_refused_and_the_known_ones_are_named(models):
-    with pytest.raises(InputError, match="'curse'; known are course"):
+def test_an_unknown_table_is_refused_and_the_nearest_one_is_named(models):
+    with pytest.raises(InputError, match="'curse'; did you mean 'course'"):
         reporting.rows("curse")
 
 

@@ -102,9 +102,10 @@ def load_experiment(path: str | Path, variant: str | None = None) -> Experiment:
     experiments = load_experiments(path)
     if variant is None and len(experiments) == 1:
         (variant,) = experiments
+    if variant is None:
+        raise InputError(f"{path}: has several variants; choose one with --variant: {', '.join(experiments)}")
     if variant not in experiments:
-        asked = f"has no variant '{variant}'" if variant else "has several variants; name one"
-        raise InputError(f"{path}: {asked}; known are {', '.join(experiments)}")
+        raise InputError(f"{path}: has no variant '{variant}'; {nearest(variant, experiments)}")
     return experiments[variant]
 
 

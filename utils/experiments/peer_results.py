@@ -24,6 +24,7 @@ from utils.inference.peers import PEERS, RATE, Peer, load_settings
 from utils.inference.recogniser import MAX_SECONDS, Recogniser
 from utils.paths import CHECKPOINTS, find_metadata
 from utils.progress import Progress
+from utils.settings import nearest
 from utils.training.objectives import NON_DIGIT
 
 PROTOCOLS = {
@@ -52,7 +53,7 @@ def reproduce_peers(
         InputError: there is no such peer, its packages are not installed, or clips are missing.
     """
     if peer is not None and peer not in PEERS:
-        raise InputError(f"unknown peer '{peer}'; known are {', '.join(PEERS)}")
+        raise InputError(f"unknown peer '{peer}'; {nearest(peer, PEERS)}")
     check_writable(store)
     chosen = [PEERS[peer]] if peer else list(PEERS.values())
     tests = [

@@ -20,6 +20,7 @@ from utils.files import check_file, read_text, write_atomically, write_text
 from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, PROJECT
 from utils.progress import Progress
+from utils.settings import nearest
 
 COSTS = Path("docs") / "accuracy_and_cost.png"  # within the project
 
@@ -39,7 +40,7 @@ def rows(name: str, store: Path = results.STORE, also: Sequence[str] = ()) -> li
     """
     known = load_tables()
     if name not in known:
-        raise InputError(f"unknown table '{name}'; known are {', '.join(known)}")
+        raise InputError(f"unknown table '{name}'; {nearest(name, known)}")
     table, found = known[name], []
     for experiment in dict.fromkeys([*table.experiments, *table.peers, *also]):
         for repetitions in table.repetitions:

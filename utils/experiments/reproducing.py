@@ -21,6 +21,7 @@ from utils.experiments.stages import pretrain, pretraining_clips, pretraining_st
 from utils.inference.peers import PEERS
 from utils.paths import CONFIGS, RUNS
 from utils.progress import Progress
+from utils.settings import nearest
 
 
 def reproduce(
@@ -84,7 +85,7 @@ def planned_runs(
         for unknown in set(names) - set(all_names):
             hint = f" (`--with {unknown}` runs an experiment that no table names)" if kind == "model" else ""
             hint = f" (`sdr reproduce peers --model {unknown}` tests it)" if unknown in PEERS else hint
-            raise InputError(f"unknown {kind} '{unknown}'; known are {', '.join(all_names)}{hint}")
+            raise InputError(f"unknown {kind} '{unknown}'; {nearest(unknown, all_names)}{hint}")
     planned = {}
     for table in wanted.values():
         if also is not None:
