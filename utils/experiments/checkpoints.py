@@ -95,14 +95,7 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
     experiment, published = _read_snapshot(folder)
     model = make_model(experiment)
     try:
-        with zipfile.ZipFile(folder / WEIGHTS) as parts:  # torch.load does not verify the checksums
-            members = parts.infolist()
-            if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise zipfile.BadZipFile("torch.save does not compress")
-            if sum(member.file_size for member in members) > (folder / WEIGHTS).stat().st_size:
-                raise zipfile.BadZipFile("its parts overlap")
-            if parts.testzip() is not None:
-                raise zipfile.BadZipFile("a checksum is wrong")
+        _check_archive(folder / WEIGHTS)
         with warnings.catch_warnings(action="ignore"):  # of PyTorch's, about odd tensors, which are refused
             state = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)["model_state"]
             _check_tensors(state)
@@ -120,6 +113,18 @@ def load(folder: str | Path) -> tuple[nn.Module, Experiment]:
         why = "the file is damaged" if damaged else f"its weights do not fit the model that {SNAPSHOT} describes"
         raise InputError(f"{folder / WEIGHTS}: {why}") from None
     return model.eval(), experiment
+
+
+def _check_archive(weights: Path) -> None:
+    """Raise `BadZipFile` unless a file of weights is as `torch.save` writes it, which `torch.load` does not check."""
+    with zipfile.ZipFile(weights) as parts:
+        members = parts.infolist()
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            raise zipfile.BadZipFile("torch.save does not compress")
+        if sum(member.file_size for member in members) > weights.stat().st_size:
+            raise zipfile.BadZipFile("its parts overlap")
+        if parts.testzip() is not None:
+            raise zipfile.BadZipFile("a checksum is wrong")
 
 
 def _check_tensors(state: dict) -> None:

@@ -1,6 +1,6 @@
 """The clips of an experiment: its tables, split by its protocol, plus synthetic speech if it uses any."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,14 +58,20 @@ def split_clips(experiment: Experiment, seed: int = 0) -> Split:
         split = replace(split, train=pd.concat([split.train, synthetic_speech(data)]))
     if split.train.empty:
         raise InputError(f"protocol {data.protocol}: it trains on synthetic speech alone, and the config has none")
-    non_digits = [_part(tables[name], "TRAIN", name) for name in data.non_digits]
+    non_digits = [clips.assign(label=NON_DIGIT) for clips in _non_digits(data, tables)]
+    return replace(split, train=pd.concat([split.train, *non_digits]))
+
+
+def _non_digits(data: DataConfig, tables: Mapping[str, pd.DataFrame]) -> list[pd.DataFrame]:
+    """The clips to be rejected that an experiment trains on: words and noises, given its tables by name."""
+    parts = [_part(tables[name], "TRAIN", name) for name in data.non_digits]
     if data.synthetic_non_digits:
-        non_digits.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
+        parts.append(_part(synthetic_non_digits(data.synthetic_non_digits), "TRAIN", "synthetic_non_digits"))
     if data.synthetic_music:
-        non_digits.append(_part(synthetic_music(data.synthetic_music), "TRAIN", "synthetic_music"))
+        parts.append(_part(synthetic_music(data.synthetic_music), "TRAIN", "synthetic_music"))
     if data.noises and data.learns_non_digits:
-        non_digits.append(noise_clips(data.noises))
-    return replace(split, train=pd.concat([split.train, *(clips.assign(label=NON_DIGIT) for clips in non_digits)]))
+        parts.append(noise_clips(data.noises))
+    return parts
 
 
 def room_noises(experiment: Experiment) -> list[np.ndarray]:
