@@ -71,6 +71,7 @@ def test_html_page_points_to_the_clips(sdr, faulty, tmp_path):
     assert "a &lt;b&gt;.wav" in html and "<b>" not in html
     assert not re.findall(r'(?:src|href)="(?:https?:|data:|/)', html)  # nothing from the web, nothing embedded
     assert html.count("<svg") == 4
+    assert f"<h1>{faulty.parent.name}/{faulty.name}</h1>" in html
     assert [path.name for path in page.parent.iterdir()] == ["page.html"]
 
 

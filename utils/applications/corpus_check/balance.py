@@ -64,7 +64,8 @@ def check_labels(clips: pd.DataFrame) -> Iterator[Finding]:
 def check_splits(clips: pd.DataFrame) -> Iterator[Finding]:
     """Splits without clips, and a small TRAIN."""
     sizes = clips["split"].value_counts().reindex(SPLITS, fill_value=0)
-    for split, consequence in (("TRAIN", "nothing to train on"), ("TEST", "nothing to report results on")):
+    without_test = "put a speaker in it, or leave each out in turn (--protocol loso)"
+    for split, consequence in (("TRAIN", "nothing to train on"), ("TEST", without_test)):
         if not sizes[split]:
             yield Finding("imbalance", "warning", f"{split} is empty: {consequence}", score=50)
     if 0 < sizes["TRAIN"] < LEAST_TRAIN * len(clips):

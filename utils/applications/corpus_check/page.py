@@ -26,10 +26,10 @@ def page(report: Report, folder: Path) -> str:
     """The HTML of the report, to be stored in `folder`."""
     clips = report.clips
     tiles = [
-        (len(clips), "clips"),
-        (clips["speaker"].nunique(), "speakers"),
-        (f"{clips['seconds'].sum() / 60:.1f}", "minutes"),
-        *((report.count(severity), f"{severity}s") for severity in SEVERITIES),
+        tile(len(clips), "clip"),
+        tile(clips["speaker"].nunique(), "speaker"),
+        f"<li><strong>{clips['seconds'].sum() / 60:.1f}</strong> minutes</li>",
+        *(tile(report.count(severity), severity) for severity in SEVERITIES),
     ]
     groups = [(severity, check, found) for severity in SEVERITIES for check, found in report.groups(severity)]
     contents = [
@@ -37,10 +37,10 @@ def page(report: Report, folder: Path) -> str:
         f"{count(len(found), severity)}</span></li>"
         for severity, check, found in groups
     ]
-    name = report.table.name
+    name = "/".join(report.table.resolve().parts[-2:])  # most tables are called metadata.tsv
     body = f"""<h1>{escape(name)}</h1>
 <p class="faint">Report of <code>sdr data check</code>. The players need the clips where they were when it was made.</p>
-<ul class="tiles">{"".join(tile(number, what) for number, what in tiles)}</ul>
+<ul class="tiles">{"".join(tiles)}</ul>
 <nav aria-label="Findings"><ul>{"".join(contents) or "<li>Nothing was found.</li>"}</ul></nav>
 <div class="charts">
 {histogram("Duration, s", clips["seconds"])}
@@ -53,9 +53,9 @@ def page(report: Report, folder: Path) -> str:
     return web_page.document(f"{name}: {report.verdict()}", body)
 
 
-def tile(number: object, what: str) -> str:
-    severity = what[:-1] if what[:-1] in SEVERITIES and number else ""
-    return f'<li class="{severity}"><strong>{number}</strong> {what}</li>'
+def tile(number: int, thing: str) -> str:
+    severity = thing if thing in SEVERITIES and number else ""
+    return f'<li class="{severity}"><strong>{number}</strong> {count(number, thing).split()[1]}</li>'
 
 
 def anchor(severity: str, check: str) -> str:

@@ -27,7 +27,7 @@ def page(grade: Grade, folder: Path) -> str:
     broken = [rule for rule, message in grade.broken.items() if message]
     tiles = [
         (f"{measured['accuracy']:.1%}", f"of {measured['n']} clips", ""),
-        (f"{100 * low:.1f}–{100 * high:.1f}", "%, the 95 % interval", ""),
+        (f"{100 * low:.1f}–{100 * high:.1f}%", "95 % interval", ""),
         *_claim_tile(grade),
         (f"{len(grade.broken) - len(broken)} of {len(grade.broken)}", "promises kept", "error" if broken else ""),
         ("found" if grade.leakage.found else "none found", "leakage", "error" if grade.leakage.found else ""),
