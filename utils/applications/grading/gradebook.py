@@ -59,24 +59,9 @@ def grade_all(
         for name, row in read_rows(output).items()
         if name in sums and row["checksum"] == row_sum(row, sums[name])
     }
-
-    def graded(place: Path) -> dict[str, str]:
-        try:
-            values = flat(grade(place, clips, claimed, limits))
-        except InputError as error:
-            values = {"problem": str(error).removeprefix(f"{place.name}: ")}
-        except Exception as error:  # a fault of this program must not cost the others their grades
-            values = {"problem": f"could not be graded: {type(error).__name__}: {' '.join(str(error).split())}"}
-        row = {"submission": as_text(place.name)} | {
-            name: as_text(value) if isinstance(value, str) else str(value)
-            for name, value in values.items()
-            if value is not None
-        }
-        return row | {"checksum": row_sum(row, sums[row["submission"]])}
-
     missing = [place for place in places if as_text(place.name) not in rows]
     with ThreadPoolExecutor(jobs) as pool:  # threads suffice: they wait for processes
-        work = [pool.submit(graded, place) for place in missing]
+        work = [pool.submit(graded, place, clips, claimed, limits, sums[as_text(place.name)]) for place in missing]
         try:
             for done in Progress(as_completed(work), "submissions", len(places), initial=len(rows)):
                 rows[done.result()["submission"]] = done.result()
@@ -91,6 +76,22 @@ def grade_all(
                 time.sleep(0.05)
             raise
     return write_rows(output, rows)
+
+
+def graded(place: Path, clips: pd.DataFrame, claimed: float | None, limits: Limits, content: str) -> dict[str, str]:
+    """The row of a submission with this `content_sum`: its grade, or in one line why it cannot be graded."""
+    try:
+        values = flat(grade(place, clips, claimed, limits))
+    except InputError as error:
+        values = {"problem": str(error).removeprefix(f"{place.name}: ")}
+    except Exception as error:  # a fault of this program must not cost the others their grades
+        values = {"problem": f"could not be graded: {type(error).__name__}: {' '.join(str(error).split())}"}
+    row = {"submission": as_text(place.name)} | {
+        name: as_text(value) if isinstance(value, str) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
+    return row | {"checksum": row_sum(row, content)}
 
 
 def submissions(folder: Path) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import nn
 
 from utils import InputError
 from utils.applications.language import report
@@ -25,7 +26,7 @@ from utils.data.synthesis.engines import engines
 from utils.data.synthesis.language_speech import plan_parts, speak_corpus
 from utils.data.synthesis.lexicon import Lexicon, find_lexicon, languages
 from utils.data.synthesis.pronunciations import languages as table_languages
-from utils.experiments.config import DataConfig
+from utils.experiments.config import DataConfig, Experiment
 from utils.experiments.leakage import refuse_copies
 from utils.files import check_writable, write_text
 from utils.paths import PROJECT, RUNS
@@ -75,12 +76,9 @@ def build(
         raise InputError(f"{speakers:,} synthetic speakers; at least {FEWEST_SPEAKERS}, at most {MOST_SPEAKERS:,}")
     recordings = _read_recordings(metadata)
     parts = plan_parts(lexicon, list(engines().values()), speakers)
-    for name, text in (
-        (WORDS, words_as_text(lexicon.words)),
-        ("pronunciation.tsv", report.pronunciation_table(lexicon)),
-        ("to_read.tsv", report.reading_list(lexicon)),
-    ):
-        write_text(folder / name, text)
+    write_text(folder / WORDS, words_as_text(lexicon.words))
+    write_text(folder / "pronunciation.tsv", report.pronunciation_table(lexicon))
+    write_text(folder / "to_read.tsv", report.reading_list(lexicon))
     say(f"{languages()[code]}: the words of {lexicon.source}, and how eSpeak NG pronounces them\n")
     say(report.words_table(lexicon))
     say(f"\nIf a word is wrong, correct it in {folder / WORDS} and run the same command again.\n")
@@ -95,17 +93,10 @@ def build(
     for voice, reason in left_out.items():
         say(f"  left out: {voice} ({reason})")
     clips = read_metadata(table)
-    training = clips[clips["split"] == "TRAIN"]
-    torch.set_num_threads(1)  # sums depend on the number of threads
     data = DataConfig(_portable(table), also_train=() if metadata is None else (_portable(metadata),))
     experiment = language_experiment(f"language_{code}", data)
     states = folder / STATES
-    model = learn_synthesis(experiment, training, states, progress)
-    folds: list[Fold] = []
-    if recordings is not None:
-        known = recordings[recordings["split"] == "TRAIN"]
-        folds = cross_validate(model, experiment, training, known, states, progress)
-        model = learn_recordings(model, experiment, training, known, states, progress)
+    model, folds = _learn(experiment, clips, recordings, states, progress)
     learned = time.time()
 
     results = write_results(folder, Outcome(code, lexicon, experiment, model, clips, recordings, folds, left_out))
@@ -151,6 +142,20 @@ def _read_recordings(metadata: str | Path | None) -> pd.DataFrame | None:
     parts = {str(name): clips for name, clips in recordings.groupby("split")}
     refuse_copies(str(metadata), {"TRAIN": parts.pop("TRAIN")}, parts)
     return recordings
+
+
+def _learn(
+    experiment: Experiment, clips: pd.DataFrame, recordings: pd.DataFrame | None, states: Path, progress: bool
+) -> tuple[nn.Module, list[Fold]]:
+    """The model, and the cross-validation on recordings if there are any. `clips` are the synthetic ones."""
+    torch.set_num_threads(1)  # sums depend on the number of threads
+    training = clips[clips["split"] == "TRAIN"]
+    model = learn_synthesis(experiment, training, states, progress)
+    if recordings is None:
+        return model, []
+    known = recordings[recordings["split"] == "TRAIN"]
+    folds = cross_validate(model, experiment, training, known, states, progress)
+    return learn_recordings(model, experiment, training, known, states, progress), folds
 
 
 def _missing_engines(code: str) -> list[str]:
