@@ -21,7 +21,7 @@ CODE = ("configs", "model_baseline", "model_neural", "utils", "SDR_metadata.tsv"
 def test_without_dask_the_message_says_what_to_install(sdr, tables, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     refused = sdr("reproduce", "--scheduler", "tcp://127.0.0.1:1")
-    assert (refused.status, refused.err) == (2, "sdr: --scheduler needs Dask: pip install distributed\n")
+    assert (refused.status, refused.err) == (2, "sdr: --scheduler needs Dask: `pip install distributed`\n")
     assert sdr("reproduce", "--scheduler", "tcp://127.0.0.1:1", "--jobs", 2).status == 2
 
 

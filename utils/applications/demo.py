@@ -31,7 +31,7 @@ def serve(port: int, build: bool = False, browser: bool = True) -> None:
             return gradio(port, browser)
         build_page()
     with LocalServer(port, partial(Quiet, directory=str(PAGE))) as server:
-        print(f"The page is at {server.address} (Ctrl+C stops the server). Your recordings stay on this machine.")
+        print(f"The page is at {server.address} (Ctrl-C ends it). Your recordings stay on this machine.")
         server.run(browser)
 
 

@@ -34,7 +34,7 @@ def cluster(scheduler: str, store: Path) -> Iterator[int]:
     try:
         from distributed import Client
     except ImportError:
-        raise InputError("--scheduler needs Dask: pip install distributed") from None
+        raise InputError("--scheduler needs Dask: `pip install distributed`") from None
     try:
         client = Client(scheduler, timeout=WAIT)
     except (OSError, ValueError) as error:

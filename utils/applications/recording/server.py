@@ -36,7 +36,7 @@ HEADERS = {
 def serve(session: Session, port: int, speaker: str | None = None, browser: bool = True) -> None:
     """Serve the page until interrupted. Raises `InputError` if the port is taken."""
     with Server(session, port, speaker) as server:
-        print(f"The page is at {server.address} (Ctrl+C ends it). Recordings go to {session.folder}.")
+        print(f"The page is at {server.address} (Ctrl-C ends it). Recordings go to {session.folder}.")
         print("Nothing leaves this machine.", flush=True)
         server.run(browser)
 
