@@ -115,6 +115,19 @@ def test_damaged_and_missing_files_are_named(tmp_path):
         results.load(path)
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [("model\t: 85\nmodel name\t: Maker X: 3 GHz\n", "Maker X: 3 GHz"), ("Features\t: fp\n", "arm64"), (None, "arm64")],
+)
+def test_the_processor_is_named_on_linux_and_elsewhere(cpuinfo, name, tmp_path, monkeypatch):
+    if cpuinfo is not None:
+        (tmp_path / "cpuinfo").write_text(cpuinfo)
+    monkeypatch.setattr(results, "Path", lambda _: tmp_path / "cpuinfo")
+    monkeypatch.setattr("platform.processor", str)
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    assert results.environment()["processor"] == name
+
+
 def test_a_run_writes_all_that_the_contract_promises(trained):
     result = json.loads(trained.path.read_text())
     assert {"config", "metrics", "parameters", "multiply_adds", "train_seconds", "environment"} <= result.keys()

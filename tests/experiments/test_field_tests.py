@@ -3,11 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import SEEN, experiment_of, write_wav
 
+from utils import InputError
+from utils.data import splits
 from utils.data.config import DataConfig
 from utils.data.metadata import read_metadata
+from utils.data.splits import Split
 from utils.evaluation import results
 from utils.experiments import checkpoints, field_tests, runs
 from utils.experiments.checkpoints import load_recogniser
@@ -69,6 +73,19 @@ def test_no_source_of_noise_is_both_trained_and_tested_on(trained_on, tested):
 def test_field_tests_need_a_source_of_noise_that_is_not_trained_on():
     with pytest.raises(ValueError, match="field_tests: no noise is left to test on, as esc10, arabic are trained on"):
         DataConfig(noises=("esc10", "arabic"), field_tests=True)
+
+
+def test_the_field_tests_have_no_speaker_who_is_trained_on(corpus, tmp_path, monkeypatch):
+    clips = corpus.clips
+    monkeypatch.setattr(field_tests, "cached_mixtures", lambda *_: tmp_path)
+    monkeypatch.setattr(field_tests, "noise_clips", lambda _: clips[clips["split"] == "TEST"])
+    monkeypatch.setattr(field_tests, "read_metadata", lambda *_, **__: clips)
+    split = splits.course(clips)
+    field_tests.field_tests(DataConfig(field_tests=True), split)
+    trained_on = pd.concat([split.train, clips[clips["speaker"] == "eve"]])
+    tested = {"TEST": split.tests["TEST"].query("speaker == 'finn'")}
+    with pytest.raises(InputError, match="speaker 'eve' is on both sides"):
+        field_tests.field_tests(DataConfig(field_tests=True), Split("course", trained_on, tested))
 
 
 def test_a_run_reports_its_field_tests(field, corpus, tmp_path, monkeypatch):

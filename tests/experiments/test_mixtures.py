@@ -73,6 +73,17 @@ def test_the_noise_has_the_stated_ratio(made, quiet, noisy, ratio_db):
         assert 10 * np.log10(power / np.square(mixed - scale * clean).mean()) == pytest.approx(ratio_db, abs=0.7)
 
 
+def test_babble_is_four_equally_loud_talkers_at_once():
+    tones = [torch.sin(2 * torch.pi * hertz / RATE * torch.arange(RATE)) for hertz in (3000, 500, 800, 1200, 2000)]
+    waveforms = [loudness * tone for loudness, tone in zip((0.5, 0.1, 0.2, 0.4, 0.8), tones, strict=True)]
+    clips = pd.DataFrame({"identifier": list("abcde"), "speaker": ["eve"] + ["finn"] * 4, "split": "TEST", "label": 0})
+    made = mixtures._in_noise(clips, waveforms, [torch.ones(1)], 0)
+    babble = next(recording.samples for recording in made if recording.condition == mixtures.BABBLE)
+    spectrum = np.abs(np.fft.rfft(babble[: RATE // 10])) / babble.std()  # before the word; a bin is 10 Hz
+    assert spectrum[[50, 80, 120, 200]] == pytest.approx(spectrum[50], rel=0.01)
+    assert np.sort(spectrum)[:-4].max() < 0.01 * spectrum[50]
+
+
 @pytest.mark.parametrize("condition", ["pauses", "connected"])
 def test_strings_without_noise_have_hiss_40_db_below_the_speech(made, condition):
     for string in sounds(made, condition):

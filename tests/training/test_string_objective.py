@@ -169,6 +169,15 @@ def test_the_loss_is_of_the_digits_at_their_times_in_seconds(words, monkeypatch)
         torch.testing.assert_close(found, samples / 8000, atol=0.0101, rtol=0)  # a frame
 
 
+@pytest.mark.parametrize("augmentation", [{"gain_db": (6.0, 9.0)}, {"mask_bands": 10}])
+def test_strings_are_augmented_before_and_after_the_front_end(words, augmentation):
+    network, losses = CRNN(CRNNConfig(n_mels=20)).eval(), []
+    for made in (objective(words), objective(words, **augmentation)):
+        made.generator.manual_seed(0)
+        losses.append(made.loss(network, next(iter(made.batches))).item())
+    assert losses[0] != losses[1]
+
+
 def test_logit_adjustment_raises_the_log_odds_that_the_loss_sees(words, monkeypatch):
     seen = []
     monkeypatch.setattr(string_objective, "string_loss", lambda labels, *_: seen.append(labels))
