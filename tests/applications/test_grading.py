@@ -14,18 +14,19 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import write_bytes, write_metadata
+from conftest import tone, write_bytes, write_metadata, write_wav
 from grading_helpers import HONEST, forged, input_error, means, state_accuracy, write_fork
 
 import model_neural
 from utils.applications.grading import conduct, sandbox, seal, worker
-from utils.applications.grading.grade import grade
+from utils.applications.grading.grade import change, grade
 from utils.applications.grading.page import PICTURES, write_page
 from utils.applications.grading.sandbox import Limits
 from utils.applications.grading.submission import opened, stated_accuracy
 from utils.applications.grading.text import text
 from utils.data.metadata import read_split
 from utils.experiments.contract import CHECKS
+from utils.features.log_mel import FeatureConfig
 
 
 @pytest.fixture
@@ -530,6 +531,15 @@ def test_clips_that_are_not_trained_on_are_no_leakage(here, graded, corpus, tmp_
     settings = {"metadata": str(table), "protocol": "one-speaker", "fold": "ada"}
     assert not graded(write_fork(tmp_path / "one", corpus, **settings)).leakage.found
     assert graded(write_fork(tmp_path / "more", corpus, unlabelled=True, **settings)).leakage.speakers == ("eve",)
+
+
+def test_clips_are_changed_by_as_much_as_nobody_hears(tmp_path, monkeypatch):
+    monkeypatch.setattr("utils.applications.grading.grade.extract", lambda clips, _: clips)
+    clip = tone(440.0, 1.0)
+    (changed,) = change(np.array([write_wav(tmp_path / "clip.wav", clip)]), FeatureConfig())
+    assert len(changed) == len(clip) + 24 and not changed[:24].any()  # 3 ms later
+    noise = changed[24:] / 0.9 - clip
+    assert 20 * np.log10(noise.std() / clip.std()) == pytest.approx(-40, abs=0.5)
 
 
 def test_conduct_says_how_a_rule_was_broken():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from conftest import RATE, SEEN, experiment_of, give_defaults
 
 from utils.experiments import calibrating, checkpoints
+from utils.features.extraction import clip_features
 from utils.inference.recogniser import Prediction, Word
 from utils.inference.strings import PlattScaling
 
@@ -38,17 +39,21 @@ def test_the_threshold_comes_from_the_training_speakers(sdr, project, write_conf
     assert left_out == {f"inside-train-{name}" for name in SEEN}  # no speaker of DEV or TEST
 
 
-def test_the_threshold_can_come_from_speakers_held_out_of_further_tables(sdr, project, write_config, corpus):
+def test_the_threshold_can_come_from_speakers_held_out_elsewhere(sdr, project, write_config, corpus, monkeypatch):
     config = write_config("cnn1d", "mine")
     sdr("train", config)
     sdr("calibrate", config, "--held-out").refused("no speakers are held out")
-    held_out = project.folder / "held_out.tsv"
-    table = corpus.clips[corpus.clips["split"] == "TEST"]
-    table.assign(file=table["path"]).to_csv(held_out, sep="\t", index=False)
-    config = write_config("cnn1d", "mine", data={"also_test": [str(held_out)]})
+    clips = corpus.clips.assign(file=corpus.clips["path"])
+    held_out, further = project.folder / "held_out.tsv", project.folder / "further.tsv"
+    clips.query("split == 'TEST'").to_csv(held_out, sep="\t", index=False)
+    clips.query("speaker in ['ada', 'eve'] and split != 'TEST'").to_csv(further, sep="\t", index=False)
+    config = write_config("cnn1d", "mine", data={"also_test": [str(held_out)], "also_train": [str(further)]})
     sdr("train", config)
+    used = []
+    monkeypatch.setattr(calibrating, "clip_features", lambda clips, _: used.append(clips) or clip_features(clips, _))
     strict, lenient = (sdr("calibrate", config, "--held-out", "--accept", share).out for share in (0.5, 0.97))
     assert strict != lenient and "are rejected" in lenient
+    assert used[0]["speaker"].value_counts().to_dict() == {"eve": 20, "finn": 10}  # nobody who is trained on
     assert not list(project.store.rglob("inside-train*"))  # nothing was trained
     sdr("calibrate", config, "--accept", "97").refused("between 0 and 1")
 

@@ -56,6 +56,12 @@ def test_a_changed_copy_is_found(change):
         assert pair.bit_errors == 0
 
 
+def test_frames_without_speech_are_not_compared():
+    hiss = np.random.default_rng(0).normal(0, 1e-4, (2, 20_000))
+    rooms = [fingerprint(np.pad(utterance(1), 8000) + own) for own in hiss]
+    assert [pair.shift for pair in near_duplicates(rooms)] == [0]
+
+
 def test_the_shift_is_that_of_the_second_clip():
     clip = utterance(1)
     later = fingerprint(np.pad(clip, (1600, 0)))

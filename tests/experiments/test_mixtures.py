@@ -1,13 +1,14 @@
 """Test sets made of clips: the ratio of speech to noise, strings, the same files for the same seed."""
 
 import hashlib
+import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 import torch
-from conftest import RATE, write_wav
+from conftest import RATE, tone, write_wav
 
 from utils import InputError
 from utils.data.corpora import noises
@@ -74,8 +75,8 @@ def test_the_noise_has_the_stated_ratio(made, quiet, noisy, ratio_db):
 
 
 def test_babble_is_four_equally_loud_talkers_at_once():
-    tones = [torch.sin(2 * torch.pi * hertz / RATE * torch.arange(RATE)) for hertz in (3000, 500, 800, 1200, 2000)]
-    waveforms = [loudness * tone for loudness, tone in zip((0.5, 0.1, 0.2, 0.4, 0.8), tones, strict=True)]
+    hertz, levels = (3000, 500, 800, 1200, 2000), (0.5, 0.1, 0.2, 0.4, 0.8)
+    waveforms = [torch.from_numpy(level * tone(pitch, 1.0)) for pitch, level in zip(hertz, levels, strict=True)]
     clips = pd.DataFrame({"identifier": list("abcde"), "speaker": ["eve"] + ["finn"] * 4, "split": "TEST", "label": 0})
     made = mixtures._in_noise(clips, waveforms, [torch.ones(1)], 0)
     babble = next(recording.samples for recording in made if recording.condition == mixtures.BABBLE)
@@ -101,6 +102,21 @@ def test_strings_are_of_one_speaker_and_the_same_in_each_condition(made):
     gaps = tables["pauses"]["label"].str.len().sum() - len(tables["pauses"])
     assert seconds["pauses-10dB"] == seconds["pauses"]
     assert 0.2 * gaps < seconds["pauses"] - seconds["connected"] < 0.61 * gaps
+
+
+def test_a_string_says_the_digits_of_its_label_by_its_speaker():
+    hertz, speakers, labels = range(300, 3100, 200), "aaaaaaabbbbbbb", "31405926535897"  # each clip has its own tone
+    waveforms = [torch.from_numpy(tone(each, 0.3)) for each in hertz]
+    clips = pd.DataFrame({"speaker": list(speakers), "split": "TEST", "label": list(labels)})
+    lengths = set()
+    for made in mixtures._strings(clips, waveforms, [torch.from_numpy(RECORDING)], 0, 6):
+        frames = made.samples[: len(made.samples) // 400 * 400].reshape(-1, 400) / made.samples.std()
+        heard = [20 * np.abs(np.fft.rfft(frame)).argmax() for frame in frames if frame.std() > 0.8]
+        said = [hertz.index(pitch) for pitch, _ in itertools.groupby(heard)]
+        assert "".join(labels[clip] for clip in said) == made.label
+        assert {speakers[clip] for clip in said} == {made.speaker}
+        lengths.add(len(said))
+    assert len(lengths) > 2
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(made, clips, tmp_path):

@@ -73,6 +73,22 @@ def test_a_telephone_has_eight_bits():
     assert silence.isfinite().all()
 
 
+def test_a_telephone_neither_cuts_the_end_of_a_clip_nor_moves_it_to_the_beginning():
+    clip = torch.zeros(1, 4096)  # of a fast length: a transform that is no longer would wrap around
+    clip[:, -500:] = torch.randn(500, generator=seeded())
+    called, _ = channel.telephone(clip, torch.tensor([4096]), RATE)
+    assert called[0, :3000].abs().max() < 0.02 and called[0, -50:].std() > 0.5
+
+
+def test_a_moment_is_a_fricative_by_how_far_high_frequencies_exceed_low_ones():
+    excess_db = torch.tensor([-3.0, 0.0, 6.0])
+    gains = 10 ** (excess_db / 20).unsqueeze(1)
+    sounds = torch.from_numpy(tone(500, 0.5)) + gains * torch.from_numpy(tone(3000, 0.5))
+    weaker, _ = channel.weaken_fricatives(sounds, torch.full((3,), 4000), torch.full((3,), 10.0), RATE)
+    loss_db = 20 * torch.log10(sounds[:, 500:3500].std(1) / weaker[:, 500:3500].std(1))
+    torch.testing.assert_close(loss_db, 10 * torch.sigmoid(excess_db / 3), atol=0.05, rtol=0)
+
+
 def test_fricatives_are_weakened_and_vowels_are_not():
     noise = torch.randn(4003, generator=torch.Generator().manual_seed(0))
     hiss = 0.1 * torch.diff(noise, 3)  # most of its energy is above 2 kHz

@@ -45,6 +45,13 @@ def test_reverberation_is_a_convolution_with_a_decaying_response():
     assert np.std(tail[1:201]) == pytest.approx(0.2 * 10 ** (-3 * 100 / 2000), rel=0.15)
 
 
+def test_reverberation_after_the_end_of_a_clip_is_not_heard_at_its_beginning():
+    click = torch.zeros(1, 4096)  # of a fast length: a transform that is no longer would wrap around
+    click[0, -10] = 1
+    reverberant, _ = room.reverberate(click, torch.tensor([4096]), torch.tensor([2000]), torch.tensor([0.2]), seeded())
+    assert reverberant[0, :-10].abs().max() < 1e-5 and reverberant[0, -9:].abs().max() > 0.1
+
+
 def test_no_reverberation_leaves_the_clip():
     waveforms, lengths = tones(0.2, 0.3)
     same, _ = room.reverberate(waveforms, lengths, torch.tensor([800, 900]), torch.zeros(2), seeded())

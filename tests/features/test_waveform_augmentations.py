@@ -54,6 +54,13 @@ def test_equaliser_applies_the_gain_of_each_band():
         assert not after[0][1, before[1][1] :].any()
 
 
+def test_an_equaliser_does_not_move_the_end_of_a_clip_to_its_beginning():
+    clip = torch.zeros(1, 4096)  # of a fast length: a transform that is no longer would wrap around
+    clip[0, -1] = 1.0
+    filtered, _ = equalise(clip, torch.tensor([4096]), torch.tensor([[9.0, -9.0, 9.0, -9.0, 9.0, -9.0]]))
+    assert filtered[0, :3000].abs().max() < 0.01 < filtered[0, -1].abs()
+
+
 @pytest.mark.parametrize("factor", [0.75, 0.9, 1.0, 1.2, 1.4])
 def test_change_speed_divides_the_duration_and_multiplies_the_pitch(factor):
     before = batch(tone(500, 0.4), tone(800, 0.3))

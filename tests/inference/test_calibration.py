@@ -43,11 +43,13 @@ def test_the_calibration_error_matches_its_definition():
     counts = np.histogram(confidence.numpy(), np.linspace(0, 1, 16))[0]
     expected = (counts[counts > 0] / 500 * np.abs(accuracy - mean)).sum()
     assert calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-6)
+    certain = pad(torch.tensor([[1.0, 0.0], [0.95, 0.05]]), (0, 8))  # both are in the last bin
+    assert calibration_error(certain, torch.tensor([1, 0])) == pytest.approx(0.975 - 0.5)
 
 
 def test_platt_scaling_is_found_again():
     draw = np.random.default_rng(0)
-    raw, wanted = draw.uniform(0.22, 1.0, 20_000), PlattScaling(1.4, 2.3)
+    raw, wanted = np.append(draw.uniform(0.22, 1.0, 20_000), 1.0), PlattScaling(1.4, 2.3)
     scaled = np.array([wanted(3, {3: chance})[3] for chance in raw.tolist()])
     found = fit_platt_scaling(raw.tolist(), (draw.random(len(raw)) < scaled).tolist())
     assert (found.slope, found.shift) == pytest.approx((1.4, 2.3), abs=0.15)

@@ -180,7 +180,8 @@ def test_a_stream_gives_the_words_of_the_whole_recording(recogniser, noise, size
 
 @pytest.mark.parametrize(("before", "after"), [(0.0, 0.0), (0.5, 0.0), (0.0, 0.5), (0.5, 0.5)])
 def test_a_recording_gets_silence_where_it_begins_or_ends_with_a_word(before, after):
-    sound = np.pad(speak(3, "eve", 0), (round(before * RATE), round(after * RATE)))
+    words = np.concatenate([speak(3, "eve", 0), np.zeros(RATE // 2, np.float32), speak(4, "eve", 0)])
+    sound = np.pad(words, (round(before * RATE), round(after * RATE)))
     padded, lead = with_silence(sound, RATE)
     tail = len(padded) - lead - len(sound)
     assert [samples / RATE for samples in (lead, tail)] == [0 if around else SILENCE for around in (before, after)]

@@ -245,8 +245,8 @@ def test_mixup_follows_its_formula():
     frames, targets = torch.tensor([6, 2, 3, 4, 5, 6, 1, 2, 3, 4]), torch.eye(10)
     weights, pairs = [], set()
     for seed in range(40):
-        generator = torch.Generator().manual_seed(seed)
-        mixed, lengths, soft = mix(inputs, frames, targets, 0.5, generator)
+        mixed, lengths, soft = mix(inputs, frames, targets, 0.5, torch.Generator().manual_seed(seed))
+        assert torch.equal(mixed, mix(inputs, frames, targets, 0.5, torch.Generator().manual_seed(seed))[0])
         torch.testing.assert_close(soft.sum(1), torch.ones(10))
         for i in range(10):
             weight = soft[i, i].item()

@@ -33,10 +33,10 @@ def test_the_most_confident_clips_of_each_digit_are_chosen():
     digits = torch.arange(100) % 10
     pairs = zip(digits.tolist(), confidence.tolist(), strict=True)
     posteriors = torch.cat([posteriors_of(digit, confidence=value) for digit, value in pairs])
-    rows, labels = pseudo_labels(posteriors, share=0.3)
+    rows, labels = pseudo_labels(posteriors, share=0.7)
     assert torch.equal(labels, digits[rows])
-    assert torch.equal(labels.bincount(minlength=10), torch.full((10,), 3))
-    assert rows.min() >= 70
+    assert torch.equal(labels.bincount(minlength=10), torch.full((10,), 7))
+    assert rows.min() >= 30
 
 
 def test_predictions_are_balanced_for_each_speaker():

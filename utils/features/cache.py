@@ -23,7 +23,7 @@ with warnings.catch_warnings(action="ignore"):  # of joblib's, that it cannot wr
     try:
         MEMORY = joblib.Memory(CACHE, mmap_mode="c", verbose=0)  # cached arrays are memory-mapped, not loaded
     except OSError:  # the project lies where nothing can be written
-        MEMORY = joblib.Memory(None, verbose=0)
+        MEMORY = joblib.Memory(None)
 
 
 class _Failed(Exception):
@@ -65,7 +65,7 @@ def cached(ignore: str | tuple[str, ...]) -> Callable[[Callable[P, T]], Callable
                         entry = stored(*given, **named)
                     except ValueError:  # joblib cannot read its note of the function's code
                         _tell_damaged()
-                        stored.clear(warn=False)
+                        stored.clear()
                         entry = stored(*given, **named)
                     if not _intact(entry):
                         _tell_damaged()
