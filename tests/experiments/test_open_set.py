@@ -14,9 +14,10 @@ def test_a_missing_corpus_is_skipped_but_a_damaged_one_is_refused(monkeypatch, t
     assert [name for name, *_ in open_set._sources(8000, 20)] == [
         "other words by synthetic voices, TEST", "synthetic noises, TEST", "synthetic music, TEST", "a silent room"
     ]  # fmt: skip
-    (tmp_path / "audiomnist").mkdir()  # without its clips
-    with pytest.raises(InputError, match="missing"):
-        list(open_set._sources(8000, 20))
+    for corpus in ("arabic", "audiomnist"):
+        (tmp_path / corpus).mkdir()  # without its clips
+        with pytest.raises(InputError, match=f"missing.*{corpus}"):
+            list(open_set._sources(8000, 20))
 
 
 def test_the_share_of_accepted_clips_by_corpus(trained, corpus, monkeypatch):
