@@ -22,7 +22,7 @@ from utils.applications.grading import conduct, sandbox, seal, worker
 from utils.applications.grading.grade import change, grade
 from utils.applications.grading.page import PICTURES, write_page
 from utils.applications.grading.sandbox import Limits
-from utils.applications.grading.submission import opened, stated_accuracy
+from utils.applications.grading.submission import find, opened, stated_accuracy
 from utils.applications.grading.text import text
 from utils.data.metadata import read_split
 from utils.experiments.contract import CHECKS
@@ -412,6 +412,12 @@ def test_what_is_no_submission_is_told_in_one_line(graded, corpus, tmp_path):
     assert "2 trained models (runs/mean, runs/other)" in input_error(graded, fork)
     (fork / "runs" / "mean" / "config_snapshot.yaml").unlink()
     assert "no config_snapshot.yaml" in input_error(graded, fork / "runs" / "mean")
+
+
+def test_what_a_killed_training_left_is_no_second_model(corpus, tmp_path):
+    fork = write_fork(tmp_path / "ada", corpus)
+    shutil.copytree(fork / "runs" / "mean", fork / "runs" / ".mean-a1b2" / "new")
+    assert find(fork, "ada").checkpoint == fork / "runs" / "mean"
 
 
 def test_a_zip_that_reaches_outside_is_refused(graded, tmp_path):

@@ -145,9 +145,9 @@ def find_checkpoint(folder: Path, name: str) -> Path:
         files = files_in(folder)
     except InputError as error:
         raise InputError(f"{name}: {str(error).removeprefix(f'{folder}: ')}") from None
-    found = [
-        path.parent for path in files if path.name == WEIGHTS and not SKIPPED & set(path.relative_to(folder).parts)
-    ]
+    weights = [(path.parent, path.relative_to(folder).parts) for path in files if path.name == WEIGHTS]
+    # a `sdr train` that was killed leaves a hidden folder beside the model
+    found = [place for place, parts in weights if not SKIPPED & set(parts) and not any(p[0] == "." for p in parts)]
     known = {sha256(path) for path in CHECKPOINTS.glob(f"*/{WEIGHTS}")}
     trained = [path for path in found if sha256(path / WEIGHTS) not in known]
     if not trained:
