@@ -65,7 +65,10 @@ def main() -> None:
         else:
             print(archive.pack(chosen.tables, chosen.to or archive.ARCHIVE / chosen.tables[0].parent.name))
     except InputError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

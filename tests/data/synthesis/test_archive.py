@@ -1,5 +1,8 @@
 """Speaking into a folder, the archive of synthetic speech, and accented voices."""
 
+import sys
+
+import make_archive
 import numpy as np
 import pandas as pd
 import pytest
@@ -114,6 +117,25 @@ def test_a_language_that_the_archive_lacks_is_an_error(packed, tmp_path):
     for unknown in ("xx", "../en", "/", ""):
         with pytest.raises(InputError, match=r"no archive of synthetic speech in .*there is ar, en"):
             archive.unpack(unknown, cache=tmp_path)
+
+
+def test_what_a_killed_packing_left_is_no_language(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "ARCHIVE", tmp_path)
+    for name in ("en", ".en-a1b2"):
+        (tmp_path / name).mkdir()
+    for unknown in ("xx", ".en-a1b2"):
+        with pytest.raises(InputError, match=r"there is en$"):
+            archive.unpack(unknown)
+
+
+def test_a_packing_can_be_interrupted(tmp_path, monkeypatch):
+    def interrupt(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(archive, "pack", interrupt)
+    monkeypatch.setattr(sys, "argv", ["make_archive.py", "pack", "en/espeak.tsv"])
+    with pytest.raises(SystemExit, match="130"):
+        make_archive.main()
 
 
 def test_clips_that_may_not_be_passed_on_are_not_packed(spoken, tmp_path):

@@ -94,7 +94,7 @@ def unpack(language: str, archive: Path | None = None, cache: Path = CACHE) -> P
         InputError: the archive lacks the language or is damaged, or the cache cannot be written to.
     """
     if archive is None:
-        known = sorted(path.name for path in ARCHIVE.iterdir())
+        known = sorted(path.name for path in ARCHIVE.glob("[!.]*"))  # a killed `pack` leaves a hidden folder
         if language not in known:
             raise InputError(f"no archive of synthetic speech in '{language}'; there is {', '.join(known)}")
         archive = ARCHIVE / language
