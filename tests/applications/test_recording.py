@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import threading
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -415,6 +416,27 @@ def test_speakers_at_the_same_time_are_kept_without_a_word_in_the_terminal(serve
     with ThreadPoolExecutor(len(names)) as pool:
         assert list(pool.map(read_one, names)) == [200, 200, 200]
     assert set(read_metadata(session.metadata)["speaker"]) == set(names) and capfd.readouterr().err == ""
+
+
+def test_ctrl_c_waits_for_a_recording_that_is_being_kept(session, monkeypatch):
+    begun, keep = threading.Event(), session.keep
+    answer = {"speaker": "ada", "consent": "publish", "digit": session.prompts("ada")[0].digit, "done": 0}
+
+    def keep_slowly(*given):
+        begun.set()
+        time.sleep(0.5)
+        return keep(*given)
+
+    def run(server, browser):
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=ask, args=(server, "/api/clips", wav(), answer), daemon=True).start()
+        assert begun.wait(30)
+        server.shutdown()  # as Ctrl-C does
+
+    monkeypatch.setattr(session, "keep", keep_slowly)
+    monkeypatch.setattr(recording_server.Server, "run", run)
+    recording_server.serve(session, 0)
+    assert len(read_metadata(session.metadata)) == 1
 
 
 def test_a_recording_of_two_words_is_not_kept(server, session):

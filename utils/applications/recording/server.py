@@ -39,6 +39,7 @@ def serve(session: Session, port: int, speaker: str | None = None, browser: bool
         print(f"The page is at {server.address} (Ctrl-C ends it). Recordings go to {session.folder}.")
         print("Nothing leaves this machine.", flush=True)
         server.run(browser)
+        server.lock.acquire()  # for good: a recording that is being kept is kept whole, and no other one begins
 
 
 class Server(LocalServer):
