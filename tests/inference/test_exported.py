@@ -155,6 +155,10 @@ def put_stranger_s(copy, nodes: list[tuple], rate: str = "8000") -> None:
     model = make.make_model(graph, ir_version=9, opset_imports=[make.make_opsetid("", 18)])
     make.set_model_props(model, {"name": "other", "sample_rate": rate, "threshold": "0.5"})
     onnx.save(model, copy / EXPORTED)
+    renew_sums(copy)
+
+
+def renew_sums(copy) -> None:
     sums = json.loads((copy / CHECKSUMS).read_text()) | {EXPORTED: exported_sum(copy)}
     (copy / CHECKSUMS).write_text(json.dumps(sums))
 
@@ -164,6 +168,14 @@ def test_an_exported_model_of_a_stranger_is_not_used(copy, rate):
     """It gives back the waveform instead of probabilities."""
     put_stranger_s(copy, [("Identity", ["waveform"], ["out"])], rate)
     assert load_exported(copy) is None
+
+
+def test_an_exported_model_that_is_damaged_prints_nothing(copy, capfd):
+    """The name of an operation is no text, so onnxruntime cannot even say what is wrong."""
+    put_stranger_s(copy, [("Identity", ["waveform"], ["out"])])
+    (copy / EXPORTED).write_bytes((copy / EXPORTED).read_bytes().replace(b"Identity", b"Identit\xec"))
+    renew_sums(copy)
+    assert load_exported(copy) is None and capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("loudness", [("Abs", ["waveform"], ["loud"]), ("Add", ["waveform", "zeros"], ["loud"])])

@@ -11,7 +11,7 @@ from utils import InputError
 from utils.inference.recogniser import Prediction, Recogniser
 from utils.inference.strings import PlattScaling, Steps, StringRecogniser
 
-SILENT = 4  # onnxruntime's errors are raised as well, and told in one line
+SILENT = 4  # onnxruntime's errors are raised as well, and told in one line; its fallback would print to standard output
 
 
 def load(path: Path) -> Recogniser:
@@ -20,7 +20,7 @@ def load(path: Path) -> Recogniser:
     options.intra_op_num_threads = 1  # a clip takes milliseconds
     options.log_severity_level = SILENT
     onnxruntime.set_default_logger_severity(SILENT)
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"], enable_fallback=False)
     facts = session.get_modelmeta().custom_metadata_map
     return (ExportedStringRecogniser if "stride" in facts else ExportedRecogniser)(session, facts)
 
