@@ -23,7 +23,7 @@ class Made(Engine):
     def __init__(self, *voices: str, name: str = "made"):
         self.own, self.name = list(voices), name
 
-    def available(self):
+    def missing(self):
         return None
 
     def voices(self, language):

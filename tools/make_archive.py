@@ -35,9 +35,8 @@ def speak(folder: Path, language: str, choice: list[str]) -> None:
         each, blends = (*map(int, numbers), 0)[:2]
         if name not in known:
             raise InputError(f"no engine '{name}'; known are {', '.join(known)}")
-        missing = known[name].available()
-        if missing:
-            print(f"{name}: left out, as it is not installed ({missing})")
+        if how_to_install := known[name].missing():
+            print(f"{name}: left out, as it is not installed ({how_to_install})")
             continue
         free = {row.voice for row in voice_table() if row.engine == name and row.may_pass_on}
         speakers = plan_speakers(known[name], language, each=each, blends=blends)

@@ -220,7 +220,7 @@ def test_digits_that_sound_alike_are_named():
 
 def test_languages_are_listed_with_their_engines(monkeypatch):
     class Missing(Made):
-        def available(self):
+        def missing(self):
             return "pip install missing"
 
     made = {"espeak": Made("a", name="espeak"), "pico": Made("a", name="pico"), "gone": Missing("a", name="gone")}

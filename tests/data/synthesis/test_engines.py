@@ -15,7 +15,7 @@ from utils.data.synthesis.engines.espeak import Espeak, pitch_number
 from utils.data.synthesis.espeak_library import pronounce
 
 ENGINES = engines()
-INSTALLED = [name for name, engine in ENGINES.items() if not engine.available()]
+INSTALLED = [name for name, engine in ENGINES.items() if not engine.missing()]
 
 
 class Recorded(Engine):
@@ -26,7 +26,7 @@ class Recorded(Engine):
     def __init__(self, sound: np.ndarray, installed: bool = True):
         self.sound, self.installed = sound, installed
 
-    def available(self):
+    def missing(self):
         return None if self.installed else "pip install recorded"
 
     def _installed(self, voice):
@@ -61,7 +61,7 @@ def test_an_engine_is_pinned_and_says_how_to_install_it(name, monkeypatch, tmp_p
     for package in ("ttspico", "piper", "onnxruntime"):
         monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr("importlib.util.find_spec", lambda package: None)
-    missing = ENGINES[name].available()
+    missing = ENGINES[name].missing()
     if name == "espeak":
         assert missing is None
     else:

@@ -110,7 +110,7 @@ def build(
 
 def list_languages() -> str:
     """All languages, one a line: code, name, where the words come from, and the engines that are installed."""
-    ready = [engine for engine in engines().values() if not engine.available()]
+    ready = [engine for engine in engines().values() if not engine.missing()]
     have = {name: {row.language for row in voice_table() if row.engine == name} for name in engines()}
     any_language = [engine.name for engine in ready if engine.notation == "ipa"]
     width = max(map(len, languages()))
@@ -121,7 +121,7 @@ def list_languages() -> str:
         ]
         spoken = ", ".join(dict.fromkeys([*listed, *any_language]))
         lines.append(f"{code:{width}} {name:36} {'table' if code in table_languages() else 'eSpeak NG':10} {spoken}")
-    hints = [f"not installed: {engine.name} ({why})" for engine in engines().values() if (why := engine.available())]
+    hints = [f"not installed: {engine.name} ({why})" for engine in engines().values() if (why := engine.missing())]
     return "\n".join([*lines, "", *hints]).rstrip()
 
 
@@ -164,7 +164,7 @@ def _missing_engines(code: str) -> list[str]:
     return [
         f"{engine.name} ({why})"
         for engine in engines().values()
-        if (why := engine.available()) and (engine.name in speak or engine.notation == "ipa")
+        if (why := engine.missing()) and (engine.name in speak or engine.notation == "ipa")
     ]
 
 

@@ -47,12 +47,12 @@ class Engine(ABC):
     blends = False  # whether any mixture of its voices is a voice, such as "anna*0.7+ben*0.3"
 
     @abstractmethod
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         """None if the engine is installed, otherwise one line that says how to install it."""
 
     @abstractmethod
     def _installed(self, voice: str) -> bool:
-        """Whether a voice can be used. Called only if the engine is available."""
+        """Whether a voice can be used. Called only if the engine is installed."""
 
     @abstractmethod
     def _speak(self, text: str, voice: str, rate: float, pitch: float, seed: int) -> tuple[np.ndarray, int]:
@@ -64,7 +64,7 @@ class Engine(ABC):
 
     def voices(self, language: str) -> list[str]:
         """The installed voices for a language, in the order of `engines.tsv`."""
-        if self.available():
+        if self.missing():
             return []
         rows = [row for row in voice_table() if (row.engine, row.language) == (self.name, language)]
         return [row.voice for row in rows if self._installed(row.voice)]
@@ -86,8 +86,7 @@ class Engine(ABC):
             InputError: the engine or the voice is not installed, or the engine fails, hangs or produces no sound, or
                 none that could be a word.
         """
-        how_to_install = self.available()
-        if how_to_install:
+        if how_to_install := self.missing():
             raise InputError(f"{self.name} is not installed: {how_to_install}")
         if not self._installed(voice):
             known = [row.voice for row in voice_table() if row.engine == self.name and self._installed(row.voice)]

@@ -85,7 +85,7 @@ def find_voices(engine: Engine, lexicon: Lexicon) -> list[str]:
 
     An engine that reads IPA has no languages of its own: if it has all the symbols, each of its voices can.
     """
-    if engine.available():
+    if engine.missing():
         return []
     if engine.notation == "ipa":
         if not all(lexicon.ipa):

@@ -13,6 +13,6 @@ from utils.data.synthesis.engines.rhvoice import RHVoice
 
 
 def engines() -> dict[str, Engine]:
-    """Every engine by its name, installed or not (see `Engine.available`)."""
+    """Every engine by its name, installed or not (see `Engine.missing`)."""
     kinds: tuple[type[Engine], ...] = (Espeak, Flite, Festival, RHVoice, Pico, Piper, Kokoro, Mbrola, Gnuspeech)
     return {kind.name: kind() for kind in kinds}

@@ -19,7 +19,7 @@ class Espeak(Engine):
     name = "espeak"
     pin = "PyPI espeakng-loader 0.2.4"
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         return None  # the project depends on it
 
     def voices(self, language: str) -> list[str]:

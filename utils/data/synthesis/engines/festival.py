@@ -50,7 +50,7 @@ class Festival(Engine):
     name = "festival"
     pin = "Debian festival 1:2.5.0-9"
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         return None if shutil.which("festival") else "apt install festival festvox-kallpc16k festvox-us-slt-hts"
 
     def _installed(self, voice: str) -> bool:

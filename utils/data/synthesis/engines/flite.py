@@ -21,7 +21,7 @@ class Flite(Engine):
     name = "flite"
     pin = "Debian flite 2.2-5"
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         return None if shutil.which("flite") else "apt install flite"
 
     def _installed(self, voice: str) -> bool:

@@ -33,7 +33,7 @@ class Gnuspeech(Engine):
     name = "gnuspeech"
     pin = "npm @echogarden/gnuspeech-wasm 0.3.0"
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         if not shutil.which("node"):
             return "apt install nodejs npm; npm install @echogarden/gnuspeech-wasm@0.3.0"
         return None if PACKAGE.is_dir() else "npm install @echogarden/gnuspeech-wasm@0.3.0"

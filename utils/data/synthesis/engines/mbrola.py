@@ -22,7 +22,7 @@ class Mbrola(Engine):
     name = "mbrola"
     pin = "Debian espeak-ng 1.51+dfsg-10, mbrola 3.3+dfsg-9 (contrib; its voices are in non-free)"
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         found = shutil.which("mbrola") and shutil.which("espeak-ng")
         return None if found else "apt install espeak-ng mbrola mbrola-us1 (in Debian's contrib and non-free)"
 

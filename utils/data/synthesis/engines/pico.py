@@ -16,7 +16,7 @@ class Pico(Engine):
     name = "pico"
     pin = "PyPI ttspico 0.3.2"
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         return None if importlib.util.find_spec("ttspico") else "pip install ttspico==0.3.2"
 
     def _installed(self, voice: str) -> bool:

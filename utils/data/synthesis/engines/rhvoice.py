@@ -17,7 +17,7 @@ class RHVoice(Engine):
     name = "rhvoice"
     pin = "Debian rhvoice 1.8.0+dfsg-3 (non-free: the voices cannot be trained again from what it contains)"
 
-    def available(self) -> str | None:
+    def missing(self) -> str | None:
         return None if shutil.which("RHVoice-test") else "apt install rhvoice rhvoice-english (in Debian's non-free)"
 
     def _installed(self, voice: str) -> bool:
