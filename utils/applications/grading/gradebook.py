@@ -63,7 +63,7 @@ def grade_all(
     with ThreadPoolExecutor(jobs) as pool:  # threads suffice: they wait for processes
         work = [pool.submit(graded, place, clips, claimed, limits, sums[as_text(place.name)]) for place in missing]
         try:
-            for done in Progress(as_completed(work), "submissions", len(places), initial=len(rows)):
+            for done in Progress(as_completed(work), "grading", len(places), unit="submission", initial=len(rows)):
                 rows[done.result()["submission"]] = done.result()
                 write_rows(output, rows)
         except BaseException:  # interrupted, or the disk is full
@@ -138,12 +138,12 @@ def flat(outcome: Grade) -> dict:
     """A grade as one row."""
     low, high = outcome.measured["interval"]
     return {
-        "accuracy": outcome.measured["accuracy"],
-        "low": low,
-        "high": high,
-        "macro_f1": outcome.measured["macro_f1"],
+        "accuracy": round(outcome.measured["accuracy"], 4),
+        "low": round(low, 4),
+        "high": round(high, 4),
+        "macro_f1": round(outcome.measured["macro_f1"], 4),
         "n": outcome.measured["n"],
-        "claimed": outcome.claimed,
+        "claimed": None if outcome.claimed is None else round(outcome.claimed, 4),
         "claim_holds": outcome.claim_holds,
         "broken": "; ".join(f"{name}: {message}" for name, message in outcome.broken.items() if message),
         "leakage": leakage(outcome.leakage) if outcome.leakage.found or outcome.leakage.problem else "",
