@@ -420,6 +420,12 @@ def test_what_a_killed_training_left_is_no_second_model(corpus, tmp_path):
     assert find(fork, "ada").checkpoint == fork / "runs" / "mean"
 
 
+def test_a_zip_in_a_zip_is_told(graded, corpus, tmp_path):
+    inner = shutil.make_archive(str(tmp_path / "outer" / "mine"), "zip", write_fork(tmp_path / "fork", corpus))
+    outer = shutil.make_archive(str(tmp_path / "bob"), "zip", Path(inner).parent)
+    assert "another ZIP, mine.zip" in input_error(graded, Path(outer))
+
+
 def test_a_zip_that_reaches_outside_is_refused(graded, tmp_path):
     with zipfile.ZipFile(tmp_path / "bad.zip", "w") as archive:
         archive.writestr("../outside.py", "1")

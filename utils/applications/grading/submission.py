@@ -151,6 +151,8 @@ def find_checkpoint(folder: Path, name: str) -> Path:
     known = {sha256(path) for path in CHECKPOINTS.glob(f"*/{WEIGHTS}")}
     trained = [path for path in found if sha256(path / WEIGHTS) not in known]
     if not trained:
+        if inner := [path.name for path in files if path.suffix == ".zip"]:
+            raise InputError(f"{name}: no trained model, but another ZIP, {inner[0]}; hand in what is in it")
         why = "no trained model but the project's own" if found else "no trained model: no folder has a " + WEIGHTS
         raise InputError(f"{name}: {why}; hand in what `sdr train` wrote, or a fork that holds it")
     if len(trained) > 1:
