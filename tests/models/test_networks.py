@@ -4,6 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from utils.evaluation import results
+from utils.evaluation.metrics import cost
+from utils.experiments.config import made_by, make_model
 from utils.experiments.models import find_model
 from utils.features.log_mel import pad
 from utils.training.prediction import embedding_width
@@ -43,6 +46,19 @@ def test_a_network_has_an_embedding_and_a_head_of_dropout_and_a_linear_layer(net
     dropout, linear = network.head
     assert isinstance(dropout, nn.Dropout)
     assert network.embed(*batch).shape == (4, embedding_width(network)) == (4, linear.in_features)
+
+
+@pytest.mark.parametrize(
+    "run",
+    ["linear/course", "cnn1d/course", "gru/course", "vit/course", "resnet/course", "digits/course", "strings/course"]
+    + ["arabic_cnn/split"],
+)
+def test_a_network_is_as_large_and_costly_as_the_tables_say(run):
+    """Nothing else would tell a network from another that learns as well."""
+    stored = results.load(results.STORE / run / "seed-0.json")
+    experiment = made_by(stored)
+    measured = cost(make_model(experiment), experiment.features)
+    assert measured == {key: stored[key] for key in ("parameters", "multiply_adds")}
 
 
 @torch.no_grad()
