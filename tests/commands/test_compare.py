@@ -75,6 +75,16 @@ def test_a_small_difference_is_not_called_better(sdr, put):
     assert "one and other cannot be told apart: one is ahead by 1.0 points" in text and "better than" not in text
 
 
+@pytest.mark.parametrize(("runs", "verdict"), [(1, "unclear"), (3, "better")])
+def test_mcnemars_test_counts_between_two_single_runs_only(sdr, put, runs, verdict):
+    put("one", first(3))
+    put("other", *[first(8)] * runs)
+    told = compared(sdr, "one", "other")
+    (pair,) = told["pairs"]
+    assert pair["p_clips"] < 0.05 < pair["p_mcnemar"] and pair["verdict"] == verdict
+    assert told["speakers"] == ["eve", "finn"]
+
+
 def test_seeds_that_contradict_the_clips_leave_it_unclear(sdr, put):
     """One seed is far worse and the other two are not: significant over clips, and not over seeds."""
     put("steady", first(5), first(5), first(5))
