@@ -59,11 +59,18 @@ def test_equal_digits_need_a_blank_between_them_and_others_do_not():
 
 def test_a_word_that_is_named_twice_is_read_once():
     twice = rows((3, 0.9), None, (3, 0.8), None, None)
-    one, two = np.array([[-0.3, 0.05]] * 5), np.array([[-0.3, 0.0]] * 2 + [[0.02, 0.1]] * 3)
+    one = np.array([[-0.3, 0.05]] * 2 + [[0.0, 0.09]] * 3)  # more than half of the shorter one is shared
+    two = np.array([[-0.3, 0.0]] * 2 + [[-0.03, 0.05]] * 3)  # less
     assert [digit[:2] for digit in read(twice, one)] == [(3, 0)]
     assert [digit[:2] for digit in read(twice, two)] == [(3, 0), (3, 2)]
     late = rows((3, 1.0), *[None] * 9, (3, 1.0))  # the first is final by then
     assert len(read(late, np.array([[-0.3, 0.05]] * 11))) == 1
+
+
+def test_the_last_digit_is_read_however_uncertain():
+    made = rows(None)
+    made[0, [3, 5, BLANK]] = 0.4, 0.35, 0.25
+    assert read(made) == [(3, 0, pytest.approx(0.4))]
 
 
 def test_no_digit_is_read_where_all_are_equally_probable():
