@@ -74,6 +74,7 @@ def test_every_submission_has_a_row_and_a_broken_one_harms_none(book, quick):
     assert table["accuracy"].dropna().tolist() == [0.8, 0.7]  # with four digits, as a teacher reads them
     assert table.loc["bob", "problem"] == "no network" and "ZeroDivisionError: by zero" in table.loc["cleo", "problem"]
     assert table.loc["ada", "broken"] == "batch: it looks at its batch"
+    assert table.loc["ada", ["low", "high", "parameters", "ms_per_clip"]].tolist() == [0.1, 0.9, 410, 10]
 
 
 def test_a_submission_whose_folders_cannot_be_listed_harms_none(book, quick, deep):
