@@ -202,7 +202,7 @@ def detection_error(digits: np.ndarray, others: Mapping[str, np.ndarray], ax: Ax
 
 
 def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title: str = "") -> Axes:
-    """Points in a plane, coloured by group; the legend names the groups in their colours.
+    """Points in a plane, with a colour and a marker for each group; those of digits are the digits themselves.
 
     Args:
         places: (points, 2) coordinates without a meaningful scale, for example by t-SNE or UMAP: no ticks are drawn.
@@ -211,13 +211,21 @@ def scatter(places: np.ndarray, groups: Sequence, ax: Axes | None = None, title:
     ax = ax or new_axes(4.5, 4)
     names, which = np.unique(np.asarray(groups), return_inverse=True)
     colours = plt.get_cmap("tab10" if len(names) <= 10 else "tab20")
+    single = all(len(str(name)) == 1 and str(name).isalnum() for name in names)  # such as digits: markers of their own
     for number, name in enumerate(names):
         x, y = places[which == number].T
-        as_itself = len(str(name)) == 1 and str(name).isalnum()  # such as a digit
-        marker, size = (f"${name}$", 25) if as_itself else ("o", 9)
+        marker, size = (f"${name}$", 25) if single else (MARKERS[number % len(MARKERS)], 9)
         ax.scatter(x, y, size, color=colours(number), marker=marker, label=name, linewidth=0)
     ax.set(title=title, xticks=[], yticks=[])
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), labelcolor="markerfacecolor", scatterpoints=0, handlelength=0)
+    handle = 0 if single else 1
+    ax.legend(
+        loc="upper left",
+        bbox_to_anchor=(1, 1),
+        labelcolor="markerfacecolor",
+        markerscale=1.5,
+        scatterpoints=handle,
+        handlelength=handle,
+    )
     return ax
 
 
