@@ -154,7 +154,7 @@ def test_the_labels_of_a_stream_are_those_of_the_whole_sound(recogniser, noise):
 
 @pytest.mark.parametrize("size", [30_000, 801, 80])
 def test_in_silence_the_state_is_made_anew_of_the_last_second(size):
-    divided, named, memory = Steps(hop=80, margin=2, stride=4, context=16), (10, 130), {}
+    divided, named, memory = Steps(hop=80, margin=2, stride=4, context=16), (11, 130), {}
 
     def label(samples, frames, steps, state):
         """The state is the steps since the sound began, as far as it knows. A sample is its own number."""
