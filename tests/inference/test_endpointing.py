@@ -88,6 +88,11 @@ def test_words_within_digital_silence_and_nothing_else():
     one_word(sound, 3)
 
 
+def test_the_noise_of_a_sound_card_after_digital_silence_is_no_word():
+    sound = np.concatenate([np.zeros(3 * RATE), room(2, 1e-4)])
+    assert find_words(sound, RATE) == []
+
+
 def test_a_room_that_gets_louder_is_a_sound_once():
     sound = np.concatenate([room(3), room(20, 0.05)])
     sound[20 * RATE : 20 * RATE + round(0.4 * RATE)] += 5 * voice()
