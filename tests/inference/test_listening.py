@@ -61,9 +61,8 @@ def test_the_summary_counts_digits_other_words_strings_and_the_mean_delay(listen
     while listener.stream.seconds < 10:
         events = listener.push(np.zeros(4000, np.float32))
         delays += [event.delay for event in events if isinstance(event, WordEvent)]
-    assert delays == pytest.approx(
-        [0.16, 0.16, 0.16, 0.36, 0.46, 0.16, 0.26], abs=0.05
-    )  # to the end of the half second
+    to_the_end_of_the_half_second = [0.16, 0.16, 0.16, 0.36, 0.46, 0.16, 0.26]
+    assert delays == pytest.approx(to_the_end_of_the_half_second, abs=0.05)
     summary = listener.summary()
     assert (summary.seconds, summary.digits, summary.rejected, summary.strings) == (10, 3, 4, 2)
     assert summary.delay == pytest.approx(np.mean(delays))

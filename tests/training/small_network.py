@@ -39,14 +39,14 @@ def training_set(corpus) -> SpokenDigits:
 
 
 def train_small(
-    dataset: SpokenDigits, seed: int = 0, *, epochs: int = 3, state=None, validation=None, **settings
+    dataset: SpokenDigits, seed: int = 0, *, epochs: int = 3, state=None, validation=None, progress=False, **settings
 ) -> tuple[dict, list[dict]]:
     """Train a small network: its weights, and its history without the seconds."""
     torch.manual_seed(7)
     model = SmallNetwork()
     config = TrainingConfig(**DEFAULTS | {"epochs": epochs} | settings)
     objective = Supervised(dataset, FEATURES, AUGMENTATION, config)
-    history = train(model, objective, config, seed=seed, state=state, validation=validation)
+    history = train(model, objective, config, seed=seed, state=state, validation=validation, progress=progress)
     return model.state_dict(), [{k: v for k, v in row.items() if k != "seconds"} for row in history]
 
 

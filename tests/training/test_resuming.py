@@ -6,21 +6,11 @@ import sys
 from functools import partial
 
 import pytest
-from small_network import (
-    AUGMENTATION,
-    FEATURES,
-    VALIDATION,
-    SmallNetwork,
-    fake_validation,
-    same,
-    train_small,
-    training_set,
-)
+from small_network import FEATURES, VALIDATION, fake_validation, same, train_small, training_set
 
 from utils import InputError
 from utils.features.extraction import clip_features
 from utils.training import loop, objectives
-from utils.training.loop import train
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +95,13 @@ def test_finished_training_is_not_repeated(learn, tmp_path, monkeypatch):
     assert same(weights, expected[0]) and history == expected[1]
 
 
-def test_the_progress_bar_of_a_resumed_training_begins_where_that_stopped(corpus, tmp_path, monkeypatch):
+def test_the_progress_bar_of_a_resumed_training_begins_where_that_stopped(learn, tmp_path, monkeypatch):
     """Otherwise the time left would be told as if the epochs before had taken no time."""
     terminal = io.StringIO()
     terminal.isatty = lambda: True
     monkeypatch.setattr(sys, "stderr", terminal)
-    config = objectives.TrainingConfig(epochs=2)
     for progress in (False, True):
-        objective = objectives.Supervised(training_set(corpus), FEATURES, AUGMENTATION, config)
-        train(SmallNetwork(), objective, config, seed=0, state=tmp_path / "run.state", progress=progress)
+        learn(0, epochs=2, state=tmp_path / "run.state", progress=progress)
     assert "2/2" in terminal.getvalue() and "0/2" not in terminal.getvalue()
 
 
